@@ -1,0 +1,1 @@
+"""Activities: one effect each, typed against the domain's ports."""

@@ -1,0 +1,52 @@
+"""Turns what the ledger found (product time) into what the workflow obeys (its own, real time)."""
+
+from typing import assert_never
+
+from domain.clock import Clock
+from domain.ledger import View
+from domain.next_action import Do as DomainDo
+from domain.next_action import ExpireTask, Finish, OpenTask, Record, Touch, Wait
+from workflows.messages import Do, Plan, Snapshot, UpcomingStep
+
+MOST_UPCOMING = 8
+
+
+def to_plan(view: View, clock: Clock) -> Plan:
+    stands = view.standing
+    snapshot = Snapshot(
+        state=stands.state.value,
+        sequence=view.sequence_code,
+        step=stands.step,
+        facility=view.facility,
+        paused=stands.state.value == "paused",
+        next_at=stands.at,
+        reason=stands.reason or "",
+    )
+    coming = tuple(UpcomingStep(step=u.step, part=u.part, kind=u.kind, at=u.at) for u in stands.to_come[:MOST_UPCOMING])
+    match view.action:
+        case Wait(until, reason, then):
+            real = clock.real(until) if until is not None else None
+            do = to_do(then) if then is not None else None
+            return Plan(action="wait", until=real, do=do, reason=reason, snapshot=snapshot, upcoming=coming)
+        case Finish(exit_reason):
+            return Plan(action="finish", reason=exit_reason.value, snapshot=snapshot)
+        case Touch() | OpenTask() | ExpireTask():
+            return Plan(action="do", do=to_do(view.action), snapshot=snapshot, upcoming=coming)
+        case Record():
+            raise TypeError("the ledger records what time has decided; it never hands it on")
+        case _:
+            assert_never(view.action)
+
+
+def to_do(do: DomainDo) -> Do:
+    match do:
+        case Touch(enrollment, step, part, channel, touch_id):
+            return Do(
+                kind="touch", enrollment=enrollment, step=step, part=part, channel=channel.value, touch_id=touch_id
+            )
+        case OpenTask(enrollment, step, part):
+            return Do(kind="open_task", enrollment=enrollment, step=step, part=part)
+        case ExpireTask(task_id):
+            return Do(kind="expire_task", task_id=task_id)
+        case _:
+            assert_never(do)

@@ -1,0 +1,117 @@
+"""One touch: claim it at the gate, hand it to its channel, settle the claim, say what is next."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.plans import to_plan
+from domain.clock import Clock
+from domain.ledger import Claim, Ledger, TouchRef, View
+from domain.next_action import Touch as TouchAction
+from domain.ports import (
+    Accepted,
+    Call,
+    ChannelError,
+    Email,
+    EmailChannel,
+    OutcomeUnknown,
+    Sms,
+    SmsChannel,
+    Unavailable,
+    VoiceChannel,
+)
+from domain.touches import Channel
+from workflows import names
+from workflows.messages import DoRef, Plan
+
+REQUEST_LIMIT = 8.0  # real seconds, total
+MOST_LOOKS = 10
+MARGIN = 1.0  # what must be left of a claim when its request has ended
+
+
+@dataclass(frozen=True)
+class TouchActivities:
+    ledger: Ledger
+    clock: Clock
+    sms: SmsChannel
+    voice: VoiceChannel
+    email: EmailChannel
+
+    @activity.defn(name=names.TOUCH)
+    async def touch(self, ref: DoRef) -> Plan:
+        do, watch = ref.do, _Watch(activity.info().started_time)
+        touch = TouchRef(ref.lead_id, do.touch_id, do.enrollment, do.step, do.part, Channel(do.channel))
+        claim = await self.ledger.claim(touch, watch.now())
+        if isinstance(claim, View):
+            return to_plan(claim, self.clock)
+        result: Accepted | ChannelError
+        try:
+            result = await (self._look(claim, watch) if claim.held else self._send(claim, watch))
+        except ChannelError as error:
+            result = error
+        view = await self.ledger.settle(touch, result, watch.now())
+        if isinstance(result, Unavailable) and view.action == touch_action(touch):
+            raise _again("the channel did not take it", result.retry_after)
+        return to_plan(view, self.clock)
+
+    async def _send(self, claim: Claim, watch: "_Watch") -> Accepted:
+        """One request, inside the claim's time. Raises ChannelError."""
+        left = (claim.deadline - watch.now()).total_seconds() - MARGIN
+        if left <= 0:  # frozen since the claim: nothing was sent, and nothing may be
+            raise Unavailable("the claim ran out before the request", retry_after=0.1)
+        limit = min(REQUEST_LIMIT, left)
+        match claim.message:
+            case Sms():
+                return await self.sms.send(claim.message, limit)
+            case Email():
+                return await self.email.send(claim.message, limit)
+            case Call():
+                return await self.voice.dial(claim.message, limit)
+
+    async def _look(self, claim: Claim, watch: "_Watch") -> Accepted:
+        """An earlier try claimed it and was never heard of again: once its time is over, ask the provider's list."""
+        left = (claim.deadline - watch.now()).total_seconds()
+        if left > 0:
+            raise _again("an earlier try may still be on its way", left)
+        found: Accepted | None = None
+        try:
+            match claim.message:
+                case Sms():
+                    found = await self.sms.find(claim.message, claim.claimed_at, REQUEST_LIMIT)
+                case Call():
+                    found = await self.voice.find(claim.message, claim.claimed_at, REQUEST_LIMIT)
+                case Email():
+                    pass  # the provider has no list; its events may still come
+        except ChannelError as error:
+            if activity.info().attempt < MOST_LOOKS:
+                raise _again("the provider's list did not answer", 2.0) from None
+            raise OutcomeUnknown("the provider's list did not answer", error.code) from None
+        if found is None:
+            raise OutcomeUnknown("a worker stopped between the claim and the answer, and no trace of it is to be found")
+        return found
+
+
+class _Watch:
+    """Now, as real time went on since the activity began (skipped time in tests)."""
+
+    def __init__(self, started: datetime) -> None:
+        self._started, self._at = started, time.monotonic()
+
+    def now(self) -> datetime:
+        return self._started + timedelta(seconds=time.monotonic() - self._at)
+
+
+def touch_action(ref: TouchRef) -> TouchAction:
+    return TouchAction(ref.enrollment, ref.step, ref.part, ref.channel, ref.touch_id)
+
+
+def _again(reason: str, seconds: float) -> ApplicationError:
+    return ApplicationError(
+        reason,
+        type="Unavailable",
+        next_retry_delay=timedelta(seconds=max(0.1, seconds)),
+        category=ApplicationErrorCategory.BENIGN,
+    )

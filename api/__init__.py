@@ -1,0 +1,1 @@
+"""The HTTP API: commands, views, webhooks, signed links."""

@@ -1,0 +1,129 @@
+"""Booking events of schedulers, and of leads by their link. Repeated and out-of-order events are harmless."""
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import facts as f
+from domain.access import Actor
+from domain.errors import InvalidInput, NotFound, Refused
+from domain.fold import tells_more
+from store import audit, tables
+from store.lead_unit import Leads
+
+
+@dataclass(frozen=True)
+class Booking:
+    event: f.BookingEvent
+    appointment_id: str
+    occurred_at: datetime
+    lead_id: str | None = None
+    phone: str | None = field(default=None, repr=False)
+    email: str | None = field(default=None, repr=False)
+    starts_at: datetime | None = None
+    facility: str | None = None
+
+
+@dataclass(frozen=True)
+class Booked:
+    lead_id: str
+    appointment_id: str
+    changed: bool
+    state: str
+
+
+@dataclass(frozen=True)
+class Bookings:
+    leads: Leads
+
+    async def take(self, actor: Actor | str, booking: Booking) -> Booked:
+        """Records the event in a transaction of its own."""
+        async with self.leads.store.engine.begin() as conn:
+            return await self.within(conn, actor, booking)
+
+    async def within(
+        self, conn: AsyncConnection, actor: Actor | str, booking: Booking, *, free_only: bool = False
+    ) -> Booked:
+        """Records the event. `free_only`: refuse a time that is taken at the facility (a lead's own booking)."""
+        if booking.event is f.BookingEvent.BOOKED and booking.starts_at is None:
+            raise InvalidInput("starts_at", "a booked appointment has a start")
+        lead_id = await self._lead(conn, booking)
+        await _one_at_a_time(conn, f"appointment/{booking.appointment_id}")
+        if free_only and booking.starts_at is not None:
+            await self._must_be_free(conn, booking)
+        async with self.leads.within(conn, lead_id) as unit:
+            if isinstance(actor, Actor) and actor.facilities and unit.state.facility not in actor.facilities:
+                raise NotFound("no lead with this id")
+            fact = f.AppointmentChanged(
+                event=booking.event,
+                appointment_id=booking.appointment_id,
+                starts_at=booking.starts_at,
+                facility=booking.facility or unit.state.facility,
+                occurred_at=booking.occurred_at,
+            )
+            changed = tells_more(unit.state, fact)
+            if changed:
+                unit.append(fact, actor if isinstance(actor, str) else actor.name)
+                unit.wake("appointment_changed")
+            await audit.append(conn, actor, f"appointment_{booking.event}", lead_id)
+        return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value)
+
+    async def _lead(self, conn: AsyncConnection, booking: Booking) -> str:
+        """By the appointment, else as named, else the one living lead with that address."""
+        table, link, address = tables.appointments, tables.lead_addresses, tables.addresses
+        known = await conn.scalar(select(table.c.lead_id).where(table.c.id == booking.appointment_id))
+        if known is not None:
+            if booking.lead_id is not None and booking.lead_id != str(known):
+                raise Refused("this appointment belongs to another lead")
+            return str(known)
+        if booking.lead_id is not None:
+            return _lead_id(booking.lead_id)
+        blinds = [
+            self.leads.store.vault.blind(kind, value)
+            for kind, value in (("phone", booking.phone), ("email", booking.email))
+            if value
+        ]
+        if not blinds:
+            raise NotFound("this appointment is not known: give lead_id, phone or email with its first event")
+        query = (
+            select(tables.leads.c.id, tables.leads.c.exit_reason)
+            .join(link, link.c.lead_id == tables.leads.c.id)
+            .join(address, address.c.id == link.c.address_id)
+            .where(address.c.blind.in_(blinds))
+            .distinct()
+        )
+        rows = (await conn.execute(query)).all()
+        living = [str(i) for i, reason in rows if reason is None] or [str(i) for i, _ in rows]
+        if not living:
+            raise NotFound("no lead has this phone or e-mail")
+        if len(living) > 1:
+            raise Refused(f"{len(living)} leads share this address: give lead_id")
+        return living[0]
+
+    async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:
+        table = tables.appointments
+        assert booking.starts_at is not None
+        await _one_at_a_time(conn, f"slot/{booking.facility}/{booking.starts_at.isoformat()}")
+        taken = await conn.scalar(
+            select(table.c.id).where(
+                table.c.facility == booking.facility,
+                table.c.starts_at == booking.starts_at,
+                table.c.status == f.AppointmentStatus.BOOKED.value,
+            )
+        )
+        if taken is not None and taken != booking.appointment_id:
+            raise Refused("this time has just been taken; please choose another")
+
+
+def _lead_id(given: str) -> str:
+    try:
+        return str(uuid.UUID(given))
+    except ValueError:
+        raise NotFound("no lead with this id") from None
+
+
+async def _one_at_a_time(conn: AsyncConnection, what: str) -> None:
+    await conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": what})

@@ -1,0 +1,254 @@
+"""Commands of people: decided under the lead's lock, written as facts with their audit row, then signalled."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.bookings import Booked, Booking, Bookings
+from domain import commands
+from domain import facts as f
+from domain.access import Actor
+from domain.errors import InvalidInput, NotFound
+from domain.lead_state import STAFF
+from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from relay.delivered import DeliveredListener, Waiter
+from store import audit, tables
+from store.lead_unit import Leads, LeadUnit
+from store.replies import assign_reply
+
+Decide = Callable[[LeadUnit], list[f.Fact]]
+TEMPORAL_TAKES_WITHIN = 0.2  # real seconds that a stop waits to learn whether Temporal has heard of it
+
+
+@dataclass(frozen=True)
+class Applied:
+    """The new state; whether Temporal has taken the signal; and touches already claimed, which may still arrive."""
+
+    state: dict[str, object]
+    workflow: str
+    in_flight: list[str]
+
+
+@dataclass
+class _Open:
+    unit: LeadUnit
+    waiter: Waiter | None = None
+
+
+@dataclass(frozen=True)
+class Commands:
+    """All that people do with leads and tasks. Raises NotFound, Refused, InvalidInput."""
+
+    leads: Leads
+    listener: DeliveredListener
+    lease: timedelta = field(default=timedelta(minutes=15))  # product time that a claimed task is held
+    held: AsyncConnection | None = None  # a transaction of the caller's, which also keeps the answer
+    unheard: list[Waiter] = field(default_factory=list)  # signals of that transaction, to wait for after its commit
+
+    def within(self, conn: AsyncConnection) -> "Commands":
+        """The same commands inside a transaction that the caller commits; `unheard` is the caller's to wait for."""
+        return replace(self, held=conn, unheard=[])
+
+    async def all_heard(self) -> bool:
+        """After the caller's commit: whether Temporal takes every signal of it in time."""
+        heard = await asyncio.gather(*(waiter.wait(TEMPORAL_TAKES_WITHIN) for waiter in self.unheard))
+        return all(heard)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """The caller's transaction, or one of its own, committed at the end."""
+        if self.held is not None:
+            yield self.held
+        else:
+            async with self.leads.store.engine.begin() as conn:
+                yield conn
+
+    @property
+    def now(self) -> datetime:
+        return self.leads.now()
+
+    @asynccontextmanager
+    async def _open(self, actor: Actor, lead_id: str, action: str) -> AsyncIterator[_Open]:
+        async with self.transaction() as conn:
+            async with self.leads.within(conn, lead_id) as unit:
+                _scope(actor, unit)
+                held = _Open(unit)
+                yield held
+                await audit.append(conn, actor, action, lead_id)
+            if unit.outbox_id is not None:
+                held.waiter = self.listener.expect(unit.outbox_id)
+
+    async def _apply(self, actor: Actor, lead_id: str, action: str, signal: str, decide: Decide) -> Applied:
+        async with self._open(actor, lead_id, action) as held:
+            facts = decide(held.unit)
+            for fact in facts:
+                held.unit.append(fact, actor.name)
+            if facts:
+                held.unit.wake(signal)
+        return await self._applied(held)
+
+    async def _applied(self, held: _Open) -> Applied:
+        state = held.unit.state
+        if self.held is not None and held.waiter is not None:
+            self.unheard.append(held.waiter)
+            applied = False
+        else:
+            applied = held.waiter is None or await held.waiter.wait(TEMPORAL_TAKES_WITHIN)
+        in_flight = [t.touch_id for t in state.touches.values() if t.status is TouchStatus.CLAIMED]
+        return Applied(commands.snapshot(state), "applied" if applied else "pending", in_flight)
+
+    # --- the lead ----------------------------------------------------------------------------------------------------
+
+    async def pause(self, actor: Actor, lead_id: str, reason: str, until: datetime | None = None) -> Applied:
+        def decide(u: LeadUnit) -> list[f.Fact]:
+            return commands.pause(u.state, reason, until, u.now)
+
+        return await self._apply(actor, lead_id, "lead_paused", "staff_acted", decide)
+
+    async def resume(self, actor: Actor, lead_id: str, mode: str) -> Applied:
+        if mode != "shift":
+            raise InvalidInput("mode", "shift is the only mode so far")
+        return await self._apply(actor, lead_id, "lead_resumed", "staff_acted", lambda u: commands.resume(u.state))
+
+    async def skip(self, actor: Actor, lead_id: str) -> Applied:
+        def decide(u: LeadUnit) -> list[f.Fact]:
+            return commands.skip(u.state, u.journal.sequence)
+
+        return await self._apply(actor, lead_id, "step_skipped", "staff_acted", decide)
+
+    async def opt_out(self, actor: Actor, lead_id: str, channels: tuple[Channel, ...] | None) -> Applied:
+        wanted = channels or tuple(Channel)
+
+        def decide(u: LeadUnit) -> list[f.Fact]:
+            return commands.opt_out(u.state, wanted, "entered by a person")
+
+        return await self._apply(actor, lead_id, "lead_opted_out", "lead_opted_out", decide)
+
+    async def disqualify(self, actor: Actor, lead_id: str, reason: str) -> Applied:
+        def decide(u: LeadUnit) -> list[f.Fact]:
+            return commands.disqualify(u.state, reason)
+
+        return await self._apply(actor, lead_id, "lead_disqualified", "staff_acted", decide)
+
+    async def enroll(self, actor: Actor, lead_id: str, sequence: str, version: int | None) -> Applied:
+        book = self.leads.book
+        try:
+            wanted = book.latest(sequence) if version is None else book.get(sequence, version)
+        except NotFound as e:
+            raise InvalidInput("sequence" if version is None else "version", str(e)) from None
+        return await self._apply(
+            actor, lead_id, "lead_enrolled", "staff_acted", lambda u: commands.enroll(u.state, wanted)
+        )
+
+    async def note(self, actor: Actor, lead_id: str, text: str) -> Applied:
+        async with self._open(actor, lead_id, "note_added") as held:
+            held.unit.append(f.Noted(text=text), actor.name)  # nobody waits for a note: no signal
+        return await self._applied(held)
+
+    async def assign(self, actor: Actor, lead_id: str, key_id: str) -> Applied:
+        async with self._open(actor, lead_id, "lead_assigned") as held:
+            table = tables.api_keys
+            query = select(table.c.name).where(table.c.id == _uuid("to", key_id), table.c.revoked_at.is_(None))
+            name = await held.unit.conn.scalar(query)
+            if name is None:
+                raise InvalidInput("to", "no key in use has this id")
+            held.unit.append(f.Assigned(key_id=key_id, name=name), actor.name)
+        return await self._applied(held)
+
+    async def message(self, actor: Actor, lead_id: str, channel: Channel, body: str) -> str:
+        """A person's own answer, by way of the gate. Answers the touch's id."""
+        message_id = str(uuid.uuid4())
+        async with self._open(actor, lead_id, "message_written") as held:
+            unit = held.unit
+            facts = commands.message(unit.state, channel, message_id, unit.now)
+            row = {
+                "id": message_id,
+                "lead_id": lead_id,
+                "direction": "out",
+                "channel": channel.value,
+                "body": body,
+                "at": unit.now,
+            }
+            sealed = self.leads.store.vault.seal_row(tables.messages, row)
+            await unit.conn.execute(insert(tables.messages).values(sealed))
+            number = unit.state.enrollment.number if unit.state.enrollment else 0
+            for fact in facts:
+                unit.append(fact, actor.name)
+            unit.wake("staff_acted")
+        return touch_id(lead_id, number, STAFF, message_id)
+
+    async def booking(self, actor: Actor | str, booking: Booking, *, free_only: bool = False) -> Booked:
+        async with self.transaction() as conn:
+            return await Bookings(self.leads).within(conn, actor, booking, free_only=free_only)
+
+    # --- tasks -------------------------------------------------------------------------------------------------------
+
+    async def claim_task(self, actor: Actor, task_id: str) -> None:
+        def decide(u: LeadUnit) -> list[f.Fact]:
+            return commands.claim_task(u.state, task_id, actor, u.now, self.lease)
+
+        await self._apply(actor, await self._lead_of(task_id), "task_claimed", "staff_acted", decide)
+
+    async def release_task(self, actor: Actor, task_id: str) -> None:
+        def decide(u: LeadUnit) -> list[f.Fact]:
+            return commands.release_task(u.state, task_id, actor, u.now)
+
+        await self._apply(actor, await self._lead_of(task_id), "task_released", "staff_acted", decide)
+
+    async def dial_task(self, actor: Actor, task_id: str) -> None:
+        def decide(u: LeadUnit) -> list[f.Fact]:
+            return commands.dial_task(u.state, task_id, actor, u.now)
+
+        await self._apply(actor, await self._lead_of(task_id), "task_dialled", "staff_acted", decide)
+
+    async def complete_task(
+        self,
+        actor: Actor,
+        task_id: str,
+        *,
+        disposition: Disposition | None = None,
+        outcome: f.Outcome | None = None,
+        notes: str | None = None,
+        callback_at: datetime | None = None,
+        lead_id: str | None = None,
+    ) -> None:
+        """`lead_id`: for a reply that several leads may have written, whose it is."""
+        owner = await self._lead_of(task_id)
+        async with self._open(actor, owner, "task_completed") as held:
+            unit = held.unit
+            task = unit.state.tasks.get(task_id)
+            for fact in commands.complete_task(unit.state, task_id, actor, disposition, outcome, notes, callback_at):
+                unit.append(fact, actor.name)
+            unit.wake("call_completed" if task is not None and task.kind is f.TaskKind.CALL else "staff_acted")
+            if task is not None and task.candidates:
+                if lead_id not in task.candidates:
+                    raise InvalidInput("lead_id", "say which of the candidates wrote")
+                await assign_reply(self.leads, unit, task, lead_id, actor)
+
+    async def _lead_of(self, task_id: str) -> str:
+        table = tables.tasks
+        async with self.transaction() as conn:
+            found = await conn.scalar(select(table.c.lead_id).where(table.c.id == _uuid("task_id", task_id)))
+        if found is None:
+            raise NotFound("no task with this id")
+        return str(found)
+
+
+def _scope(actor: Actor, unit: LeadUnit) -> None:
+    """A key of some facilities sees only their leads."""
+    if actor.facilities and unit.state.facility not in actor.facilities:
+        raise NotFound("no lead with this id")
+
+
+def _uuid(field_: str, text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise NotFound(f"no {field_.removesuffix('_id')} with this id") from None

@@ -1,0 +1,145 @@
+"""What happened to a lead and what is to come, as the API answers it. Product time unless said otherwise."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.fields import Time
+from domain.facts import ExitReason, Outcome, TaskKind, TaskState
+from domain.touches import Channel, Disposition, TouchStatus
+
+
+class HistoryEntry(BaseModel):
+    """A status that a touch took, or a state of a task."""
+
+    status: TouchStatus | TaskState
+    at: Time
+    by: str
+    reason: str | None = None
+    rule: str | None = None
+    until: Time | None = None
+
+
+class TimelineEntry(BaseModel):
+    """One thing that happened. Which fields are there depends on `kind`; `no` is the fact's number."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "no": 4,
+                    "at": "2026-11-23T15:00:00.210+00:00",
+                    "kind": "touch",
+                    "by": "system",
+                    "id": "9a5b7f0e-2c65-5b0e-9c3b-7a4f1f2f9f55",
+                    "enrollment": 1,
+                    "step": "confirm",
+                    "part": "sms",
+                    "channel": "sms",
+                    "status": "delivered",
+                    "due_at": "2026-11-23T15:00:00.000+00:00",
+                    "claimed_at": "2026-11-23T15:00:00.210+00:00",
+                    "body": "Hello Ada ...",
+                    "history": [{"status": "claimed", "at": "2026-11-23T15:00:00.210+00:00", "by": "system"}],
+                }
+            ]
+        }
+    )
+
+    no: int
+    at: Time = Field(description="For a touch: when it was claimed, else when it was decided.")
+    kind: Literal[
+        "inquired",
+        "touch",
+        "reply",
+        "task",
+        "call",
+        "appointment",
+        "consent",
+        "opt_out",
+        "paused",
+        "resumed",
+        "skipped",
+        "enrolled",
+        "note",
+        "assigned",
+        "decision",
+        "rested",
+        "finished",
+    ]
+    by: str = Field(description="A key's name, or system, lead, carrier.")
+
+    id: str | None = Field(None, description="Of the touch or task.")
+    enrollment: int | None = None
+    step: str | None = None
+    part: str | None = None
+    channel: Channel | None = None
+    status: TouchStatus | None = None
+    rule: str | None = None
+    reason: str | None = None
+    code: str | None = Field(None, description="The provider's code.")
+    due_at: Time | None = None
+    claimed_at: Time | None = Field(None, description="Real time at which the touch was handed to a provider.")
+    until: Time | None = None
+    subject: str | None = None
+    body: str | None = Field(None, description="What was written, for roles that may read it.")
+    history: list[HistoryEntry] | None = None
+
+    task_id: str | None = None
+    task_kind: TaskKind | None = None
+    state: TaskState | None = None
+    claimed_by: str | None = None
+    claim_by: Time | None = None
+    disposition: Disposition | None = None
+    outcome: Outcome | None = None
+    notes: str | None = None
+    script: str | None = None
+    callback_at: Time | None = None
+
+    message_id: str | None = None
+    candidates: list[str] | None = None
+    intent: str | None = None
+    touch_id: str | None = None
+    event: str | None = None
+    appointment_id: str | None = None
+    starts_at: Time | None = None
+    occurred_at: Time | None = None
+    facility: str | None = None
+    purpose: str | None = None
+    channels: list[Channel] | None = None
+    cause: str | None = None
+    mode: str | None = None
+    resume_after: float | None = Field(None, description="Product seconds.")
+    sequence: str | None = None
+    version: int | None = None
+    text: str | None = None
+    key_id: str | None = None
+    name: str | None = None
+    decision: str | None = None
+    exit_reason: ExitReason | None = None
+    source: str | None = None
+    repeat: bool | None = None
+    stopped: list[Channel] | None = None
+
+
+class Timeline(BaseModel):
+    lead_id: str
+    items: list[TimelineEntry]
+
+
+class UpcomingStep(BaseModel):
+    step: str
+    part: str
+    channel: Channel | None
+    kind: str
+    at: Time | None
+    reason: str
+
+
+class Upcoming(BaseModel):
+    """`held`: why nothing moves at present; the times are then those that hold if it resumed now."""
+
+    lead_id: str
+    held: str | None
+    until: Time | None
+    items: list[UpcomingStep]

@@ -1,0 +1,130 @@
+"""The pages behind signed links: choosing a time, and unsubscribing. They name no person."""
+
+import secrets
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import text
+
+from api import unsubscribe
+from api.fields import iso
+from api.own_booking import OwnBooking, book_free, is_lead, own_booking
+from api.services import Services, Wired
+from content.facilities import Facility
+from domain.errors import NotFound, Refused
+
+router = APIRouter(tags=["pages"], include_in_schema=False)
+_INVALID = "This link is not valid. Please call us, or ask for a new one."
+
+
+@router.get("/b/{token}")
+async def booking_page(token: str, services: Wired) -> Response:
+    try:
+        lead_id = await is_lead(services, services.links.lead_id("booking", token))
+        return _booking(services, await own_booking(services, lead_id), HTTPStatus.OK)
+    except NotFound:
+        return _plain(services, _INVALID, HTTPStatus.NOT_FOUND)
+
+
+@router.post("/b/{token}")
+async def book(token: str, request: Request, services: Wired) -> Response:
+    """Books one of the free times. A time that was just taken is a 409 with fresh times."""
+    form = await request.form(max_files=0)
+    chosen = _instant(form.get("starts_at"))
+    try:
+        lead_id = await is_lead(services, services.links.lead_id("booking", token))
+        async with services.once, services.store.engine.begin() as conn:
+            # two clicks at once are one after the other, so that the second sees what the first has booked
+            await conn.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": f"b/{lead_id}"}
+            )
+            own = await own_booking(services, lead_id)
+            if own.starts_at is not None:
+                return _booking(
+                    services, own, HTTPStatus.OK if chosen in (None, own.starts_at) else HTTPStatus.CONFLICT
+                )
+            if chosen is None:
+                return _booking(services, own, HTTPStatus.UNPROCESSABLE_ENTITY, "Please choose one of these times.")
+            try:
+                booked = await book_free(services, own, chosen)
+            except Refused:
+                fresh = await own_booking(services, lead_id)
+                return _booking(
+                    services, fresh, HTTPStatus.CONFLICT, "This time is no longer free. Please choose another."
+                )
+            return _booking(services, booked, HTTPStatus.OK)
+    except NotFound:
+        return _plain(services, _INVALID, HTTPStatus.NOT_FOUND)
+
+
+@router.get("/u/{token}")
+async def unsubscribe_page(token: str, services: Wired) -> Response:
+    """Changes nothing: programs that look at links in mails come here too."""
+    try:
+        lead_id = await is_lead(services, services.links.lead_id("unsubscribe", token))
+        done = await unsubscribe.is_done(services.leads, lead_id)
+    except NotFound:
+        return _plain(services, _INVALID, HTTPStatus.NOT_FOUND)
+    return _page(services, "unsubscribe.html", HTTPStatus.OK, done=done)
+
+
+@router.post("/u/{token}")
+async def unsubscribe_now(token: str, services: Wired) -> Response:
+    """From the page's button, or by a mail program with one click (RFC 8058): whatever the body says."""
+    try:
+        lead_id = await is_lead(services, services.links.lead_id("unsubscribe", token))
+        await unsubscribe.opt_out(services.leads, lead_id)
+    except NotFound:
+        return _plain(services, _INVALID, HTTPStatus.NOT_FOUND)
+    return _page(services, "unsubscribe.html", HTTPStatus.OK, done=True)
+
+
+def _instant(value: object) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return at if at is not None and at.tzinfo is not None and 1900 < at.year < 2200 else None
+
+
+def _booking(services: Services, own: OwnBooking, status: HTTPStatus, alert: str | None = None) -> Response:
+    return _page(
+        services,
+        "booking.html",
+        status,
+        facility=own.facility,
+        appointment_id=own.appointment_id,
+        starts_at=iso(own.starts_at) if own.starts_at else None,
+        when=_local(own.starts_at, own.facility, "%A, %B %-d, at %-I:%M %p %Z") if own.starts_at else None,
+        days=_days(own),
+        alert=alert,
+    )
+
+
+def _days(own: OwnBooking) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Free times by day, as they read at the facility."""
+    days: dict[str, list[tuple[str, str]]] = {}
+    for at in own.times:
+        day = _local(at, own.facility, "%A, %B %-d")
+        days.setdefault(day, []).append((iso(at), _local(at, own.facility, "%-I:%M %p")))
+    return list(days.items())
+
+
+def _local(at: datetime, facility: Facility, form: str) -> str:
+    return at.astimezone(ZoneInfo(facility.zone)).strftime(form)
+
+
+def _plain(services: Services, message: str, status: HTTPStatus) -> Response:
+    return _page(services, "plain.html", status, message=message)
+
+
+def _page(services: Services, name: str, status: HTTPStatus, **values: Any) -> Response:
+    nonce = secrets.token_urlsafe(16)
+    html = services.pages.get_template(name).render(organization=services.organization, nonce=nonce, **values)
+    policy = (
+        f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return Response(html, status, {"Content-Security-Policy": policy}, media_type="text/html")

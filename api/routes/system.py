@@ -1,0 +1,128 @@
+"""Health, metrics and documentation."""
+
+import asyncio
+import json
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from sqlalchemy import text
+
+from api import answers
+from api.once import ApiRoute
+from api.openapi import document
+from api.sequences_ready import sequences_ready
+from api.services import Services, Wired
+
+health = APIRouter(tags=["health"])
+inspection = APIRouter(tags=["documentation"], route_class=ApiRoute)
+PATIENCE = 2.0  # real seconds for each dependency
+
+
+@health.get("/healthz", response_model=answers.Health, summary="Whether the process serves")
+async def healthz() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@health.get(
+    "/readyz",
+    response_model=answers.Readiness,
+    responses={503: {"model": answers.Readiness, "description": "A dependency is away; it is named"}},
+    summary="Whether every dependency answers",
+)
+async def readyz(services: Wired) -> Response:
+    """Intake needs Postgres alone: a lead that comes while Temporal is away starts when it is back."""
+    names = {"postgres": _postgres, "sequences": sequences_ready, "temporal": _temporal}
+    found = await asyncio.gather(*(_check(check, services) for check in names.values()))
+    checks = dict(zip(names, found, strict=True))
+    ready = all(result == "ok" for result in checks.values())
+    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    return JSONResponse(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def _check(check: Any, services: Services) -> str:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await check(services)
+    except TimeoutError:
+        return f"no answer within {PATIENCE:.0f} s"
+    except Exception as error:  # whatever a dependency's client raises: the name of the kind says enough
+        return f"away ({type(error).__name__})"
+    return "ok"
+
+
+async def _postgres(services: Services) -> None:
+    async with services.store.engine.connect() as conn:
+        await conn.execute(text("SELECT 1"))
+
+
+async def _temporal(services: Services) -> None:
+    await services.temporal()
+
+
+@inspection.get("/metrics", include_in_schema=False)
+async def metrics(services: Wired) -> Response:
+    return Response(services.meters.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+@inspection.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request) -> Response:
+    return JSONResponse(_document(request))
+
+
+@inspection.get("/docs", include_in_schema=False)
+async def docs(request: Request, services: Wired) -> Response:
+    """Made here, with no script and nothing from elsewhere: it works without a way to the internet."""
+    made, nonce = _document(request), secrets.token_urlsafe(16)
+    html = services.pages.get_template("docs.html").render(
+        organization=services.organization,
+        nonce=nonce,
+        title=made["info"]["title"],
+        description=made["info"]["description"],
+        groups=_groups(made),
+    )
+    policy = f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; frame-ancestors 'none'"
+    return Response(html, headers={"Content-Security-Policy": policy}, media_type="text/html")
+
+
+def _document(request: Request) -> dict[str, Any]:
+    state = request.app.state
+    if not hasattr(state, "document"):
+        state.document = document(request.app)
+    made: dict[str, Any] = state.document
+    return made
+
+
+def _groups(made: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for path, methods in made["paths"].items():
+        for method, operation in methods.items():
+            good = next((s for s in operation["responses"] if s.startswith("2")), "")
+            answer = operation["responses"].get(good, {})
+            groups.setdefault((operation.get("tags") or ["other"])[0], []).append(
+                {
+                    "id": operation["operationId"],
+                    "method": method.upper(),
+                    "path": path,
+                    "summary": operation.get("summary", ""),
+                    "description": operation.get("description", ""),
+                    "parameters": operation.get("parameters", []),
+                    "request": _example(made, operation.get("requestBody", {})),
+                    "answer": _example(made, answer),
+                    "responses": [(s, r["description"]) for s, r in operation["responses"].items()],
+                }
+            )
+    return list(groups.items())
+
+
+def _example(made: dict[str, Any], part: dict[str, Any]) -> str:
+    schema = part.get("content", {}).get("application/json", {}).get("schema", {})
+    for one in (schema, *schema.get("anyOf", [])):
+        name = one.get("$ref", "").rpartition("/")[2]
+        examples = made["components"]["schemas"].get(name, {}).get("examples")
+        if examples:
+            return json.dumps(examples[0], indent=2)
+    return ""

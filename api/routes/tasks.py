@@ -1,0 +1,138 @@
+"""Work for people: the queue, and what is done with a task."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query
+from pydantic import Field
+
+from api import fields, schemas, task_answers
+from api.access import Right, in_scope, may
+from api.intake_form import Form
+from api.once import ApiRoute
+from api.services import Services, Who, Wired
+from content.templates import Template, render_script
+from domain.access import Actor
+from domain.errors import NotFound
+from domain.facts import TaskKind, TaskState
+from domain.lead_state import LeadState
+from store import audit
+from store.sequences import SequenceBook
+from store.task_reading import Script, TaskFilter, list_tasks, read_task
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"], route_class=ApiRoute)
+
+
+class TaskSearch(Form):
+    kind: TaskKind | None = None
+    state: TaskState | None = None
+    lead_id: Annotated[fields.Id, Field(description="Tasks of this lead only.")] | None = None
+    cursor: schemas.Cursor | None = None
+    limit: schemas.Limit = 50
+
+
+@router.get("", response_model=task_answers.TaskPage, summary="The queue: open ones first, soonest due first")
+async def list_(services: Wired, actor: Who, search: Annotated[TaskSearch, Query()]) -> dict[str, Any]:
+    wanted = TaskFilter(
+        kind=search.kind.value if search.kind else None,
+        state=search.state.value if search.state else None,
+        lead_id=search.lead_id,
+        facilities=actor.facilities,
+    )
+    async with services.store.engine.begin() as conn:
+        items, following = await list_tasks(
+            services.leads, conn, wanted, _script(services), cursor=search.cursor, limit=search.limit
+        )
+        if items:
+            await audit.append(conn, actor, "tasks_listed", detail=f"count={len(items)}")
+    return {"items": [_readable(item, actor) for item in items], "next_cursor": following}
+
+
+@router.get("/{task_id}", response_model=task_answers.TaskView, summary="One task")
+async def show(task_id: fields.TaskId, services: Wired, actor: Who) -> dict[str, Any]:
+    return await _show(services, actor, task_id, "task_viewed")
+
+
+async def _show(services: Services, actor: Actor, task_id: str, action: str | None = None) -> dict[str, Any]:
+    async with services.commands.transaction() as conn:
+        task = await read_task(services.leads, conn, task_id, _script(services))
+        try:
+            in_scope(actor, task["lead"]["preferred_facility"])
+        except NotFound:
+            raise NotFound("no task with this id") from None
+        if action is not None:
+            await audit.append(conn, actor, action, task["lead_id"], detail=task_id)
+    return _readable(task, actor)
+
+
+def _readable(task: dict[str, Any], actor: Actor) -> dict[str, Any]:
+    return task if may(actor, Right.WORDS) else task | {"message": None, "notes": None}
+
+
+@router.post("/{task_id}/claim", response_model=task_answers.TaskView, summary="Take a task on")
+async def claim(task_id: fields.TaskId, services: Wired, actor: Who) -> dict[str, Any]:
+    """It is held for the lease; without an outcome by then it goes back to the queue."""
+    await services.commands.claim_task(actor, task_id)
+    return await _show(services, actor, task_id)
+
+
+@router.post("/{task_id}/release", response_model=task_answers.TaskView, summary="Put a task back")
+async def release(task_id: fields.TaskId, services: Wired, actor: Who) -> dict[str, Any]:
+    await services.commands.release_task(actor, task_id)
+    return await _show(services, actor, task_id)
+
+
+@router.post("/{task_id}/dial", status_code=202, response_model=task_answers.TaskView, summary="Call the lead")
+async def dial(task_id: fields.TaskId, services: Wired, actor: Who) -> dict[str, Any]:
+    """One call through the carrier, by way of the gate. Its disposition arrives on the task."""
+    await services.commands.dial_task(actor, task_id)
+    return await _show(services, actor, task_id)
+
+
+@router.post("/{task_id}/complete", response_model=task_answers.TaskView, summary="Enter what came out of a task")
+async def complete(
+    task_id: fields.TaskId,
+    services: Wired,
+    actor: Who,
+    body: Annotated[schemas.Complete | None, Body()] = None,
+) -> dict[str, Any]:
+    """A call needs its disposition (unless the carrier told it), and an answered one its outcome."""
+    form = body or schemas.Complete()
+    await services.commands.complete_task(
+        actor,
+        task_id,
+        disposition=form.disposition,
+        outcome=form.outcome,
+        notes=form.notes,
+        callback_at=form.callback_at,
+        lead_id=form.lead_id,
+    )
+    return await _show(services, actor, task_id)
+
+
+def _script(services: Services) -> Script:
+    book, now = services.leads.book, services.leads.now()
+
+    def script(state: LeadState, name: str, first_name: str) -> str | None:
+        template = _template(book, state, name)
+        if template is None:
+            return None
+        enrollment = state.enrollment
+        known = enrollment is not None and book.knows(enrollment.sequence, enrollment.version)
+        sequence = book.get(enrollment.sequence, enrollment.version) if enrollment is not None and known else None
+        return render_script(template, services.voice.values(state, sequence, first_name, now))
+
+    return script
+
+
+def _template(book: SequenceBook, state: LeadState, name: str) -> Template | None:
+    """As the lead's version pinned it; for a task of an earlier sequence, as the latest version has it."""
+    enrollment = state.enrollment
+    versions = [(enrollment.sequence, enrollment.version)] if enrollment is not None else []
+    keys = book.keys()
+    versions += [(key, book.latest(key).version) for key in keys]
+    for key, version in versions:
+        try:
+            return book.template(key, version, name)
+        except (KeyError, NotFound):
+            continue
+    return None

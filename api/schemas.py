@@ -1,0 +1,130 @@
+"""Bodies of the other requests."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from api.fields import Email, Id, Line, Moment, Phone, Text, Word
+from api.intake_form import Form
+from domain.facts import BookingEvent, Outcome
+from domain.lead_state import Stage, State
+from domain.touches import Channel, Disposition
+
+
+def _example(**fields: Any) -> dict[str, Any]:
+    return {"json_schema_extra": {"examples": [fields]}}
+
+
+Limit = Annotated[int, Field(ge=1, le=200, description="How many at most.")]
+Cursor = Annotated[str, StringConstraints(max_length=300)]
+Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=254)]
+
+
+class Search(Form):
+    """The filters of `GET /v1/leads`, kept out of addresses. `q`: an exact phone, e-mail or name."""
+
+    model_config = _example(q="ada@example.com", state="active", limit=50)  # type: ignore[assignment]
+
+    state: State | None = None
+    stage: Stage | None = None
+    facility: Word | None = None
+    q: Query | None = None
+    cursor: Cursor | None = None
+    limit: Limit = 50
+
+
+class Pause(Form):
+    model_config = _example(  # type: ignore[assignment]
+        reason="asked for time to think", until="2026-11-30T15:00:00.000+00:00"
+    )
+
+    reason: Line
+    until: Annotated[Moment, Field(description="When it resumes by itself; absent: not before somebody resumes.")] | (
+        None
+    ) = None
+
+
+class Resume(Form):
+    model_config = _example(mode="shift")  # type: ignore[assignment]
+
+    mode: Annotated[Literal["shift"], Field(description="What is left moves by the time rested.")]
+
+
+class OptOut(Form):
+    """No channels: all of them."""
+
+    model_config = _example(channels=["sms", "voice"])  # type: ignore[assignment]
+
+    channels: Annotated[list[Channel], Field(min_length=1, max_length=3)] | None = None
+
+
+class Disqualify(Form):
+    model_config = _example(reason="looks for a service we do not offer")  # type: ignore[assignment]
+
+    reason: Line
+
+
+class Enroll(Form):
+    model_config = _example(sequence="recovery")  # type: ignore[assignment]
+
+    sequence: Word
+    version: Annotated[int, Field(ge=1, le=1_000_000, description="Absent: the latest.")] | None = None
+
+
+class Message(Form):
+    """A person's own words to the lead."""
+
+    model_config = _example(channel="sms", body="Thank you for writing. We will call you today.")  # type: ignore[assignment]
+
+    channel: Literal["sms", "email"]
+    body: Annotated[Text, Field(description="An SMS holds up to 1600 characters.")]
+
+
+class Note(Form):
+    model_config = _example(text="Prefers mornings.")  # type: ignore[assignment]
+
+    text: Text
+
+
+class Assign(Form):
+    """`to` is the id of a key in use (`tend keys list`)."""
+
+    model_config = _example(to="3f0c1d9e-5b1a-4c8e-9a53-0f6d2f1f7b11")  # type: ignore[assignment]
+
+    to: Id
+
+
+class BookingForm(Form):
+    """What a scheduler says of one appointment. Its first event names the lead: lead_id, phone or email."""
+
+    model_config = _example(  # type: ignore[assignment]
+        event="booked",
+        appointment_id="appt-1001",
+        phone="+12125550142",
+        starts_at="2026-11-30T15:00:00.000+00:00",
+        facility="main",
+        occurred_at="2026-11-23T15:00:00.000+00:00",
+    )
+
+    event: BookingEvent
+    appointment_id: Annotated[Line, Field(description="The scheduler's own id, the same in all its events.")]
+    lead_id: Id | None = None
+    phone: Phone | None = None
+    email: Email | None = None
+    starts_at: Moment | None = None
+    facility: Word | None = None
+    occurred_at: Annotated[Moment, Field(description="Decides between events of one appointment, in any order.")]
+
+
+class Complete(Form):
+    """`lead_id`: for a reply that several leads may have written, whose it is."""
+
+    model_config = _example(  # type: ignore[assignment]
+        disposition="answered_by_person", outcome="reached", notes="Would like to come next week."
+    )
+
+    disposition: Disposition | None = None
+    outcome: Outcome | None = None
+    notes: Text | None = None
+    callback_at: Moment | None = None
+    lead_id: Id | None = None

@@ -1,0 +1,68 @@
+"""What the routes are given. Built once by the app factory; nothing here reads settings."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+from jinja2 import Environment
+
+from api.commands import Commands
+from api.meters import Meters
+from channels.inbound_sendgrid import SendGridEvents
+from channels.inbound_twilio import TwilioWebhooks
+from content.facilities import Facilities
+from content.links import Links
+from content.values import Voice
+from domain.access import Actor
+from store.engine import Store
+from store.inbound import Inbound
+from store.lead_unit import Leads
+
+if TYPE_CHECKING:
+    from wire.codec import AesCodec
+
+
+@dataclass(frozen=True)
+class Services:
+    """`twilio` and `sendgrid` are None where their secrets are not set: then no callback is believed.
+
+    `temporal` raises if Temporal does not answer. `once` bounds requests that hold a second connection.
+    """
+
+    production: bool
+    organization: str
+    ui_origin: str | None
+    store: Store
+    leads: Leads
+    commands: Commands
+    inbound: Inbound
+    links: Links
+    facilities: Facilities
+    voice: Voice
+    twilio: TwilioWebhooks | None
+    sendgrid: SendGridEvents | None
+    codec: "AesCodec"
+    meters: Meters
+    pages: Environment
+    temporal: Callable[[], Awaitable[None]]
+    once: asyncio.Semaphore
+
+
+def of(request: Request) -> Services:
+    return cast(Services, request.app.state.services)
+
+
+async def _services(request: Request) -> Services:
+    """Where an Idempotency-Key is held, commands run in the transaction that holds it."""
+    commands: Commands | None = getattr(request.state, "commands", None)
+    return of(request) if commands is None else replace(of(request), commands=commands)
+
+
+async def _actor(request: Request) -> Actor:
+    return cast(Actor, request.state.actor)
+
+
+Wired = Annotated[Services, Depends(_services)]
+Who = Annotated[Actor, Depends(_actor)]

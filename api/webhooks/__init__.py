@@ -1,0 +1,1 @@
+"""Callbacks of providers: verified, then stored once."""

@@ -1,0 +1,19 @@
+"""What a callback is answered that we do not believe or understand. Nothing of it is stored."""
+
+from http import HTTPStatus
+
+from fastapi import Response
+
+from api.problems import invalid, problem
+from api.services import Services
+from domain.errors import InvalidInput
+
+
+def refused(services: Services, provider: str) -> Response:
+    services.meters.webhooks.labels(provider, "bad_signature").inc()
+    return problem(HTTPStatus.FORBIDDEN, "the signature is missing or wrong for this address and body")
+
+
+def unreadable(services: Services, provider: str, error: InvalidInput) -> Response:
+    services.meters.webhooks.labels(provider, "unreadable").inc()
+    return invalid([(error.field, error.reason)])

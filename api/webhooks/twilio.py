@@ -1,0 +1,85 @@
+"""Twilio's callbacks."""
+
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import FormData
+
+from api.services import Services, Wired
+from api.webhooks.refusal import refused, unreadable
+from channels.inbound_twilio import parse_call_status, parse_message_status, parse_sms
+from channels.twilio_voice import answer_twiml
+from domain.errors import InvalidInput
+from domain.ports import TouchUpdate
+
+router = APIRouter(prefix="/webhooks/twilio", tags=["webhooks"], include_in_schema=False)
+_EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
+_PROVIDER = "twilio"
+
+
+def _twiml(text: str) -> Response:
+    return Response(text, media_type="text/xml")
+
+
+async def _form(request: Request, services: Services) -> FormData | None:
+    """The form, if Twilio signed it for the very address it was sent to; else None."""
+    form = await request.form(max_files=0)
+    path = request.scope["path"] + (f"?{query}" if (query := request.scope["query_string"].decode("latin-1")) else "")
+    signature = request.headers.get("x-twilio-signature")
+    if services.twilio is not None and services.twilio.verify(path, form, signature):
+        return form
+    return None
+
+
+@router.post("/sms")
+async def sms(request: Request, services: Wired) -> Response:
+    """A text of somebody. Never answered here: whatever goes out goes through the gate."""
+    form = await _form(request, services)
+    if form is None:
+        return refused(services, _PROVIDER)
+    try:
+        inbound = parse_sms(form)
+    except InvalidInput as error:
+        return unreadable(services, _PROVIDER, error)
+    new = await services.inbound.reply(inbound)
+    services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()
+    return _twiml(_EMPTY)
+
+
+@router.post("/status")
+async def status(request: Request, services: Wired, touch: str = "") -> Response:
+    form = await _form(request, services)
+    if form is None:
+        return refused(services, _PROVIDER)
+    try:
+        return await _take(services, parse_message_status(touch, form))
+    except InvalidInput as error:
+        return unreadable(services, _PROVIDER, error)
+
+
+@router.post("/voice/status")
+async def voice_status(request: Request, services: Wired, touch: str = "") -> Response:
+    form = await _form(request, services)
+    if form is None:
+        return refused(services, _PROVIDER)
+    try:
+        return await _take(services, parse_call_status(touch, form))
+    except InvalidInput as error:
+        return unreadable(services, _PROVIDER, error)
+
+
+@router.post("/voice/answer")
+async def voice_answer(request: Request, services: Wired) -> Response:
+    """What is said when somebody answers a call of ours."""
+    form = await _form(request, services)
+    if form is None:
+        return refused(services, _PROVIDER)
+    services.meters.webhooks.labels(_PROVIDER, "taken").inc()
+    answered_by = form.get("AnsweredBy")
+    return _twiml(answer_twiml(services.organization, answered_by if isinstance(answered_by, str) else None))
+
+
+async def _take(services: Services, update: TouchUpdate | None) -> Response:
+    result = "of_no_interest"
+    if update is not None:
+        result = "taken" if await services.inbound.update(_PROVIDER, update) else "repeated_or_unknown"
+    services.meters.webhooks.labels(_PROVIDER, result).inc()
+    return Response(status_code=204)

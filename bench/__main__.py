@@ -1,0 +1,68 @@
+"""`python -m bench [NAME...]`: runs the benchmarks, prints their tables and writes `docs/figures/`."""
+
+import argparse
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from rich.console import Console
+
+from bench import cadence, figures, first_sms, reply, restart
+from bench.surroundings import Surroundings
+from domain.errors import TendError
+
+BENCHMARKS: dict[str, Callable[[], Awaitable[figures.Figure]]] = {
+    "first-sms": first_sms.run,
+    "reply": reply.run,
+    "cadence": cadence.run,
+    "restart": restart.start_again,
+    "heal": restart.heal,
+}
+
+
+async def run(names: list[str], *, keep: bool) -> int:
+    """Runs them one after the other; 1 if one could not be carried out, whatever the others found."""
+    console = Console()
+    about = figures.machine()
+    console.print("  ".join(f"{name} {value}" for name, value in about.items()), highlight=False)
+    console.print()
+    failed = 0
+    for name in names:
+        before = Surroundings.now()
+        try:
+            figure = await BENCHMARKS[name]()
+        except TendError as error:
+            console.print(f"{name}: {error}", style="red", highlight=False)
+            failed = 1
+            continue
+        figure = replace(figure, notes=(*figure.notes, Surroundings.now().since(before)))
+        figures.show(figure)
+        if keep:
+            figures.keep(figure)
+    return failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--no-figures", action="store_true", help="leave docs/figures as it is")
+    given = parser.parse_args()
+    if unknown := [name for name in given.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    return asyncio.run(run(given.names or list(BENCHMARKS), keep=not given.no_figures))
+
+
+if __name__ == "__main__":
+    try:
+        code = main()
+    except KeyboardInterrupt:
+        code = 130
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # Temporal's library may abort a Python that is tearing itself down

@@ -1,0 +1,1 @@
+"""Adapters to the carriers. Provider words end here: inwards only the words of `domain/` are spoken."""

@@ -1,0 +1,114 @@
+"""SendGrid's event webhook: is it SendGrid, and what does it say in our words."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from sendgrid.helpers.eventwebhook import EventWebhook
+
+from channels.errors import SENDGRID_DROPPED
+from domain.errors import InvalidInput
+from domain.ports import Remedy, TouchUpdate
+from domain.touches import TouchStatus
+
+# Not here: deferred (on the way), open and click (machines do both), spamreport and unsubscribes (a person's word, not
+# the fate of a mail).
+STATUSES: Final = {
+    "processed": TouchStatus.ACCEPTED,
+    "delivered": TouchStatus.DELIVERED,
+    "bounce": TouchStatus.UNDELIVERED,
+    "blocked": TouchStatus.UNDELIVERED,
+    "dropped": TouchStatus.FAILED,
+}
+
+_ID = re.compile(r"[A-Za-z0-9_.=+/-]{2,128}")
+_SMTP = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
+
+
+class SendGridEvents:
+    """Verifies with the webhook's public key (base64 of its DER, as SendGrid shows it), else raises ValueError."""
+
+    def __init__(self, public_key_b64: str) -> None:
+        try:
+            self._webhook = EventWebhook(public_key_b64.strip())
+        except ValueError:
+            raise ValueError("SendGrid's webhook key must be the base64 of a public key, as shown there") from None
+        if not isinstance(self._webhook.public_key, EllipticCurvePublicKey):
+            raise ValueError("SendGrid's webhook key must be an elliptic curve public key")  # noqa: TRY004
+
+    def verify(self, raw: bytes, signature: str | None, timestamp: str | None) -> bool:
+        """Whether SendGrid signed this body with this timestamp. Never raises. How old it is, is not asked."""
+        if not signature or not timestamp:
+            return False
+        try:
+            return bool(self._webhook.verify_signature(raw.decode("utf-8"), signature, timestamp))
+        except ValueError:
+            return False
+
+
+def parse(raw: bytes) -> list[TouchUpdate]:
+    """What became of mails, in the order given. Events that are no touch's, or say nothing of its fate, are left out.
+
+    Raises InvalidInput if the body is not an array of objects, or an event that counts has no usable id.
+    """
+    try:
+        events = json.loads(raw)
+    except ValueError:
+        raise InvalidInput("body", "is not JSON") from None
+    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+        raise InvalidInput("body", "must be an array of events")
+    return [update for event in events if (update := _update(event)) is not None]
+
+
+def _update(event: Mapping[str, Any]) -> TouchUpdate | None:
+    word, touch_id = event.get("event"), event.get("touch_id")
+    status = STATUSES.get(word) if isinstance(word, str) else None
+    if status is None or not touch_id:
+        return None
+    return TouchUpdate(
+        event_id=_id(event, "sg_event_id"),
+        touch_id=_id(event, "touch_id"),
+        # SendGrid lengthens the X-Message-Id of its answer by ".<server>"
+        provider_id=str(event.get("sg_message_id") or "").partition(".")[0][:128],
+        status=status,
+        at=_time(event.get("timestamp")),
+        code=_smtp_code(event) if status in {TouchStatus.UNDELIVERED, TouchStatus.FAILED} else None,
+        remedy=_remedy(event),
+    )
+
+
+def _remedy(event: Mapping[str, Any]) -> Remedy | None:
+    match event["event"]:
+        case "bounce":  # a block is the receiver's mood, a bounce the end of the address
+            return Remedy.DROP if event.get("type") == "blocked" else Remedy.SUPPRESS
+        case "blocked":
+            return Remedy.DROP
+        case "dropped":
+            return SENDGRID_DROPPED.get(str(event.get("reason")), Remedy.DROP)
+        case _:
+            return None
+
+
+def _smtp_code(event: Mapping[str, Any]) -> str | None:
+    """The enhanced status code alone: the reason beside it quotes the address."""
+    found = _SMTP.fullmatch(str(event.get("status") or ""))
+    return found[0] if found else None
+
+
+def _id(event: Mapping[str, Any], name: str) -> str:
+    value = event.get(name)
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidInput(name, "must be an id")
+    return value
+
+
+def _time(seconds: object) -> datetime | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -1,0 +1,156 @@
+"""Mail through SendGrid: the EmailChannel of domain/ports.py.
+
+The SDK is synchronous, so each mail is posted from a thread. SendGrid signs no BAA: nothing of a person's health may be
+in a mail, and nothing but the touch's opaque id goes into its custom arguments.
+"""
+
+import asyncio
+import http.client
+import logging
+import socket
+import ssl
+import time
+import urllib.request
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.error import URLError
+
+from python_http_client.client import Client as HttpClient
+from python_http_client.exceptions import HTTPError
+from sendgrid import SendGridAPIClient
+from sendgrid.helpers.mail import (
+    ClickTracking,
+    CustomArg,
+    From,
+    Ganalytics,
+    Header,
+    Mail,
+    OpenTracking,
+    SubscriptionTracking,
+    To,
+    TrackingSettings,
+)
+
+from channels.base_url import sandbox_base
+from channels.errors import sendgrid_error, unknown, unreachable
+from domain.ports import Accepted, ChannelError, Email, Unavailable
+
+SENDGRID = "https://api.sendgrid.com"
+THREADS = 16
+
+logging.getLogger("python_http_client").setLevel(logging.WARNING)  # at DEBUG it writes mails and the API key
+
+
+class SendGridEmail:
+    """Sends from `sender` (an address), shown as `sender_name`.
+
+    `base_url` points it at the sandbox carrier (loopback or private addresses only, else ValueError); proxy variables
+    of the environment count only without it. Close it with `aclose`.
+    """
+
+    def __init__(self, api_key: str, sender: str, sender_name: str | None = None, base_url: str | None = None) -> None:
+        if not api_key:
+            raise ValueError("SendGrid needs an API key")
+        host = sandbox_base(base_url) if base_url else SENDGRID
+        self._sendgrid = SendGridAPIClient(api_key, host=host)
+        transport = _HttpClient if base_url is None else _SandboxHttpClient
+        headers = dict(self._sendgrid.client.request_headers)
+        self._sendgrid.client = transport(host=host, request_headers=headers, version=3)
+        self._sender = sender
+        self._sender_name = sender_name
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sendgrid")
+
+    async def send(self, email: Email, limit: float) -> Accepted:
+        """Posts once. A thread cannot be stopped: after a timeout it may still get through, hence OutcomeUnknown."""
+        job = self._pool.submit(self._post, self._build(email), limit)
+        try:
+            async with asyncio.timeout(limit):
+                return await asyncio.wrap_future(job)
+        except TimeoutError:
+            if job.cancelled():  # it was still waiting for a thread
+                raise Unavailable("SendGrid: all connections are busy, nothing was sent") from None
+            raise unknown("SendGrid", f"no answer within {limit:g} s") from None
+
+    async def aclose(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _build(self, email: Email) -> dict[str, Any]:
+        to = To()
+        to.email = email.to  # not through the constructor, which would take the address apart
+        mail = Mail(
+            from_email=From(self._sender, self._sender_name),
+            to_emails=to,
+            subject=email.subject,
+            plain_text_content=email.text,
+            html_content=email.html,
+        )
+        mail.add_custom_arg(CustomArg("touch_id", email.touch_id))
+        for name, value in email.headers:
+            mail.add_header(Header(name, value))
+        # Left out, the account's defaults would hold: rewritten links and a pixel in a patient's mail.
+        mail.tracking_settings = TrackingSettings(
+            click_tracking=ClickTracking(enable=False, enable_text=False),
+            open_tracking=OpenTracking(enable=False),
+            subscription_tracking=SubscriptionTracking(enable=False),
+            ganalytics=Ganalytics(enable=False),
+        )
+        body: dict[str, Any] = mail.get()
+        return body
+
+    def _post(self, body: dict[str, Any], limit: float) -> Accepted:
+        error: ChannelError
+        try:
+            answer = self._sendgrid.client.mail.send.post(request_body=body, timeout=limit)
+        except HTTPError as refusal:
+            error = sendgrid_error(int(refusal.status_code), _until_reset(refusal.headers))
+        except URLError as fault:
+            nothing_sent = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
+            if isinstance(fault.reason, nothing_sent):
+                error = unreachable("SendGrid")
+            else:
+                error = unknown("SendGrid", "the connection was cut or timed out")
+        except (OSError, http.client.HTTPException):
+            error = unknown("SendGrid", "the connection was cut or timed out")
+        else:
+            return Accepted(answer.headers.get("X-Message-Id") or "")
+        raise error  # outside the handlers: their exceptions hold SendGrid's text
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
+        return None  # a redirect would carry the API key elsewhere and lose the mail; it is raised as an HTTPError
+
+
+class _HttpClient(HttpClient):  # type: ignore[misc]  # the SDK carries no types
+    """The SDK's transport, without redirects."""
+
+    handlers: tuple[urllib.request.BaseHandler, ...] = (_NoRedirects(),)
+
+    def _build_client(self, name: str | None = None) -> "_HttpClient":
+        # the parent's makes its own class, which would lose ours at the first segment of the path
+        return type(self)(
+            host=self.host,
+            version=self._version,
+            request_headers=dict(self.request_headers),
+            url_path=[*self._url_path, name] if name else self._url_path,
+            append_slash=self.append_slash,
+            timeout=self.timeout,
+        )
+
+    def _make_request(self, _opener: object, request: urllib.request.Request, timeout: float | None = None) -> Any:
+        return super()._make_request(urllib.request.build_opener(*self.handlers), request, timeout=timeout)
+
+
+class _SandboxHttpClient(_HttpClient):
+    """The same past any proxy: what goes to the sandbox stays on this network."""
+
+    handlers = (_NoRedirects(), urllib.request.ProxyHandler({}))
+
+
+def _until_reset(headers: Mapping[str, str] | None) -> float | None:
+    """Real seconds until the rate limit opens again; the header is a Unix time."""
+    try:
+        return float((headers or {}).get("X-RateLimit-Reset", "")) - time.time()
+    except ValueError:
+        return None

@@ -1,0 +1,90 @@
+"""Texts through Twilio: the SmsChannel of domain/ports.py."""
+
+import unicodedata
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from channels.errors import unknown
+from channels.twilio_client import TwilioClient
+from channels.webhook_paths import callback
+from domain.ports import Accepted, Sms
+from domain.touches import TouchStatus
+
+# Real seconds a text may lie in Twilio's queue (its own default is 10 hours): short, so that none slips into the night.
+VALIDITY = 14_400
+LIST_SIZE = 100
+# Twilio's times are whole seconds, and its clock is not ours.
+SLACK = timedelta(seconds=2)
+
+STATUSES: Final = {
+    "delivered": TouchStatus.DELIVERED,
+    "read": TouchStatus.DELIVERED,
+    "undelivered": TouchStatus.UNDELIVERED,
+    "failed": TouchStatus.FAILED,
+    "canceled": TouchStatus.FAILED,
+}
+
+# What smart encoding writes instead, and NFKC does not.
+_PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "«": '"', "»": '"'})
+
+
+class TwilioSms:
+    """Sends from a messaging service if one is given, else from a number (E.164).
+
+    `public_url` is where Twilio reaches us. Raises ValueError without a sender.
+    """
+
+    def __init__(
+        self,
+        client: TwilioClient,
+        public_url: str,
+        *,
+        messaging_service_sid: str | None = None,
+        from_: str | None = None,
+        validity: int = VALIDITY,
+    ) -> None:
+        if not messaging_service_sid and not from_:
+            raise ValueError("texts need a messaging service or a number to be sent from")
+        self._client = client
+        self._public_url = public_url
+        self._sender = {"messaging_service_sid": messaging_service_sid} if messaging_service_sid else {"from_": from_}
+        self._validity = validity
+
+    async def send(self, sms: Sms, limit: float) -> Accepted:
+        request = self._client.api.messages.create_async(
+            to=sms.to,
+            body=sms.body,
+            status_callback=callback(self._public_url, "/webhooks/twilio/status", sms.touch_id),
+            validity_period=self._validity,
+            smart_encoded=True,
+            **self._sender,
+        )
+        return accepted(await self._client.send(request, limit))
+
+    async def find(self, sms: Sms, since: datetime, limit: float) -> Accepted | None:
+        """The newest text with this To and body made at or after `since`. Raises OutcomeUnknown only.
+
+        No date filter: Twilio filters by the time of sending, which a queued text does not have yet.
+        """
+        request = self._client.api.messages.list_async(to=sms.to, limit=LIST_SIZE, page_size=LIST_SIZE)
+        for message in await self._client.look(request, limit):
+            if made_since(message, since) and _plain(str(message.body or "")) == _plain(sms.body):
+                return accepted(message)
+        return None
+
+
+def accepted(message: Any) -> Accepted:
+    """What Twilio's record of a text says in our words."""
+    if not message.sid:
+        raise unknown("Twilio", "its answer holds no id")
+    return Accepted(str(message.sid), STATUSES.get(str(message.status), TouchStatus.ACCEPTED))
+
+
+def made_since(record: Any, since: datetime) -> bool:
+    made: datetime | None = record.date_created
+    return made is not None and made >= since - SLACK
+
+
+def _plain(body: str) -> str:
+    """The body as smart encoding leaves it: Twilio lists what it sent, not what we gave it."""
+    return unicodedata.normalize("NFKC", body.translate(_PLAIN)).strip()

@@ -1,0 +1,189 @@
+"""The `tend` command."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from config.data_dir import DataDir, check_production
+from config.settings import Settings
+from domain.errors import TendError
+from stack.keys_cli import app as keys_app
+from stack.preflight import StartError, read_settings
+
+app = typer.Typer(
+    name="tend",
+    help="Durable follow-up of healthcare leads.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+app.add_typer(keys_app, name="keys", help="Make, list and revoke API keys.")
+
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="Where servers, keys and the clock are kept. [default: .tend]"),
+]
+HostOption = Annotated[str, typer.Option(help="Where the API listens; everything else stays on loopback.")]
+PortOption = Annotated[int, typer.Option(help="The API's port; 0 takes any free one.")]
+PersonasOption = Annotated[
+    str, typer.Option(metavar="NAME,...|none", help="Imitated people of the sandbox carrier, who answer.")
+]
+
+
+@app.command()
+def up(
+    *,
+    data_dir: DataDirOption = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
+    workers: Annotated[int, typer.Option(help="How many worker processes.")] = 1,
+    clock: Annotated[
+        str | None, typer.Option(metavar="now|ISO-TIME", help="When product time begins. [default: now]")
+    ] = None,
+    pace: Annotated[
+        str | None,
+        typer.Option(metavar="X", help="Product seconds a real second, also as 360:5h,20000. [default: 1]"),
+    ] = None,
+    personas: PersonasOption = "none",
+) -> None:
+    """Start everything on this machine and keep it healthy, until Ctrl-C."""
+    from stack.up import Options  # noqa: PLC0415 - each verb loads what it needs
+    from stack.up import up as run_stack  # noqa: PLC0415
+
+    asyncio.run(run_stack(Options(data_dir, host, port, workers, clock, pace, personas)))
+
+
+@app.command()
+def demo(
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", metavar="DIR", help="Made fresh at each start; only a demo's own is removed.")
+    ] = Path(".tend-demo"),
+    port: Annotated[int, typer.Option(help="The API's port. [default: any free one]", show_default=False)] = 0,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the summary instead of staying up.")] = False,
+) -> None:
+    """The main job on view: made-up leads, their whole cadences, in about a minute."""
+    from demo.run import Options, run  # noqa: PLC0415
+
+    run(Options(data_dir, port, once))
+
+
+@app.command()
+def worker(data_dir: DataDirOption = None) -> None:
+    """Run one worker: lead workflows, sending, the relay of the outbox."""
+    settings = _ready_settings(data_dir)
+    from worker import run  # noqa: PLC0415
+
+    _end_hard(lambda: asyncio.run(run(settings)))
+
+
+@app.command()
+def api(data_dir: DataDirOption = None, host: HostOption = "127.0.0.1", port: PortOption = 8000) -> None:
+    """Serve the HTTP API with its webhooks."""
+    settings = _ready_settings(data_dir)
+    import uvicorn  # noqa: PLC0415
+
+    from api.app import create_app  # noqa: PLC0415
+
+    # No access log: paths and query strings hold tokens and what somebody searched for.
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(settings),
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            access_log=False,
+            server_header=False,
+            log_level=settings.log_level,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    _end_hard(server.run)
+
+
+@app.command()
+def sandbox(
+    data_dir: DataDirOption = None,
+    host: HostOption = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The carrier's port.")] = 8010,
+    personas: PersonasOption = "none",
+) -> None:
+    """Serve the sandbox carrier alone: Twilio and SendGrid, imitated."""
+    from stack import carrier  # noqa: PLC0415
+    from stack.preflight import check_personas, make_directory  # noqa: PLC0415
+    from stack.product import python_environment  # noqa: PLC0415
+
+    names = check_personas(personas, carrier.KNOWN_PERSONAS)
+    directory = DataDir(read_settings(data_dir).data_dir.absolute())
+    make_directory(directory)
+    carrier.ensure_credentials(directory)
+    settings = read_settings(data_dir)
+    line = carrier.argv(directory, settings, host=host, port=port, api=settings.public_url, personas=names)
+    os.execve(line[0], line, python_environment())  # noqa: S606 - this very Python
+
+
+@app.command()
+def migrate(data_dir: DataDirOption = None) -> None:
+    """Bring the database to the schema of this version."""
+    settings = read_settings(data_dir)
+    if settings.database_url is None:
+        raise StartError("no database: set TEND_DATABASE_URL, or use `tend up`, which migrates its embedded one")
+    from store.migrate import migrate as run  # noqa: PLC0415
+
+    asyncio.run(run(settings.database_url))
+    print("the database is up to date")
+
+
+def _ready_settings(data_dir: Path | None) -> Settings:
+    """Settings of a process that needs database, Temporal and keys. Raises StartError."""
+    settings = read_settings(data_dir)
+    if wrong := check_production(settings):
+        raise StartError("production refuses to start: " + "; ".join(wrong))
+    for name in ("database_url", "temporal_address", "keys"):
+        if getattr(settings, name) is None:
+            raise StartError(f"TEND_{name.upper()} is not set, and no `tend up` is running on {settings.data_dir}")
+    return settings
+
+
+def _end_hard(run: Callable[[], None]) -> NoReturn:
+    """Runs to the end and leaves at once: Temporal's library may abort a Python that is tearing itself down."""
+    code = 0
+    try:
+        run()
+    except KeyboardInterrupt:
+        code = 130
+    except TendError as error:
+        code = _complain(error)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _complain(error: TendError) -> int:
+    """One line on stderr; the exit code."""
+    print(f"tend: {error}", file=sys.stderr)
+    return error.exit_code if isinstance(error, StartError) else 1
+
+
+def main() -> None:
+    """Entry point of `tend`: an error that Tend raises on purpose is one line on stderr, not a traceback."""
+    try:
+        app()
+    except TendError as error:
+        sys.exit(_complain(error))
+
+
+if __name__ == "__main__":
+    main()

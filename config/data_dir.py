@@ -1,0 +1,185 @@
+"""The data directory: where things lie in it, and settings completed from it."""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from config.settings import Environment, Settings
+from domain.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """The names in a data directory."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "up.lock"
+
+    @property
+    def endpoints(self) -> Path:
+        """Where everything answers; there while a `tend up` is up."""
+        return self.path / "endpoints.json"
+
+    @property
+    def children(self) -> Path:
+        """The running children, so that a later start can end what a killed one left."""
+        return self.path / "children.json"
+
+    @property
+    def ports(self) -> Path:
+        return self.path / "ports.json"
+
+    @property
+    def keys(self) -> Path:
+        """The encryption key ring of this directory, where TEND_KEYS is not set."""
+        return self.path / "keys"
+
+    @property
+    def admin_key(self) -> Path:
+        return self.path / "admin.key"
+
+    @property
+    def clock(self) -> Path:
+        """The virtual clock; absent on the real one."""
+        return self.path / "clock.json"
+
+    @property
+    def clock_start(self) -> Path:
+        """What --clock and --pace the directory was first started with."""
+        return self.path / "clock.start"
+
+    @property
+    def clock_alive(self) -> Path:
+        """Touched while the stack is up: its time is when product time last ran."""
+        return self.path / "clock.alive"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def postgres(self) -> Path:
+        return self.path / "postgres"
+
+    @property
+    def postgres_password(self) -> Path:
+        return self.path / "postgres.password"
+
+    @property
+    def temporal(self) -> Path:
+        return self.path / "temporal.db"
+
+    @property
+    def sandbox(self) -> Path:
+        return self.path / "sandbox"
+
+    @property
+    def credentials(self) -> Path:
+        return self.sandbox / "credentials.json"
+
+    @property
+    def staff_key(self) -> Path:
+        return self.sandbox / "staff.key"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner may read, all or nothing."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def load_settings(data_dir: Path | None = None) -> Settings:
+    """Settings from the environment and `.env`, completed from the data directory where they are unset.
+
+    In production nothing is taken from the data directory. Raises pydantic's ValidationError, OSError, ValueError.
+    """
+    settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
+    if settings.environment is Environment.PRODUCTION:
+        return settings
+    directory = DataDir(settings.data_dir)
+    found: dict[str, Any] = {}
+    if directory.keys.exists():
+        found["keys"] = SecretStr(directory.keys.read_text(encoding="utf-8").strip())
+    endpoints = json.loads(directory.endpoints.read_text()) if directory.endpoints.exists() else {}
+    for name, key in (
+        ("database_url", "database_url"),
+        ("temporal_address", "temporal"),
+        ("temporal_ui_url", "temporal_ui"),
+        ("public_url", "public_url"),
+    ):
+        found[name] = endpoints.get(key)
+    if settings.carrier == "sandbox":
+        found["twilio_base_url"] = found["sendgrid_base_url"] = endpoints.get("sandbox")
+        if directory.credentials.exists():
+            kept = json.loads(directory.credentials.read_text())
+            found["twilio_account_sid"] = kept["account_sid"]
+            found["twilio_auth_token"] = SecretStr(kept["auth_token"])
+            found["twilio_from"] = kept["from"]
+            found["sendgrid_api_key"] = SecretStr(kept["sendgrid_api_key"])
+            found["sendgrid_webhook_key"] = kept["sendgrid_webhook_key"]
+    given = settings.model_fields_set
+    return settings.model_copy(
+        update={name: value for name, value in found.items() if value is not None and name not in given}
+    )
+
+
+def clock(settings: Settings) -> Clock:
+    """The one clock: the virtual one kept in the data directory, with the sandbox carrier; else the real one."""
+    if settings.environment is Environment.PRODUCTION or settings.carrier != "sandbox":
+        return Clock()
+    return Clock.read(DataDir(settings.data_dir).clock)
+
+
+_DEFAULTED = {
+    "email_from": "the address mails come from",
+    "postal_address": "the practice's own postal address",
+    "public_url": "where providers and people reach the API",
+}
+_NEEDED = {
+    "keys": "the encryption key ring",
+    "database_url": "the address of PostgreSQL",
+    "temporal_address": "the address of Temporal",
+}
+_NEEDED_LIVE = {
+    "twilio_account_sid": "from the Twilio console",
+    "twilio_auth_token": "from the Twilio console",
+    "sendgrid_api_key": "from SendGrid",
+    "sendgrid_webhook_key": "the verification key of SendGrid's event webhook",
+}
+
+
+def check_production(settings: Settings) -> list[str]:
+    """Why these settings must not run in production, one line each; empty if they may (or in development)."""
+    if settings.environment is not Environment.PRODUCTION:
+        return []
+    wrong = [f"TEND_{n.upper()} is not set ({why})" for n, why in _NEEDED.items() if getattr(settings, n) is None]
+    if settings.carrier == "sandbox":
+        wrong.append("TEND_CARRIER is sandbox: set it to live")
+    else:
+        wrong += [
+            f"TEND_{n.upper()} is not set ({why})" for n, why in _NEEDED_LIVE.items() if getattr(settings, n) is None
+        ]
+        if settings.twilio_messaging_service_sid is None and settings.twilio_from is None:
+            wrong.append("neither TEND_TWILIO_MESSAGING_SERVICE_SID nor TEND_TWILIO_FROM is set (who texts)")
+    for name, why in _DEFAULTED.items():
+        if getattr(settings, name) == Settings.model_fields[name].default:
+            wrong.append(f"TEND_{name.upper()} is the default ({why})")
+    if DataDir(settings.data_dir).clock.exists():
+        wrong.append("the data directory holds a virtual clock: use another TEND_DATA_DIR")
+    return wrong

@@ -1,0 +1,70 @@
+"""Settings: read once from `TEND_` variables and `.env`, frozen, handed down by the composition roots."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """Every setting, with its unit. `tend up` fills in what it starts itself (addresses, sandbox credentials)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TEND_", env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
+
+    environment: Environment = Environment.DEVELOPMENT
+    data_dir: Annotated[Path, Field(description="Where the embedded servers, keys and the clock are kept.")] = Path(
+        ".tend"
+    )
+    database_url: Annotated[
+        str | None, Field(description="PostgreSQL, as postgresql://user:pass@host:port/db; embedded if unset.")
+    ] = None
+    public_url: Annotated[
+        str, Field(description="Where providers and people reach the API; part of webhook signatures.")
+    ] = "http://127.0.0.1:8000"
+    keys: Annotated[
+        SecretStr | None,
+        Field(description="Encryption key ring, newest first: id:base64key[,id:base64key]; 32 bytes each."),
+    ] = None
+
+    temporal_address: Annotated[str | None, Field(description="host:port; the dev server is started if unset.")] = None
+    temporal_namespace: str = "default"
+    temporal_api_key: SecretStr | None = None
+    temporal_tls_cert: Path | None = None
+    temporal_tls_key: Path | None = None
+    temporal_ui_url: Annotated[
+        str | None, Field(description="Origin of the Temporal Web UI that may use the codec without a key.")
+    ] = None
+
+    carrier: Literal["sandbox", "live"] = "sandbox"
+    twilio_account_sid: str | None = None
+    twilio_auth_token: SecretStr | None = None
+    twilio_messaging_service_sid: str | None = None
+    twilio_from: str | None = None
+    twilio_base_url: Annotated[str | None, Field(description="Obeyed with the sandbox carrier only.")] = None
+    sendgrid_api_key: SecretStr | None = None
+    sendgrid_base_url: Annotated[str | None, Field(description="Obeyed with the sandbox carrier only.")] = None
+    sendgrid_webhook_key: Annotated[str | None, Field(description="Public key (base64 DER) of the events webhook.")] = (
+        None
+    )
+    email_from: str = "care@example.com"
+    postal_address: str = "100 Main Street, Springfield, IL 62701"
+    organization: Annotated[str, Field(description="How messages name the practice.")] = "Springfield Care"
+    opt_out_confirmation: Annotated[
+        Literal["tend", "carrier"], Field(description="Who answers STOP with its one confirmation.")
+    ] = "tend"
+
+    call_lease: Annotated[float, Field(description="Product seconds a claimed task is held without an outcome.")] = (
+        900.0
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # Tests and drills only: continue-as-new after so many events instead of when the server suggests it.
+    continue_as_new_after: Annotated[int | None, Field(description="History events; unset: as suggested.")] = None

@@ -1,0 +1,1 @@
+"""What Tend says and where: templates, sequence files, facilities, links, places."""

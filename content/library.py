@@ -1,0 +1,125 @@
+"""Sequence files with the templates they use, checked together and pinned as one version."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from content.segments import Encoding, segments
+from content.templates import SAMPLE, Template, from_json, load_templates, render_sms, to_json
+from content.yaml_file import read_yaml, yaml_files
+from domain.errors import InvalidSequence
+from domain.sequence import CallTask, Message, Sequence, StaffTask, Switch, parse_sequence
+
+SYSTEM_TEMPLATES = ("opt_out_confirmation",)  # sent outside any sequence
+
+
+@dataclass(frozen=True)
+class PinnedSequence:
+    """`content` is JSON, `{"sequence": as written, "templates": {name: {...}}}`; hashed in canonical form."""
+
+    sequence: Sequence
+    content: dict[str, Any]
+    content_hash: str
+
+
+class TextCost(NamedTuple):
+    """What one SMS template costs with typical values."""
+
+    template: str
+    encoding: Encoding
+    segments: int
+
+
+def load_sequences(directory: Path, templates: Mapping[str, Template]) -> list[PinnedSequence]:
+    """All sequences of a directory, checked against each other and their templates. Raises InvalidSequence."""
+    pinned: dict[str, PinnedSequence] = {}
+    for path in yaml_files(directory):
+        raw = read_yaml(path)
+        try:
+            pinned[path.stem] = _pin(path, raw, templates)
+        except InvalidSequence as e:
+            raise InvalidSequence(f"{path.name}: {str(e).removeprefix(f'{path.name}: ')}") from None
+    _check_together([p.sequence for p in pinned.values()])
+    return list(pinned.values())
+
+
+def parse_content(content: Mapping[str, Any], version: int) -> tuple[Sequence, dict[str, Template]]:
+    """A stored version as it was pinned. Raises InvalidSequence."""
+    sequence = parse_sequence(content["sequence"], version=version)
+    return sequence, {name: from_json(name, raw) for name, raw in content["templates"].items()}
+
+
+def system_templates(templates: Mapping[str, Template]) -> dict[str, Template]:
+    """Those that Tend itself sends. Raises InvalidSequence if one is missing."""
+    for name in SYSTEM_TEMPLATES:
+        _template(templates, name, "sms", "Tend itself")
+    return {name: templates[name] for name in SYSTEM_TEMPLATES}
+
+
+def report(directory: Path) -> list[TextCost]:
+    """Encoding and segments of every SMS template of a directory, with typical values. Raises InvalidSequence."""
+    costs = []
+    for name, template in load_templates(directory).items():
+        if template.channel == "sms":
+            cost = segments(render_sms(template, SAMPLE))
+            costs.append(TextCost(name, cost.encoding, cost.count))
+    return costs
+
+
+def _pin(path: Path, raw: Any, templates: Mapping[str, Template]) -> PinnedSequence:
+    sequence = parse_sequence(raw, where=path.name)
+    if sequence.key != path.stem:
+        raise InvalidSequence(f"holds the key {sequence.key!r}; name the file {sequence.key}.yaml")
+    used = {
+        name: to_json(_template(templates, name, channel, f"step {step}")) for step, name, channel in _uses(sequence)
+    }
+    content = {"sequence": raw, "templates": used}
+    return PinnedSequence(sequence, content, _hash(content))
+
+
+def _uses(sequence: Sequence) -> Iterator[tuple[str, str, str]]:
+    """Step, template and the channel it must have."""
+    for step in sequence.steps:
+        for part in (*step.parts, *([step.at_once] if step.at_once else [])):
+            match part.action:
+                case Message(channel=channel, template=name):
+                    yield step.key, name, channel.value
+                case CallTask(script=name) | StaffTask(script=name):
+                    yield step.key, name, "script"
+                case _:
+                    continue
+
+
+def _template(templates: Mapping[str, Template], name: str, channel: str, user: str) -> Template:
+    template = templates.get(name)
+    if template is None:
+        raise InvalidSequence(f"{user} uses the {channel} template {name!r}; there is no templates/{name}.yaml")
+    if template.channel != channel:
+        raise InvalidSequence(f"{user} needs a template of channel {channel}; {name}.yaml is of {template.channel}")
+    return template
+
+
+def _check_together(sequences: Iterable[Sequence]) -> None:
+    by_key = {s.key: s for s in sequences}
+    codes: dict[str, str] = {}
+    for sequence in by_key.values():
+        for event, exit_ in sequence.exits.items():
+            if isinstance(exit_, Switch) and exit_.sequence not in by_key:
+                raise InvalidSequence(
+                    f"{sequence.key}.yaml: exits.{event} leads to {exit_.sequence!r}; "
+                    f"write stop or one of {', '.join(by_key)}"
+                )
+        other = codes.setdefault(sequence.code, sequence.key)
+        if other != sequence.key:
+            raise InvalidSequence(f"{sequence.key}.yaml: the code {sequence.code!r} is that of {other}; take another")
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    try:
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError):
+        raise InvalidSequence("holds a value with a YAML tag; write plain texts and numbers") from None
+    return hashlib.sha256(canonical.encode()).hexdigest()

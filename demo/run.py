@@ -1,0 +1,188 @@
+"""`tend demo`: the real stack with made-up leads, watched until their cadences are over."""
+
+import asyncio
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import httpx
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.live import Live
+
+from config.data_dir import DataDir, write_private
+from content.facilities import Facility, load_facilities
+from demo import closing
+from demo.board import Board
+from demo.cast import GUESTS, PERSONAS
+from demo.client import Client, client
+from demo.launch import Launched
+from demo.view import Screen
+from domain.clock import Clock
+from stack.preflight import StartError, make_directory
+from stack.supervisor import end_leftovers
+
+MARKER = "demo.marker"
+FACILITIES = Path(__file__).resolve().parent.parent / "config" / "facilities.yaml"
+# Real until all is up, slow while people reply and call, fast over night, slower when the link to book goes out, fast
+# to the end; and after that so that one can watch a lead of one's own.
+PACE = "1:5s,480:4.6h,30000:19.3h,900:1.5h,36000:9d,3600"
+LASTS = timedelta(days=10)  # a rest and two nights added to the seven days of the cadence
+REFRESH = 0.4  # real seconds
+WIDTH = 120  # characters, where it is not a terminal's
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line of `tend demo`. Port 0 is any free one; `once` ends it after the summary."""
+
+    data_dir: Path
+    port: int = 0
+    once: bool = False
+
+
+async def demo(options: Options) -> None:
+    """Runs until Ctrl-C (or to the summary). Raises StartError if the stack cannot start or gives up."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)  # nobody's screen: nothing need be cut short
+    facility = load_facilities(FACILITIES).get(None)
+    began = ten_o_clock(facility, datetime.now(UTC))
+    make_fresh(DataDir(options.data_dir.absolute()))
+    launched = Launched(
+        options.data_dir,
+        *("--port", str(options.port), "--clock", began.isoformat(), "--pace", PACE),
+        *("--personas", ",".join(PERSONAS)),
+    )
+    screen = Screen(console, ZoneInfo(facility.zone), facility.name, began, LASTS)
+    async with launched:
+        show = asyncio.create_task(_show(launched, screen))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({show, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            show.result()
+            if not options.once:
+                console.print("\nEverything stays up. Ctrl-C stops it.", style="bold")
+                await _until_it_ends(launched, stop)
+        show.cancel()
+        stopped.cancel()
+        await asyncio.gather(show, stopped, return_exceptions=True)
+        console.print("stopping ...")
+    console.print("stopped")
+
+
+def ten_o_clock(facility: Facility, now: datetime) -> datetime:
+    """The next weekday's 10:00 at the facility (UTC)."""
+    zone = ZoneInfo(facility.zone)
+    day = now.astimezone(zone).date() + timedelta(days=1)
+    while day.weekday() > 4:
+        day += timedelta(days=1)
+    return datetime.combine(day, time(10), zone).astimezone(UTC)
+
+
+def make_fresh(directory: DataDir) -> None:
+    """An empty directory that bears the demo's mark. Raises StartError where somebody else's things would go."""
+    path, marker = directory.path, directory.path / MARKER
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if not marker.is_file():
+            raise StartError(f"--data-dir {path} is not a demo's directory: give another one, or remove it yourself")
+        lock = FileLock(directory.lock, timeout=0)
+        try:
+            with lock:
+                end_leftovers(directory.children)
+                shutil.rmtree(path)
+        except Timeout:
+            raise StartError(f"another demo is running in {path}: stop it first, or give another --data-dir") from None
+        except OSError as error:
+            raise StartError(f"--data-dir {path} cannot be made anew ({error.strerror}): remove it yourself") from None
+    make_directory(directory)
+    write_private(marker, "Made by `tend demo`, which removes this directory when it starts again.\n")
+
+
+async def _show(launched: Launched, screen: Screen) -> None:
+    """Takes the leads in, shows what happens until all is over, and sums up."""
+    console = screen.console
+    console.print(
+        "Starting everything on this machine: Postgres, Temporal, sandbox carrier, API, worker ...", soft_wrap=True
+    )
+    endpoints = await launched.start()
+    async with client(endpoints, launched.admin_key) as tend:
+        board = Board(tend)
+        clock = Clock.read(launched.directory.clock)
+        console.print(f"{len(GUESTS)} people ask, one after the other. API {endpoints['api']}/docs", highlight=False)
+        asking = asyncio.create_task(_ask(tend, board, clock))
+        try:
+            await _watch(launched, board, screen, clock, asking)
+            await asking
+        finally:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        await board.refresh(thoroughly=True)
+        closing.summary(console, board)
+        closing.where_to_look(console, endpoints, launched.directory.path)
+
+
+async def _ask(tend: Client, board: Board, clock: Clock) -> None:
+    """The inquiries, over HTTP, each from somebody whose persona is set before."""
+    for guest in GUESTS:
+        await tend.set_persona(guest.phone, guest.persona)
+        taken = await tend.take_in(guest.inquiry(clock.now()))
+        board.add(guest, taken["lead_id"])
+        await asyncio.sleep(0.2)
+
+
+async def _watch(launched: Launched, board: Board, screen: Screen, clock: Clock, asking: asyncio.Task[None]) -> None:
+    """Until every lead has finished, or the time that is shown has passed."""
+    console = screen.console
+    lively = console.is_terminal and not console.is_dumb_terminal
+    live = Live(console=console, auto_refresh=False) if lively else None
+    if live is not None:
+        live.start()
+    try:
+        while True:
+            new = await board.refresh()
+            now = clock.now()
+            if live is not None:
+                live.update(screen.page(board, now), refresh=True)
+            else:
+                for line in new:
+                    console.print(screen.line(line), soft_wrap=True)
+            if asking.done():
+                asking.result()
+                if board.finished or now > screen.began + screen.lasts:
+                    break
+            if (why := launched.failed) is not None:
+                raise StartError(why)
+            await asyncio.sleep(REFRESH)
+    finally:
+        if live is not None:
+            live.update(screen.page(board, clock.now()), refresh=True)
+            live.stop()
+
+
+async def _until_it_ends(launched: Launched, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 1.0)
+        if not stop.is_set() and (why := launched.failed) is not None:
+            raise StartError(why)
+
+
+def run(options: Options) -> None:
+    """The command. A part that does not answer is one line, like every failure."""
+    try:
+        asyncio.run(demo(options))
+    except httpx.HTTPError as error:
+        raise StartError(
+            f"the API did not answer ({type(error).__name__}): look into {options.data_dir}/logs"
+        ) from error
+    finally:
+        sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""The rules of Tend: pure Python, no I/O, no Temporal, no SQL."""

@@ -1,0 +1,26 @@
+"""Who acts: every call, command and view is done by an actor, which a key stands for."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    COORDINATOR = "coordinator"
+    SCHEDULER = "scheduler"
+    MARKETER = "marketer"
+    MANAGER = "manager"
+    COMPLIANCE = "compliance"
+    ENGINEER = "engineer"
+    INTAKE = "intake"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The bearer of a key. `id` is the key's id (uuid); no facilities means all of them; `phone` is E.164."""
+
+    id: str
+    name: str
+    role: Role
+    facilities: tuple[str, ...] = ()
+    phone: str | None = field(default=None, repr=False)

@@ -1,0 +1,212 @@
+"""What a person may do with a lead: each command decided by one function, under the lead's lock.
+
+Each answers the facts to append, or raises Refused with the reason and the state.
+"""
+
+from datetime import datetime, timedelta
+
+from domain import facts as f
+from domain.access import Actor, Role
+from domain.contact_window import next_open
+from domain.errors import InvalidInput, Refused
+from domain.lead_state import STAFF, LeadState, State, Task
+from domain.reactions import enroll as enrolled
+from domain.schedule import pending
+from domain.sequence import Sequence
+from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
+
+
+def _living(state: LeadState, what: str) -> None:
+    if state.exit_reason is not None:
+        raise Refused(f"cannot {what}: the lead is finished ({state.exit_reason})", state.state)
+
+
+def pause(state: LeadState, reason: str, until: datetime | None, now: datetime) -> list[f.Fact]:
+    _living(state, "pause")
+    if until is not None and until <= now:
+        raise InvalidInput("until", "must lie in the future, on the product's clock")
+    return [f.Paused(reason=reason, until=until)]
+
+
+def resume(state: LeadState) -> list[f.Fact]:
+    _living(state, "resume")
+    if state.pause is None and state.rest is None:
+        raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
+    waiting = [t for i in (state.rest.waits if state.rest else ()) if (t := state.tasks.get(i)) and t.living]
+    if any(t.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW) for t in waiting):
+        raise Refused("cannot resume: a reply of the lead waits for an answer; answer it first", state.state)
+    return [f.Resumed(cause="a person resumed it")]
+
+
+def skip(state: LeadState, sequence: Sequence | None) -> list[f.Fact]:
+    """Skips the next step: an open call of it is cancelled, otherwise the step to come is left out."""
+    _living(state, "skip")
+    open_call = next((t for t in state.tasks.values() if t.state is f.TaskState.OPEN and t.step), None)
+    if open_call is not None:
+        return [f.TaskClosed(task_id=open_call.id, state=f.TaskState.CANCELLED, reason="skipped by a person")]
+    if any(t.state is f.TaskState.CLAIMED and t.step for t in state.tasks.values()):
+        raise Refused("cannot skip: a coordinator is at the call; release or complete it", state.state)
+    to_come = [d for d in pending(state, sequence) if d.condition is not False and d.spec] if sequence else []
+    if not to_come or state.enrollment is None:
+        raise Refused("cannot skip: no step is to come", state.state)
+    return [f.StepSkipped(enrollment=state.enrollment.number, step=to_come[0].step)]
+
+
+def opt_out(state: LeadState, channels: tuple[Channel, ...], cause: str) -> list[f.Fact]:
+    """Repeating a stop changes nothing. SMS and voice are one number: a stop on either covers both."""
+    wanted = set(channels)
+    if wanted & {Channel.SMS, Channel.VOICE}:
+        wanted |= {Channel.SMS, Channel.VOICE}
+    new = tuple(c for c in Channel if c in wanted and c not in state.opted_out)
+    return [f.OptedOut(channels=new, cause=cause)] if new else []
+
+
+def disqualify(state: LeadState, reason: str) -> list[f.Fact]:
+    _living(state, "disqualify")
+    return [f.Disqualified(reason=reason)]
+
+
+def enroll(state: LeadState, sequence: Sequence) -> list[f.Fact]:
+    if Channel.SMS in state.opted_out and Channel.EMAIL in state.opted_out:
+        raise Refused("cannot enroll: the lead opted out of everything", state.state)
+    anchor = None
+    if sequence.anchored():
+        appointment = state.booked()
+        if appointment is None:
+            raise Refused(f"cannot enroll in {sequence.key}: it needs a booked appointment", state.state)
+        anchor = appointment.id
+    return [enrolled(state, sequence, "a person enrolled it", anchor)]
+
+
+def message(state: LeadState, channel: Channel, message_id: str, now: datetime) -> list[f.Fact]:
+    """A person's own words: a planned touch for the gate, which answers the open reply tasks."""
+    if channel is Channel.VOICE:
+        raise InvalidInput("channel", "a message goes by sms or email")
+    has = state.email if channel is Channel.EMAIL else state.phone
+    if not has:
+        raise Refused(f"cannot write: the lead has no address for {channel}", state.state)
+    if channel in state.closed:
+        raise Refused(f"cannot write: {channel} is closed (opted out or not usable)", state.state)
+    number = state.enrollment.number if state.enrollment else 0
+    planned = f.TouchChanged(
+        touch_id=touch_id(state.lead_id, number, STAFF, message_id),
+        enrollment=number,
+        step=STAFF,
+        part=message_id,
+        channel=channel,
+        status=TouchStatus.PLANNED,
+        due_at=now,
+        message_id=message_id,
+    )
+    answered: list[f.Fact] = [
+        f.TaskClosed(task_id=t.id, state=f.TaskState.DONE, reason="answered by a message")
+        for t in state.tasks.values()
+        if t.living and t.kind is f.TaskKind.REPLY
+    ]
+    return [planned, *answered]
+
+
+# --- tasks -----------------------------------------------------------------------------------------------------------
+
+
+def _task(state: LeadState, task_id: str) -> Task:
+    task = state.tasks.get(task_id)
+    if task is None:
+        raise Refused("no such task on this lead", state.state)
+    return task
+
+
+def _mine(task: Task, actor: Actor) -> None:
+    if task.state is not f.TaskState.CLAIMED:
+        raise Refused(f"the task is {task.state}; claim it first", task.state)
+    if task.claimed_by != actor.id and actor.role not in (Role.ADMIN, Role.MANAGER):
+        raise Refused(f"the task is claimed by {task.claimed_name}", task.state)
+
+
+def claim_task(state: LeadState, task_id: str, actor: Actor, now: datetime, lease: timedelta) -> list[f.Fact]:
+    task = _task(state, task_id)
+    if task.state is f.TaskState.CLAIMED and task.claimed_by != actor.id:
+        raise Refused(f"the task is claimed by {task.claimed_name}", task.state)
+    if not task.living:
+        raise Refused(f"the task is {task.state}", task.state)
+    if task.state is f.TaskState.OPEN and task.claim_by is not None and task.claim_by <= now:
+        raise Refused("the task's time has passed", f.TaskState.MISSED)
+    return [f.TaskClaimed(task_id=task_id, by_id=actor.id, by_name=actor.name, lease_until=now + lease)]
+
+
+def release_task(state: LeadState, task_id: str, actor: Actor, now: datetime) -> list[f.Fact]:
+    task = _task(state, task_id)
+    _mine(task, actor)
+    within = task.claim_within if task.disposition is None else None
+    return [f.TaskReturned(task_id=task_id, claim_by=now + within if within else None)]
+
+
+def dial_task(state: LeadState, task_id: str, actor: Actor, now: datetime) -> list[f.Fact]:
+    """Plans one call to the lead; never a second while the first is on its way."""
+    task = _task(state, task_id)
+    if task.kind not in (f.TaskKind.CALL, f.TaskKind.CALLBACK):
+        raise Refused(f"a task of kind {task.kind} is not a call", task.state)
+    _mine(task, actor)
+    if Channel.VOICE in state.closed or not state.phone:
+        raise Refused("this number may not be called", state.state)
+    opens = next_open(now, state.zones)
+    if opens > now:  # a call must not go out by itself in the morning, with nobody at the desk
+        raise Refused(f"outside the contact window: it opens at {opens.isoformat(timespec='seconds')}", state.state)
+    dials = [t for t in state.touches.values() if t.task_id == task_id]
+    if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in dials):
+        raise Refused("a call of this task is already on its way", task.state)
+    if task.disposition is None and any(t.status in SENT | {TouchStatus.UNKNOWN} for t in dials):
+        raise Refused("a call of this task is already on its way", task.state)
+    number = task.enrollment or (state.enrollment.number if state.enrollment else 0)
+    step, part = task.step or STAFF, f"dial.{task_id[:8]}.{len(dials) + 1}"
+    return [
+        f.TouchChanged(
+            touch_id=touch_id(state.lead_id, number, step, part),
+            enrollment=number,
+            step=step,
+            part=part,
+            channel=Channel.VOICE,
+            status=TouchStatus.PLANNED,
+            due_at=now,
+            task_id=task_id,
+        )
+    ]
+
+
+def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
+    state: LeadState,
+    task_id: str,
+    actor: Actor,
+    disposition: Disposition | None,
+    outcome: f.Outcome | None,
+    notes: str | None,
+    callback_at: datetime | None,
+) -> list[f.Fact]:
+    task = _task(state, task_id)
+    if not task.living:
+        raise Refused(f"the task is {task.state}", task.state)
+    if task.state is f.TaskState.CLAIMED:
+        _mine(task, actor)
+    call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
+    if task.kind is f.TaskKind.CALL and disposition is None and task.disposition is None:
+        raise InvalidInput("disposition", "say how the call ended")
+    if disposition is not None and not call:
+        raise InvalidInput("disposition", f"a task of kind {task.kind} has none")
+    ended = disposition or task.disposition
+    if ended is Disposition.ANSWERED and call and outcome is None:
+        raise InvalidInput("outcome", "a person answered: say what came out of it")
+    return [
+        f.TaskClosed(
+            task_id=task_id,
+            state=f.TaskState.DONE,
+            disposition=ended,
+            outcome=outcome,
+            callback_at=callback_at,
+            notes=notes,
+        )
+    ]
+
+
+def snapshot(state: LeadState) -> dict[str, object]:
+    """What an answer to a command says of the lead."""
+    return {"state": state.state.value, "stage": state.stage.value, "paused": state.state is State.PAUSED}

@@ -1,0 +1,35 @@
+"""Errors of the domain. Their texts never hold a person's data: they may reach a log."""
+
+
+class TendError(Exception):
+    """Root of all errors that Tend raises on purpose."""
+
+
+class InvalidClock(TendError):
+    """A clock or pace that cannot be."""
+
+
+class InvalidSequence(TendError):
+    """A sequence or template file that cannot be used; says file, step and what was meant."""
+
+
+class NotFound(TendError):
+    """Nothing is known under that id."""
+
+
+class Refused(TendError):
+    """A command that cannot be carried out in the present state."""
+
+    def __init__(self, reason: str, state: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.state = state
+
+
+class InvalidInput(TendError):
+    """A value that cannot be valid; `field` names where it was given."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason

@@ -1,0 +1,336 @@
+"""Facts: what happened to a lead, appended once, never changed.
+
+A fact holds ids, keys and times; the only words of a person in it are notes and reasons, and its data is sealed in the
+database. `at` is product time (UTC); `no` counts from 1 for each lead, in the order of commits.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+
+from domain.ports import Remedy
+from domain.touches import Channel, Disposition, TouchStatus
+
+
+class TaskKind(StrEnum):
+    CALL = "call"
+    REPLY = "reply"
+    CALLBACK = "callback"
+    APPROVAL = "approval"
+    REVIEW = "review"
+
+
+class TaskState(StrEnum):
+    OPEN = "open"
+    CLAIMED = "claimed"
+    DONE = "done"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+
+
+class Outcome(StrEnum):
+    """What came out of a call or a conversation."""
+
+    REACHED = "reached"
+    BOOKED = "booked"
+    CALL_BACK = "call_back"
+    NOT_NOW = "not_now"
+    NOT_A_FIT = "not_a_fit"
+    WRONG_NUMBER = "wrong_number"
+    DO_NOT_CALL = "do_not_call"
+
+
+class AppointmentStatus(StrEnum):
+    BOOKED = "booked"
+    ARRIVED = "arrived"
+    NO_SHOW = "no_show"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class BookingEvent(StrEnum):
+    BOOKED = "booked"
+    RESCHEDULED = "rescheduled"
+    CANCELLED = "cancelled"
+    ARRIVED = "arrived"
+    NO_SHOW = "no_show"
+    COMPLETED = "completed"
+
+
+class ExitReason(StrEnum):
+    REPLIED = "replied"
+    BOOKED = "booked"
+    CONVERTED = "converted"
+    OPTED_OUT = "opted_out"
+    EXHAUSTED = "exhausted"
+    UNREACHABLE = "unreachable"
+    DISQUALIFIED = "disqualified"
+    STOPPED_BY_STAFF = "stopped_by_staff"
+    MERGED = "merged"
+
+
+def _utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
+
+
+# In UTC: hours added to a time that carries a zone's name would be hours of its wall clock, changes of clocks and all.
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Inquired(_Fact):
+    """A person asked. `zones` are all time zones they may be in; `stopped` the channels closed on their addresses."""
+
+    kind: Literal["inquired"] = "inquired"
+    source: str
+    zones: tuple[str, ...]
+    facility: str | None = None
+    phone: bool
+    email: bool
+    stopped: tuple[Channel, ...] = ()
+    repeat: bool = False
+
+
+class Consented(_Fact):
+    kind: Literal["consent"] = "consent"
+    channel: Channel
+    purpose: str
+
+
+class Enrolled(_Fact):
+    """The lead begins (or changes to) a sequence version. `cause` is the event that led here."""
+
+    kind: Literal["enrolled"] = "enrolled"
+    enrollment: int
+    sequence: str
+    version: int
+    cause: str
+    appointment_id: str | None = None
+
+
+class TouchChanged(_Fact):
+    """A touch took a status. `until` for delayed; `rule` and `reason` for every delay, skip and failure."""
+
+    kind: Literal["touch"] = "touch"
+    touch_id: str
+    enrollment: int
+    step: str
+    part: str
+    channel: Channel | None = None
+    status: TouchStatus
+    due_at: Instant | None = None
+    until: Instant | None = None
+    rule: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    remedy: Remedy | None = None
+    task_id: str | None = None
+    message_id: str | None = None
+
+
+class Replied(_Fact):
+    """The lead wrote. With `candidates` nobody knows yet which lead sharing the address wrote it."""
+
+    kind: Literal["reply"] = "reply"
+    message_id: str
+    channel: Channel
+    task_id: str
+    candidates: tuple[str, ...] = ()
+    intent: Literal["opt_out"] | None = None
+
+
+class TaskOpened(_Fact):
+    """Work for a person. Unclaimed at `claim_by` it is missed (None: it stays open)."""
+
+    kind: Literal["task_opened"] = "task_opened"
+    task_id: str
+    task_kind: TaskKind
+    due_at: Instant
+    claim_by: Instant | None = None
+    enrollment: int | None = None
+    step: str | None = None
+    part: str | None = None
+    script: str | None = None
+    reason: str | None = None
+    message_id: str | None = None
+    candidates: tuple[str, ...] = ()
+
+
+class TaskClaimed(_Fact):
+    kind: Literal["task_claimed"] = "task_claimed"
+    task_id: str
+    by_id: str
+    by_name: str
+    lease_until: Instant
+
+
+class TaskReturned(_Fact):
+    """Back to the queue: released by its holder, or the lease ran out (`escalated`)."""
+
+    kind: Literal["task_returned"] = "task_returned"
+    task_id: str
+    escalated: bool = False
+    claim_by: Instant | None = None
+
+
+class TaskClosed(_Fact):
+    """Done, missed or cancelled."""
+
+    kind: Literal["task_closed"] = "task_closed"
+    task_id: str
+    state: TaskState
+    disposition: Disposition | None = None
+    outcome: Outcome | None = None
+    callback_at: Instant | None = None
+    notes: str | None = Field(default=None, repr=False)
+    reason: str | None = None
+
+
+class CallEnded(_Fact):
+    kind: Literal["call"] = "call"
+    task_id: str
+    touch_id: str
+    disposition: Disposition
+
+
+class AppointmentChanged(_Fact):
+    """What a scheduler said of one appointment; `occurred_at` decides between its events, not their arrival."""
+
+    kind: Literal["appointment"] = "appointment"
+    event: BookingEvent
+    appointment_id: str
+    starts_at: Instant | None = None
+    facility: str | None = None
+    occurred_at: Instant
+
+
+class OptedOut(_Fact):
+    kind: Literal["opt_out"] = "opt_out"
+    channels: tuple[Channel, ...]
+    cause: str
+
+
+class Suppressed(_Fact):
+    """An address cannot be used on these channels: hard bounce, invalid, wrong number."""
+
+    kind: Literal["suppressed"] = "suppressed"
+    channels: tuple[Channel, ...]
+    cause: str
+    code: str | None = None
+
+
+class Rested(_Fact):
+    """A person's turn: no machine touch until the task is closed (and `resume_after` seconds more), or until `until`.
+
+    Without `resume_after` the sequence ends when the task is closed.
+    """
+
+    kind: Literal["rested"] = "rested"
+    cause: str
+    task_id: str | None = None
+    until: Instant | None = None
+    resume_after: float | None = None
+
+
+class Paused(_Fact):
+    kind: Literal["paused"] = "paused"
+    reason: str = Field(repr=False)
+    until: Instant | None = None
+
+
+class Resumed(_Fact):
+    """The pause and the rest are over; what was left of the plan moves by the time rested.
+
+    `of` pause: only the pause, whose time came; a rest under it goes on. Whatever it says, a rest goes on for a reply
+    that waits for its answer.
+    """
+
+    kind: Literal["resumed"] = "resumed"
+    mode: Literal["shift"] = "shift"
+    of: Literal["all", "pause"] = "all"
+    cause: str
+
+
+class StepSkipped(_Fact):
+    """A coordinator skipped the next step."""
+
+    kind: Literal["skipped"] = "skipped"
+    enrollment: int
+    step: str
+
+
+class Noted(_Fact):
+    kind: Literal["note"] = "note"
+    text: str = Field(repr=False)
+
+
+class Assigned(_Fact):
+    kind: Literal["assigned"] = "assigned"
+    key_id: str
+    name: str
+
+
+class Disqualified(_Fact):
+    kind: Literal["decision"] = "decision"
+    decision: Literal["disqualified"] = "disqualified"
+    reason: str = Field(repr=False)
+
+
+class Finished(_Fact):
+    kind: Literal["finished"] = "finished"
+    exit_reason: ExitReason
+
+
+Fact = Annotated[
+    Inquired
+    | Consented
+    | Enrolled
+    | TouchChanged
+    | Replied
+    | TaskOpened
+    | TaskClaimed
+    | TaskReturned
+    | TaskClosed
+    | CallEnded
+    | AppointmentChanged
+    | OptedOut
+    | Suppressed
+    | Rested
+    | Paused
+    | Resumed
+    | StepSkipped
+    | Noted
+    | Assigned
+    | Disqualified
+    | Finished,
+    Field(discriminator="kind"),
+]
+
+_ADAPTER: TypeAdapter[Fact] = TypeAdapter(Fact)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A fact in its place: number, product time and who brought it."""
+
+    no: int
+    at: datetime
+    by: str
+    fact: Fact
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", _utc(self.at))  # a database gives the zone of its session
+
+
+def dump_fact(fact: Fact) -> str:
+    return fact.model_dump_json(exclude_none=True, exclude_defaults=False)
+
+
+def load_fact(text: str) -> Fact:
+    return _ADAPTER.validate_json(text)

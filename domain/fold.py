@@ -1,0 +1,329 @@
+"""The fold: a lead's state after each of its facts. Pure; a fact already applied changes nothing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, TypeVar, assert_never
+
+from domain import facts as f
+from domain.lead_state import STOP, Appointment, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch
+from domain.touches import SENT, Disposition, TouchStatus, may_become
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_EVENT_STATUS = {
+    f.BookingEvent.BOOKED: f.AppointmentStatus.BOOKED,
+    f.BookingEvent.RESCHEDULED: f.AppointmentStatus.BOOKED,
+    f.BookingEvent.CANCELLED: f.AppointmentStatus.CANCELLED,
+    f.BookingEvent.ARRIVED: f.AppointmentStatus.ARRIVED,
+    f.BookingEvent.NO_SHOW: f.AppointmentStatus.NO_SHOW,
+    f.BookingEvent.COMPLETED: f.AppointmentStatus.COMPLETED,
+}
+
+
+def put(old: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
+    return MappingProxyType({**old, key: value})
+
+
+def fold(lead_id: str, records: Iterable[f.Recorded]) -> LeadState:
+    state = LeadState(lead_id)
+    for record in records:
+        state = apply(state, record)
+    return state
+
+
+def apply(state: LeadState, record: f.Recorded) -> LeadState:
+    """The state after one more fact. A fact already applied returns the same object."""
+    if record.no <= state.last_no:
+        return state
+    after = _applied(state, record.fact, record.at, record.no)
+    return replace(after, last_no=record.no, last_at=max(record.at, state.last_at or record.at))
+
+
+def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState:  # noqa: PLR0912 - one case a fact
+    match fact:
+        case f.Inquired():
+            return _inquired(state, fact, at)
+        case f.Enrolled():
+            return _enrolled(state, fact, at)
+        case f.TouchChanged():
+            return _touched(state, fact, at, no)
+        case f.Replied():
+            return replace(state, last_reply_at=at)
+        case f.TaskOpened():
+            return _opened(state, fact, at)
+        case f.TaskClaimed():
+            return _task(
+                state,
+                fact.task_id,
+                state=f.TaskState.CLAIMED,
+                claimed_by=fact.by_id,
+                claimed_name=fact.by_name,
+                lease_until=fact.lease_until,
+            )
+        case f.TaskReturned():
+            before = state.tasks.get(fact.task_id)
+            return _task(
+                state,
+                fact.task_id,
+                state=f.TaskState.OPEN,
+                claimed_by=None,
+                claimed_name=None,
+                lease_until=None,
+                claim_by=fact.claim_by,
+                escalation=(before.escalation if before else 0) + int(fact.escalated),
+            )
+        case f.TaskClosed():
+            return _closed(state, fact, at, no)
+        case f.CallEnded():
+            if fact.disposition is not Disposition.ANSWERED:
+                return _task(state, fact.task_id, disposition=fact.disposition)
+            # spoken with: the task waits for its outcome, though its lease ran out while the phone still rang
+            return _staged(_task(state, fact.task_id, disposition=fact.disposition, claim_by=None), Stage.CONTACTED)
+        case f.AppointmentChanged():
+            return _appointed(state, fact, no)
+        case f.OptedOut():
+            channels = frozenset(fact.channels)
+            return replace(state, closed=state.closed | channels, opted_out=state.opted_out | channels)
+        case f.Suppressed():
+            return replace(state, closed=state.closed | frozenset(fact.channels))
+        case f.Rested():
+            return _rested(state, fact, at)
+        case f.Paused():
+            since = state.pause.since if state.pause else at
+            return replace(state, pause=Pause(since, fact.reason, fact.until))
+        case f.Resumed():
+            return _resumed(state, fact, at)
+        case f.StepSkipped():
+            if state.enrollment is None or state.enrollment.number != fact.enrollment:
+                return state
+            skipped = state.enrollment.skipped | {fact.step}
+            return replace(state, enrollment=replace(state.enrollment, skipped=skipped))
+        case f.Assigned():
+            return replace(state, owner=fact.key_id)
+        case f.Finished():
+            kept = state.stage in (Stage.CONVERTED, Stage.SHOWN) or state.booked() is not None
+            stage = state.stage if kept else Stage.LOST
+            return replace(state, exit_reason=fact.exit_reason, finished_at=at, rest=None, pause=None, stage=stage)
+        case f.Consented() | f.Noted() | f.Disqualified():
+            return state
+        case _:
+            assert_never(fact)
+
+
+def _inquired(state: LeadState, fact: f.Inquired, at: datetime) -> LeadState:
+    if fact.repeat:
+        return replace(state, phone=state.phone or fact.phone, email=state.email or fact.email)
+    return replace(
+        state,
+        inquired_at=at,
+        zones=fact.zones,
+        facility=fact.facility,
+        phone=fact.phone,
+        email=fact.email,
+        closed=frozenset(fact.stopped),
+    )
+
+
+def _enrolled(state: LeadState, fact: f.Enrolled, at: datetime) -> LeadState:
+    """A new run. A reply that waits for its answer is waited for here too; other rests were the old run's."""
+    waits = frozenset(t.id for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY)
+    waits |= frozenset(i for i in (state.rest.waits if state.rest else ()) if _waits_for_words(state, i))
+    rest = Rest(at, "the lead wrote", waits, None, 0.0) if waits else None
+    enrollment = Enrollment(fact.enrollment, fact.sequence, fact.version, at, fact.appointment_id, fact.cause)
+    after = replace(state, enrollment=enrollment, rest=rest, exit_reason=None, finished_at=None)
+    reached = any(t.status in SENT for t in state.touches.values())
+    return _staged(after, Stage.CONTACTED if reached else Stage.NEW)
+
+
+def _waits_for_words(state: LeadState, task_id: str) -> bool:
+    """Whether this is a reply to answer: ours, or one (its task is on a relative's lead) that may be ours."""
+    task = state.tasks.get(task_id)
+    return task is None or (task.living and task.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW))
+
+
+def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> LeadState:
+    key = (fact.enrollment, fact.step, fact.part)
+    old = state.touches.get(key)
+    if old is None:
+        old = Touch(
+            fact.touch_id,
+            *key,
+            channel=fact.channel,
+            status=TouchStatus.PLANNED,
+            at=at,
+            due_at=fact.due_at,
+            task_id=fact.task_id,
+            message_id=fact.message_id,
+            no=no,
+        )
+        if fact.status is TouchStatus.PLANNED:
+            return replace(state, touches=put(state.touches, key, old))
+    if not may_become(old.status, fact.status):
+        return state
+    new = replace(old, status=fact.status, at=at, rule=fact.rule, reason=fact.reason, code=fact.code, no=no)
+    if fact.status is TouchStatus.DELAYED and fact.until is not None:
+        was_due = old.until or old.due_at or at
+        if old.until_set is not None and state.enrollment is not None:
+            was_due += state.enrollment.rested(old.until_set)  # a rest is no delay
+        new = replace(
+            new,
+            until=fact.until,
+            until_set=at,
+            delayed_at=old.delayed_at or at,
+            delay=old.delay + max(fact.until - was_due, _ZERO),
+        )
+    if fact.status is TouchStatus.CLAIMED:
+        new = replace(new, claimed_at=at)
+    after = replace(state, touches=put(state.touches, key, new))
+    # a callback that comes after the end is late news, not a lead that moves again
+    counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None
+    return _staged(after, Stage.CONTACTED) if counts else after
+
+
+_ZERO = timedelta(0)
+
+
+def _opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
+    task = Task(
+        fact.task_id,
+        fact.task_kind,
+        f.TaskState.OPEN,
+        opened_at=at,
+        due_at=fact.due_at,
+        claim_by=fact.claim_by,
+        claim_within=fact.claim_by - fact.due_at if fact.claim_by else None,
+        enrollment=fact.enrollment,
+        step=fact.step,
+        part=fact.part,
+        script=fact.script,
+        reason=fact.reason,
+        message_id=fact.message_id,
+        candidates=fact.candidates,
+    )
+    return replace(state, tasks=put(state.tasks, fact.task_id, task))
+
+
+def _task(lead: LeadState, task_id: str, /, **changes: Any) -> LeadState:
+    task = lead.tasks.get(task_id)
+    if task is None or not task.living:
+        return lead
+    return replace(lead, tasks=put(lead.tasks, task_id, replace(task, **changes)))
+
+
+def _closed(state: LeadState, fact: f.TaskClosed, at: datetime, no: int) -> LeadState:
+    task = state.tasks.get(fact.task_id)
+    if task is None:  # a task on a relative's lead, which this one may have waited for
+        return _answered(state, fact.task_id, at)
+    if not task.living:
+        return state
+    after = _task(
+        state,
+        fact.task_id,
+        state=fact.state,
+        disposition=fact.disposition or task.disposition,
+        outcome=fact.outcome,
+        notes=fact.notes,
+        closed_at=at,
+        closed_no=no,
+        lease_until=None,
+    )
+    if fact.disposition is Disposition.ANSWERED:
+        after = _staged(after, Stage.CONTACTED)
+    if fact.outcome is f.Outcome.REACHED or fact.outcome is f.Outcome.BOOKED:
+        after = _staged(after, Stage.QUALIFIED)
+    return _answered(after, fact.task_id, at)
+
+
+def _answered(state: LeadState, task_id: str, at: datetime) -> LeadState:
+    """The rest no longer waits for this task; with the last one its end is known."""
+    rest = state.rest
+    if rest is None or task_id not in rest.waits:
+        return state
+    waits = rest.waits - {task_id}
+    until = at + timedelta(seconds=rest.resume_after) if not waits and rest.resume_after is not None else rest.until
+    return replace(state, rest=replace(rest, waits=waits, until=until))
+
+
+def _rested(state: LeadState, fact: f.Rested, at: datetime) -> LeadState:
+    old = state.rest
+    waits = (old.waits if old else frozenset()) | ({fact.task_id} if fact.task_id else frozenset())
+    after = [s for s in (fact.resume_after, old.resume_after if old and old.waits else None) if s is not None]
+    # what waits for a person has no end of its own: its end counts from the answer
+    until = None if fact.task_id else max(filter(None, (fact.until, old.until if old else None)), default=None)
+    rest = Rest(old.since if old else at, fact.cause, waits, until, max(after, default=None))
+    return replace(state, rest=rest)
+
+
+def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
+    since = [x.since for x in (state.rest, state.pause) if x is not None]
+    if not since:
+        return state
+    rest, enrollment = state.rest, state.enrollment
+    words = frozenset(i for i in (rest.waits if rest else ()) if i in state.tasks and _waits_for_words(state, i))
+    if rest is not None and (fact.of == "pause" or words):
+        # the time of the pause counts as rested once the rest ends too
+        waits = rest.waits if fact.of == "pause" else words
+        return replace(state, pause=None, rest=replace(rest, since=min(since), waits=waits))
+    if enrollment is not None:
+        enrollment = replace(enrollment, rests=(*enrollment.rests, (max(min(since), enrollment.started_at), at)))
+    return replace(state, rest=None, pause=None, enrollment=enrollment)
+
+
+# Of events that occurred at one instant the later of these holds, in whatever order they arrive.
+_EVENT_ORDER = (
+    f.BookingEvent.BOOKED,
+    f.BookingEvent.RESCHEDULED,
+    f.BookingEvent.ARRIVED,
+    f.BookingEvent.NO_SHOW,
+    f.BookingEvent.CANCELLED,
+    f.BookingEvent.COMPLETED,
+)
+
+
+def _appointed(state: LeadState, fact: f.AppointmentChanged, no: int) -> LeadState:
+    old = state.appointments.get(fact.appointment_id)
+    new = Appointment(
+        fact.appointment_id,
+        _EVENT_STATUS[fact.event],
+        fact.starts_at or (old.starts_at if old else None),
+        fact.facility or (old.facility if old else None),
+        fact.occurred_at,
+        fact.event,
+        no,
+    )
+    if old is not None:
+        when = (fact.occurred_at, _EVENT_ORDER.index(fact.event))
+        if when <= (old.occurred_at, _EVENT_ORDER.index(old.event)):
+            # an older event arrives late: it can only fill in what is not known yet
+            new = replace(old, starts_at=old.starts_at or fact.starts_at, facility=old.facility or fact.facility)
+        elif (new.status, new.starts_at, new.facility) == (old.status, old.starts_at, old.facility):
+            new = replace(new, no=old.no)  # told once more: nothing changed
+    after = replace(state, appointments=put(state.appointments, fact.appointment_id, new))
+    match new.status:
+        case f.AppointmentStatus.BOOKED:
+            return _staged(after, Stage.BOOKED)
+        case f.AppointmentStatus.ARRIVED:
+            return _staged(after, Stage.SHOWN)
+        case f.AppointmentStatus.COMPLETED:
+            return _staged(after, Stage.CONVERTED)
+        case f.AppointmentStatus.NO_SHOW | f.AppointmentStatus.CANCELLED:
+            return after
+        case _:
+            assert_never(new.status)
+
+
+def tells_more(state: LeadState, fact: f.AppointmentChanged) -> bool:
+    """Whether an event changes what is known of its appointment; a repeat, or an overtaken event, does not."""
+    old = state.appointments.get(fact.appointment_id)
+    return old is None or _appointed(state, fact, old.no).appointments[fact.appointment_id] != old
+
+
+_ORDER = [Stage.LOST, Stage.NEW, Stage.CONTACTED, Stage.QUALIFIED, Stage.BOOKED, Stage.SHOWN, Stage.CONVERTED]
+
+
+def _staged(state: LeadState, stage: Stage) -> LeadState:
+    """Stages only go forward; a lost lead that moves again is not lost."""
+    return replace(state, stage=stage) if _ORDER.index(stage) > _ORDER.index(state.stage) else state

@@ -1,0 +1,111 @@
+"""The gate's rules: may this touch go out now? Asked at the last moment before a provider, under the lead's lock."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.contact_window import next_open
+from domain.lead_state import STAFF, STOP, LeadState
+from domain.sequence import FromAppointment, Sequence
+from domain.touches import Channel
+
+# A confirmation of an opt-out is presumed fine within 5 minutes: 47 CFR 64.1200(a)(12).
+CONFIRMATION_WITHIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    until: datetime
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    rule: str
+    reason: str
+
+
+Verdict = Allowed | Delayed | Refused
+
+
+def check(  # noqa: PLR0917 - one answer from all that matters
+    state: LeadState,
+    sequence: Sequence | None,
+    step_key: str,
+    channel: Channel,
+    now: datetime,
+    closed: AbstractSet[Channel],
+    due: datetime | None,
+) -> Verdict:
+    """`closed`: the channels stopped on the very address, as the database says now. Times are product time."""
+    if step_key == STOP:
+        if due is not None and now - due > CONFIRMATION_WITHIN:
+            return Refused(
+                "stop.confirmation_late", "a confirmation of an opt-out goes out within 5 minutes or not at all"
+            )
+        return Allowed()
+    if not (state.email if channel is Channel.EMAIL else state.phone):
+        return Refused("address.none", f"the lead has no address for {channel}")
+    if channel in closed or channel in state.closed:
+        if channel in state.opted_out:
+            return Refused("stop.opted_out", f"the lead opted out of {channel}")
+        return Refused("stop.address", f"this address is closed for {channel}")
+    machine = step_key != STAFF and sequence is not None and not sequence.anchored()
+    if machine and state.opted_out & {Channel.SMS, Channel.VOICE}:
+        return Refused("stop.opted_out", "the lead opted out: only e-mail that an appointment needs may go")
+    if _useless_at(state, sequence, step_key, now, due):
+        return Refused("late.appointment", "the appointment has begun")
+    late = _late(state, sequence, step_key, channel, now)
+    if late is not None:
+        return late
+    if machine and state.booked() is not None:
+        return Refused("booking.stands", "an appointment is booked")
+    if channel is not Channel.EMAIL:
+        opens = next_open(now, state.zones)
+        if opens > now:
+            if _useless_at(state, sequence, step_key, opens, due):
+                return Refused("late.appointment", "the contact window opens only after the appointment")
+            return Delayed(opens, "window.federal", "contact window: 8:00 to 21:00 in every zone the lead can be in")
+    return Allowed()
+
+
+def _anchored(sequence: Sequence | None, step_key: str) -> FromAppointment | None:
+    step = sequence.step(step_key) if sequence is not None else None
+    timing = step.timing if step is not None else None
+    return timing if isinstance(timing, FromAppointment) else None
+
+
+def _useless_at(state: LeadState, sequence: Sequence | None, step_key: str, at: datetime, due: datetime | None) -> bool:
+    """What was to come before the appointment (a reminder, its confirmation) is of no use once it has begun."""
+    step = sequence.step(step_key) if sequence is not None and sequence.anchored() else None
+    starts_at = appointment.starts_at if (appointment := state.anchor()) is not None else None
+    if step is None or starts_at is None or at < starts_at:
+        return False
+    if isinstance(step.timing, FromAppointment):
+        return step.timing.offset < timedelta(0)
+    return due is not None and due < starts_at
+
+
+def _late(
+    state: LeadState, sequence: Sequence | None, step_key: str, channel: Channel, now: datetime
+) -> Refused | None:
+    """A reminder whose time lay before the booking, or that a later one has overtaken."""
+    timing, appointment, enrollment = _anchored(sequence, step_key), state.anchor(), state.enrollment
+    if timing is None or appointment is None or appointment.starts_at is None or enrollment is None:
+        return None
+    if timing.offset >= timedelta(0):
+        return None
+    if appointment.starts_at + timing.offset < enrollment.started_at:
+        return Refused("late.booked_after", "its time had passed when the appointment was booked")
+    for other in sequence.steps if sequence is not None else ():
+        later = other.timing.offset if isinstance(other.timing, FromAppointment) else timedelta(0)
+        on_channel = any(p.channel is channel for p in other.parts)
+        if timing.offset < later < timedelta(0) and on_channel and appointment.starts_at + later <= now:
+            return Refused("late.superseded", "a later reminder is due already")
+    return None

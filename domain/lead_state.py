@@ -1,0 +1,184 @@
+"""The state of a lead, as `fold.py` makes it of facts. Frozen, replaced, never patched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from domain import facts as f
+from domain.touches import Channel, Disposition, TouchStatus
+
+TouchKey = tuple[int, str, str]  # enrollment, step, part
+
+# Steps outside any sequence: a person's own message, a call that a person dials, the confirmation of an opt-out.
+STAFF, STOP = "staff", "stop"
+
+
+class State(StrEnum):
+    STARTING = "starting"
+    ACTIVE = "active"
+    RESTING = "resting"
+    PAUSED = "paused"
+    FINISHED = "finished"
+
+
+class Stage(StrEnum):
+    NEW = "new"
+    CONTACTED = "contacted"
+    QUALIFIED = "qualified"
+    BOOKED = "booked"
+    SHOWN = "shown"
+    CONVERTED = "converted"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    touch_id: str
+    enrollment: int
+    step: str
+    part: str
+    channel: Channel | None
+    status: TouchStatus
+    at: datetime
+    due_at: datetime | None
+    delayed_at: datetime | None = None  # when it was first delayed
+    delay: timedelta = timedelta(0)  # the sum of its delays
+    until: datetime | None = None
+    until_set: datetime | None = None  # when `until` was said: rests after that move it
+    rule: str | None = None
+    reason: str | None = None
+    code: str | None = None
+    claimed_at: datetime | None = None
+    task_id: str | None = None
+    message_id: str | None = None
+    no: int = 0  # of the fact that gave it this status
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    id: str
+    kind: f.TaskKind
+    state: f.TaskState
+    opened_at: datetime
+    due_at: datetime
+    claim_by: datetime | None
+    claim_within: timedelta | None
+    enrollment: int | None
+    step: str | None
+    part: str | None
+    script: str | None
+    reason: str | None
+    message_id: str | None
+    candidates: tuple[str, ...]
+    claimed_by: str | None = None
+    claimed_name: str | None = None
+    lease_until: datetime | None = None
+    escalation: int = 0
+    call_touch_id: str | None = None
+    disposition: Disposition | None = None
+    outcome: f.Outcome | None = None
+    notes: str | None = field(default=None, repr=False)
+    closed_at: datetime | None = None
+    closed_no: int = 0  # of the fact that closed it
+
+    @property
+    def living(self) -> bool:
+        return self.state in (f.TaskState.OPEN, f.TaskState.CLAIMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrollment:
+    number: int
+    sequence: str
+    version: int
+    started_at: datetime
+    appointment_id: str | None
+    cause: str
+    rests: tuple[tuple[datetime, datetime], ...] = ()
+    skipped: frozenset[str] = frozenset()
+
+    def rested(self, since: datetime) -> timedelta:
+        """How long it rested from `since` on."""
+        return sum((end - max(start, since) for start, end in self.rests if end > since), timedelta(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Since when, for which open tasks, and when it ends once these are closed."""
+
+    since: datetime
+    cause: str
+    waits: frozenset[str]
+    until: datetime | None
+    resume_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    since: datetime
+    reason: str = field(repr=False)
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Appointment:
+    id: str
+    status: f.AppointmentStatus
+    starts_at: datetime | None
+    facility: str | None
+    occurred_at: datetime
+    event: f.BookingEvent = f.BookingEvent.BOOKED
+    no: int = 0  # of the fact that last changed its status, time or place
+
+
+@dataclass(frozen=True)
+class LeadState:
+    lead_id: str
+    last_no: int = 0
+    last_at: datetime | None = None
+    inquired_at: datetime | None = None
+    zones: tuple[str, ...] = ()
+    facility: str | None = None
+    phone: bool = False
+    email: bool = False
+    closed: frozenset[Channel] = frozenset()  # channels no machine may use: opt-outs and suppressions
+    opted_out: frozenset[Channel] = frozenset()
+    enrollment: Enrollment | None = None
+    touches: Mapping[TouchKey, Touch] = field(default_factory=lambda: MappingProxyType({}))
+    tasks: Mapping[str, Task] = field(default_factory=lambda: MappingProxyType({}))
+    appointments: Mapping[str, Appointment] = field(default_factory=lambda: MappingProxyType({}))
+    rest: Rest | None = None
+    pause: Pause | None = None
+    exit_reason: f.ExitReason | None = None
+    finished_at: datetime | None = None
+    stage: Stage = Stage.NEW
+    owner: str | None = None
+    last_reply_at: datetime | None = None
+
+    @property
+    def state(self) -> State:
+        if self.exit_reason is not None:
+            return State.RESTING if self.rest else State.FINISHED
+        if self.pause is not None:
+            return State.PAUSED
+        if self.rest is not None:
+            return State.RESTING
+        return State.ACTIVE if self.touches or self.tasks else State.STARTING
+
+    def reachable(self, channel: Channel) -> bool:
+        has = self.email if channel is Channel.EMAIL else self.phone
+        return has and channel not in self.closed
+
+    def anchor(self) -> Appointment | None:
+        """The appointment that the present enrollment turns on."""
+        wanted = self.enrollment.appointment_id if self.enrollment else None
+        return self.appointments.get(wanted) if wanted else None
+
+    def booked(self) -> Appointment | None:
+        """The next appointment still standing, if any."""
+        standing = [
+            a for a in self.appointments.values() if a.status is f.AppointmentStatus.BOOKED and a.starts_at is not None
+        ]
+        return min(standing, key=lambda a: a.starts_at or a.occurred_at, default=None)

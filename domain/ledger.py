@@ -1,0 +1,64 @@
+"""The database as activities see it: what a touch needs, in one transaction each."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from domain.next_action import Action
+from domain.ports import Accepted, Call, ChannelError, Email, Sms
+from domain.standing import Standing
+from domain.touches import Channel
+
+
+@dataclass(frozen=True, slots=True)
+class TouchRef:
+    """Names one touch of a lead."""
+
+    lead_id: str
+    touch_id: str
+    enrollment: int
+    step: str
+    part: str
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to hand this one message to its provider, until `deadline` (real, UTC).
+
+    `held`: an earlier try claimed it at `claimed_at` and was never heard of again: look, do not send.
+    """
+
+    message: Sms | Email | Call
+    claimed_at: datetime
+    deadline: datetime
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the last transaction found: the next action, where the lead stands, and the time it was asked for."""
+
+    action: Action
+    standing: Standing
+    sequence_code: str | None
+    facility: str | None
+    now: datetime
+
+
+class Ledger(Protocol):
+    """The database as activities see it. Times are real (UTC) unless said; raises NotFound for an unknown lead."""
+
+    async def plan(self, lead_id: str, now: datetime) -> View: ...
+
+    async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
+        """A claim if this touch is still the next action and the gate lets it pass; else what is next instead."""
+        ...
+
+    async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
+        """Writes what the provider said. `Unavailable` gives the claim back."""
+        ...
+
+    async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View: ...
+
+    async def expire_task(self, lead_id: str, task_id: str, now: datetime) -> View: ...

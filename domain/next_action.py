@@ -1,0 +1,199 @@
+"""What to do next for a lead: the pure heart. `next_action(state, sequence, now)`, all in product time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from domain import facts as f
+from domain.lead_state import LeadState
+from domain.lead_state import Touch as Planned
+from domain.schedule import Due, direct, outcome_known, pending
+from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
+from domain.touches import Channel, TouchStatus, touch_id
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Hand this touch to its channel, through the gate."""
+
+    enrollment: int
+    step: str
+    part: str
+    channel: Channel
+    touch_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """Open the task of this part for a person."""
+
+    enrollment: int
+    step: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireTask:
+    """A task's time has passed: missed if unclaimed, back to the queue if its lease ran out."""
+
+    task_id: str
+
+
+Do = Touch | OpenTask | ExpireTask
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing before `until` (None: until something happens); then do `then`, or plan again."""
+
+    until: datetime | None
+    reason: str
+    then: Do | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Time alone has decided something: append these facts and ask again."""
+
+    facts: tuple[f.Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    reason: f.ExitReason
+
+
+Action = Do | Wait | Record | Finish
+
+
+def next_action(state: LeadState, sequence: Sequence | None, now: datetime) -> Action:
+    """The one next thing. `sequence` is the version the present enrollment is pinned to."""
+    for touch in sorted(direct(state), key=_ready):
+        if touch.channel is not None and _ready(touch) <= now:
+            return Touch(touch.enrollment, touch.step, touch.part, touch.channel, touch.touch_id)
+    timers = _timers(state)
+    if timers and timers[0][0] <= now:
+        return ExpireTask(timers[0][1])
+    if state.exit_reason is not None:
+        later = min(map(_ready, direct(state)), default=None)
+        return _earlier(Wait(later, "finished"), timers) if timers or later else Finish(state.exit_reason)
+    held = _held(state, now)
+    if isinstance(held, Record):
+        return held
+    if held is not None:
+        return _earlier(held, timers)
+    if sequence is None or state.enrollment is None:
+        return _earlier(Wait(None, "no sequence"), timers)
+    return _earlier(_cadence(state, sequence, now), timers)
+
+
+def _ready(touch: Planned) -> datetime:
+    """When a touch that a person or a stop asked for may go."""
+    return touch.until or touch.due_at or touch.at
+
+
+def _timers(state: LeadState) -> list[tuple[datetime, str]]:
+    """When open tasks count as missed and leases run out, earliest first."""
+    out: list[tuple[datetime, str]] = []
+    for task in state.tasks.values():
+        if task.state is f.TaskState.CLAIMED and task.lease_until is not None:
+            out.append((task.lease_until, task.id))
+        elif task.state is f.TaskState.OPEN and task.claim_by is not None:
+            out.append((task.claim_by, task.id))
+    return sorted(out)
+
+
+def _earlier(action: Action, timers: list[tuple[datetime, str]]) -> Action:
+    """A wait ends at the earliest timer; anything else comes first."""
+    if not timers or not isinstance(action, Wait):
+        return action
+    at, task_id = timers[0]
+    if action.until is not None and action.until < at:
+        return action
+    return Wait(at, action.reason, ExpireTask(task_id))
+
+
+def _held(state: LeadState, now: datetime) -> Wait | Record | None:
+    """A pause or a rest holds everything of the cadence until it ends."""
+    delayed = [_ready(t) for t in direct(state)]
+    if state.pause is not None:
+        if state.pause.until is not None and state.pause.until <= now:
+            resting = state.rest is not None and (bool(state.rest.waits) or (state.rest.until or now) > now)
+            return Record((f.Resumed(cause="the pause ended", of="pause" if resting else "all"),))
+        return Wait(min([*delayed, *filter(None, [state.pause.until])], default=None), "paused")
+    rest = state.rest
+    if rest is None:
+        return None
+    if rest.waits:
+        return Wait(min(delayed, default=None), f"resting: {rest.cause}")
+    if rest.until is None:
+        return Record((f.Finished(exit_reason=f.ExitReason.REPLIED),))
+    if rest.until <= now:
+        return Record((f.Resumed(cause=f"the rest ended ({rest.cause})"),))
+    return Wait(min([*delayed, rest.until]), f"resting: {rest.cause}")
+
+
+def _cadence(state: LeadState, sequence: Sequence, now: datetime) -> Action:
+    enrollment = state.enrollment
+    assert enrollment is not None
+    to_come = pending(state, sequence)
+    for due in to_come:
+        if due.at is None or due.at > now or due.condition is None:
+            continue
+        if due.condition is False:
+            text = due.spec.when_text if due.spec else ""
+            return Record((_settled(state, due, TouchStatus.SKIPPED, "when", f"the condition does not hold: {text}"),))
+        if due.action is not None and isinstance(due.action.action, WaitFor):
+            wait = due.action.action
+            if outcome_known(state) or due.at + wait.up_to <= now:
+                came = outcome_known(state)
+                status = TouchStatus.SKIPPED if came else TouchStatus.MISSED
+                reason = "what it waited for has come" if came else f"no {wait.what} came in time"
+                return Record((_settled(state, due, status, "wait", reason),))
+            continue
+        return _do(state, due)
+    waits: list[tuple[datetime, Due, Do | None]] = []
+    for due in to_come:
+        if due.at is None or due.condition is None:
+            continue
+        if due.action is not None and isinstance(due.action.action, WaitFor):
+            waits.append((due.at + due.action.action.up_to if due.at <= now else due.at, due, None))
+        elif due.at > now:
+            waits.append((due.at, due, _do(state, due) if due.condition else None))
+    waits += [(_ready(t), Due(t.step, t.part, t.channel, _ready(t), None, None), None) for t in direct(state)]
+    if waits:
+        at, due, then = min(waits, key=lambda w: w[0])
+        # a condition may have changed by then: only what has none is done without planning anew
+        unconditional = due.spec is None or due.spec.when is None
+        return Wait(at, f"next: {due.step}", then if unconditional else None)
+    if to_come:
+        first = to_come[0]
+        what = "the appointment's time" if first.at is None else "another step"
+        return Wait(None, f"{first.step} waits for {what}")
+    if any(t.living and t.kind is f.TaskKind.CALL and t.enrollment == enrollment.number for t in state.tasks.values()):
+        return Wait(None, "waits for the outcome of a call")
+    return Record((f.Finished(exit_reason=f.ExitReason.EXHAUSTED),))
+
+
+def _do(state: LeadState, due: Due) -> Do:
+    assert state.enrollment is not None
+    number = state.enrollment.number
+    if due.action is not None and isinstance(due.action.action, CallTask | StaffTask):
+        return OpenTask(number, due.step, due.part)
+    assert due.channel is not None
+    return Touch(number, due.step, due.part, due.channel, touch_id(state.lead_id, number, due.step, due.part))
+
+
+def _settled(state: LeadState, due: Due, status: TouchStatus, rule: str, reason: str) -> f.TouchChanged:
+    assert state.enrollment is not None
+    number = state.enrollment.number
+    return f.TouchChanged(
+        touch_id=touch_id(state.lead_id, number, due.step, due.part),
+        enrollment=number,
+        step=due.step,
+        part=due.part,
+        channel=due.channel,
+        status=status,
+        due_at=due.at,
+        rule=rule,
+        reason=reason,
+    )

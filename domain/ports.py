@@ -1,0 +1,145 @@
+"""What Tend needs from the outside, as protocols, each with the errors it may raise."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from domain.errors import TendError
+from domain.touches import Disposition, TouchStatus
+
+# --- errors of a channel ---------------------------------------------------------------------------------------------
+# ChannelError
+#   Unavailable      nothing was taken: try again after `retry_after` real seconds
+#   Rejected         the provider refused for good; `remedy` says what follows
+#   OutcomeUnknown   it may have been taken: never send again without looking
+
+
+class Remedy(StrEnum):
+    """What a refusal of a provider asks for."""
+
+    SUPPRESS = "suppress"  # this address cannot or must not be used on this channel
+    RESCHEDULE = "reschedule"  # lawful later: the provider's own quiet hours
+    ALERT = "alert"  # our account is at fault: an operator must look
+    DROP = "drop"  # only this message
+    RETRY = "retry"  # the handset was away: one more try later is worth it
+
+
+class ChannelError(TendError):
+    """Root of what a channel raises. `code` is the provider's error code, if it gave one."""
+
+    def __init__(self, reason: str, code: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code = code
+
+
+class Unavailable(ChannelError):
+    def __init__(self, reason: str, code: str | None = None, retry_after: float = 1.0) -> None:
+        super().__init__(reason, code)
+        self.retry_after = retry_after
+
+
+class Rejected(ChannelError):
+    def __init__(self, reason: str, code: str | None = None, remedy: Remedy = Remedy.DROP) -> None:
+        super().__init__(reason, code)
+        self.remedy = remedy
+
+
+class OutcomeUnknown(ChannelError):
+    pass
+
+
+# --- channels --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Sms:
+    """A text to send. `to` is E.164."""
+
+    touch_id: str
+    to: str = field(repr=False)
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    """A mail to send, with a text and an HTML part."""
+
+    touch_id: str
+    to: str = field(repr=False)
+    subject: str = field(repr=False)
+    text: str = field(repr=False)
+    html: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to place. `to` is E.164; what is said comes from the voice webhook."""
+
+    touch_id: str
+    to: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took it. `provider_id` is its own id for it."""
+
+    provider_id: str
+    status: TouchStatus = TouchStatus.ACCEPTED
+
+
+class SmsChannel(Protocol):
+    """Sends texts. Raises Unavailable, Rejected, OutcomeUnknown. Returns within `limit` real seconds."""
+
+    async def send(self, sms: Sms, limit: float) -> Accepted: ...
+
+    async def find(self, sms: Sms, since: datetime, limit: float) -> Accepted | None:
+        """Looks in the provider's list for this text (same To and body, taken at or after `since`, real UTC)."""
+        ...
+
+
+class VoiceChannel(Protocol):
+    """Places calls. Raises as SmsChannel."""
+
+    async def dial(self, call: Call, limit: float) -> Accepted: ...
+
+    async def find(self, call: Call, since: datetime, limit: float) -> Accepted | None: ...
+
+
+class EmailChannel(Protocol):
+    """Sends mail. Raises as SmsChannel. The provider has no list: its events are the only witness."""
+
+    async def send(self, email: Email, limit: float) -> Accepted: ...
+
+
+# --- what providers tell us ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InboundSms:
+    """A text that somebody wrote to one of our numbers. Addresses are E.164."""
+
+    event_id: str
+    sender: str = field(repr=False)
+    to: str = field(repr=False)
+    body: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TouchUpdate:
+    """What became of a touch, in our words. `at` is the provider's own time (real, UTC) or None.
+
+    `disposition` is set for the end of a call only; `status` then is delivered (answered, voicemail) or undelivered.
+    `remedy` is set for failures. `event_id` is unique for one status of one touch at the provider.
+    """
+
+    event_id: str
+    touch_id: str
+    provider_id: str
+    status: TouchStatus
+    at: datetime | None = None
+    disposition: Disposition | None = None
+    code: str | None = None
+    remedy: Remedy | None = None

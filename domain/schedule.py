@@ -1,0 +1,267 @@
+"""When each part of a sequence that is still to come falls due. Pure: state and sequence in, times out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from domain.condition import Question, evaluate
+from domain.contact_window import next_open
+from domain.facts import AppointmentStatus, TaskState
+from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Touch
+from domain.sequence import After, CallTask, FromAppointment, Part, Sequence, StaffTask, Step, WaitFor
+from domain.touches import SENT, SETTLED, Channel, Disposition, TouchStatus
+
+_ZERO = timedelta(0)
+_UNSETTLED = frozenset({TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED})
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A part still to come. `at` is None while its appointment has no time."""
+
+    step: str
+    part: str
+    channel: Channel | None
+    at: datetime | None
+    spec: Step | None  # None: a touch outside the sequence file (a retry, a person's message, a confirmation)
+    action: Part | None
+    condition: bool | None = True  # False: skip it; None: waits for another step
+    movable: bool = True  # moves later parts of its channel when a window delays it
+
+
+def direct(state: LeadState) -> list[Touch]:
+    """Touches that a person or a stop asked for: they go out whatever the cadence does."""
+    return [
+        t
+        for t in state.touches.values()
+        if t.status in _UNSETTLED and (t.step in (STAFF, STOP) or t.task_id is not None)
+    ]
+
+
+def pending(state: LeadState, sequence: Sequence) -> list[Due]:
+    """What is still to come of the present enrollment, earliest first; ties in the order of the file."""
+    enrollment = state.enrollment
+    if enrollment is None:
+        return []
+    out: list[Due] = []
+    for step in sequence.steps:
+        if step.key in enrollment.skipped:
+            continue
+        for part in _parts(state, enrollment, step):
+            if _is_pending(state, enrollment, step, part):
+                condition = _condition(state, sequence, step)
+                out.append(
+                    Due(
+                        step.key,
+                        part.name,
+                        part.channel,
+                        due_at(state, sequence, step, part),
+                        step,
+                        part,
+                        condition,
+                        isinstance(step.timing, After),
+                    )
+                )
+    known = {(s.key, p.name) for s in sequence.steps for p in _parts(state, enrollment, s)}
+    for touch in state.touches.values():
+        extra = touch.enrollment == enrollment.number and (touch.step, touch.part) not in known
+        if extra and touch.status in _UNSETTLED and touch.step not in (STAFF, STOP) and touch.task_id is None:
+            at = (touch.until or touch.due_at or touch.at) + enrollment.rested(touch.until_set or touch.at)
+            out.append(Due(touch.step, touch.part, touch.channel, at, None, None, movable=False))
+    order = {step.key: i for i, step in enumerate(sequence.steps)}
+    far = datetime.max.replace(tzinfo=enrollment.started_at.tzinfo)
+    return sorted(out, key=lambda d: (d.at or far, order.get(d.step, -1)))
+
+
+def _parts(state: LeadState, enrollment: Enrollment, step: Step) -> Iterator[Part]:
+    yield from step.parts
+    if step.at_once is not None and any(
+        t.delayed_at is not None for p in step.parts if (t := state.touches.get((enrollment.number, step.key, p.name)))
+    ):
+        yield step.at_once
+
+
+def _is_pending(state: LeadState, enrollment: Enrollment, step: Step, part: Part) -> bool:
+    touch = state.touches.get((enrollment.number, step.key, part.name))
+    if touch is not None and touch.status in SETTLED:
+        return False
+    if isinstance(part.action, CallTask | StaffTask):
+        return not any(
+            t.enrollment == enrollment.number and t.step == step.key and t.part == part.name
+            for t in state.tasks.values()
+        )
+    return True
+
+
+def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> datetime | None:
+    """Due time of a part: its anchor and delay, moved by rests and by what windows did to its channel before."""
+    enrollment = state.enrollment
+    if enrollment is None:
+        return None
+    own = state.touches.get((enrollment.number, step.key, part.name))
+    until = own.until if own else None
+    if isinstance(step.timing, FromAppointment):
+        appointment = state.anchor()
+        if appointment is None or appointment.starts_at is None:
+            return None
+        at = appointment.starts_at + step.timing.offset
+        return max(at, until) if until is not None else at
+    if own is not None and until is not None:
+        return until + enrollment.rested(own.until_set or own.at)
+    if part.name == "at_once":  # as soon as it is known that the step itself must wait
+        return max(
+            t.delayed_at or t.at for p in step.parts if (t := state.touches.get((enrollment.number, step.key, p.name)))
+        )
+    anchor = enrollment.started_at
+    if step.timing.of is not None:
+        above = sequence.step(step.timing.of)
+        settled = settled_at(state, above) if above else None
+        expected = settled or (due_at(state, sequence, above, above.parts[0]) if above else anchor)
+        if expected is None:
+            return None
+        anchor = expected
+    order = [s.key for s in sequence.steps]
+    moved = sum(
+        (
+            t.delay
+            for t in state.touches.values()
+            if t.enrollment == enrollment.number
+            and t.channel is part.channel
+            and t.delayed_at is not None
+            and t.delayed_at >= anchor
+            and t.step in order
+            and order.index(t.step) < order.index(step.key)
+            and _moves(sequence.step(t.step), t.part)
+        ),
+        _ZERO,
+    )
+    return anchor + step.timing.delay + enrollment.rested(anchor) + moved
+
+
+def _moves(step: Step | None, part: str) -> bool:
+    """Whether a delay of this part moves later ones: not that of a reminder, nor of a second try."""
+    return step is not None and isinstance(step.timing, After) and any(p.name == part for p in step.parts)
+
+
+def settled_at(state: LeadState, step: Step) -> datetime | None:
+    """When a step was carried out (sent, opened, skipped), or None."""
+    enrollment = state.enrollment
+    if enrollment is None:
+        return None
+    times = [
+        t.claimed_at or t.at
+        for p in step.parts
+        if (t := state.touches.get((enrollment.number, step.key, p.name))) and t.status in SETTLED
+    ]
+    times += [t.opened_at for t in state.tasks.values() if t.enrollment == enrollment.number and t.step == step.key]
+    return min(times, default=None)
+
+
+def _condition(state: LeadState, sequence: Sequence, step: Step) -> bool | None:
+    if isinstance(step.timing, After) and step.timing.of is not None and state.enrollment is not None:
+        above = sequence.step(step.timing.of)
+        if above is not None and settled_at(state, above) is None and above.key not in state.enrollment.skipped:
+            return None  # its time counts from a step that is still to come
+    if step.when is None:
+        return True
+    return evaluate(step.when, lambda q: _answer(state, sequence, q))
+
+
+def _answer(state: LeadState, sequence: Sequence, question: Question) -> bool | None:
+    if question.name == "replied":
+        return state.last_reply_at is not None
+    if question.name == "booked":
+        return state.booked() is not None
+    enrollment, step = state.enrollment, sequence.step(question.step or "")
+    if enrollment is None or step is None:
+        return False
+    tasks = [t for t in state.tasks.values() if t.enrollment == enrollment.number and t.step == step.key]
+    touches = [t for (n, s, _), t in state.touches.items() if n == enrollment.number and s == step.key]
+    if question.name == "answered" and any(t.disposition is Disposition.ANSWERED for t in tasks):
+        return True
+    if question.name == "sent" and any(t.status in SENT for t in touches):
+        return True
+    waiting = any(_is_pending(state, enrollment, step, p) for p in step.parts) and step.key not in enrollment.skipped
+    if waiting or any(t.living for t in tasks):
+        return None
+    if question.name == "missed":
+        return any(t.state is TaskState.MISSED for t in tasks) or any(t.status is TouchStatus.MISSED for t in touches)
+    return False
+
+
+def outcome_known(state: LeadState) -> bool:
+    """Whether it is known what became of the appointment that the enrollment turns on."""
+    appointment = state.anchor()
+    return appointment is not None and appointment.status is not AppointmentStatus.BOOKED
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """A step to come, with its expected product time and why then."""
+
+    step: str
+    part: str
+    channel: Channel | None
+    kind: str
+    at: datetime | None
+    reason: str
+
+
+def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcoming]:
+    """The steps to come as they would fall if nothing else happened, contact windows included."""
+    out: list[Upcoming] = []
+    extra: dict[Channel | None, timedelta] = {}
+    for due in pending(state, sequence):
+        if due.condition is False:
+            continue
+        at, reason = due.at, _why(due)
+        if at is not None:
+            if due.movable:
+                at += extra.get(due.channel, _ZERO)
+            at = max(at, now)
+            if due.channel in (Channel.SMS, Channel.VOICE):
+                opens = next_open(at, state.zones)
+                if opens > at:
+                    reason += "; waits for the contact window, 8:00 to 21:00 at the lead's place"
+                    if due.movable:
+                        extra[due.channel] = extra.get(due.channel, _ZERO) + (opens - at)
+                    at = opens
+        if due.condition is None and due.spec is not None and due.spec.when_text is not None:
+            reason += f"; only if {due.spec.when_text}"
+        out.append(Upcoming(due.step, due.part, due.channel, _kind(due), at, reason))
+    far = datetime.max.replace(tzinfo=now.tzinfo)
+    return sorted(out, key=lambda u: u.at or far)
+
+
+def _kind(due: Due) -> str:
+    if due.action is None:
+        return str(due.channel)
+    match due.action.action:
+        case CallTask():
+            return "call"
+        case StaffTask():
+            return "task"
+        case WaitFor():
+            return "wait"
+        case message:
+            return message.channel.value
+
+
+def _why(due: Due) -> str:
+    if due.part == "at_once":
+        return f"at once, because {due.step} itself must wait"
+    if due.spec is None:
+        return "second try"
+    timing = due.spec.timing
+    if isinstance(timing, FromAppointment):
+        side = "before" if timing.offset < _ZERO else "after"
+        return f"{_length(abs(timing.offset))} {side} the appointment"
+    return f"{_length(timing.delay)} after {timing.of or 'the start of the sequence'}"
+
+
+def _length(delta: timedelta) -> str:
+    seconds = int(delta.total_seconds())
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds and seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"

@@ -1,0 +1,69 @@
+"""Touches: one attempted contact from a step, their ids, statuses and lawful transitions."""
+
+import uuid
+from enum import StrEnum
+
+_NAMESPACE = uuid.UUID("6b1f6a0e-2f5e-5b0e-9c3b-7a4f1f2f9f55")
+
+
+class Channel(StrEnum):
+    SMS = "sms"
+    VOICE = "voice"
+    EMAIL = "email"
+
+
+class TouchStatus(StrEnum):
+    PLANNED = "planned"
+    DELAYED = "delayed"
+    CLAIMED = "claimed"
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+
+
+S = TouchStatus
+
+# From a status only to these. Provider callbacks are unordered, so what is not listed here is a no-op, never an error.
+TRANSITIONS: dict[TouchStatus, frozenset[TouchStatus]] = {
+    S.PLANNED: frozenset({S.DELAYED, S.CLAIMED, S.SKIPPED, S.MISSED, S.FAILED}),
+    S.DELAYED: frozenset({S.DELAYED, S.CLAIMED, S.SKIPPED, S.MISSED, S.FAILED}),
+    # back to planned: the provider said that it did not take it, or nothing was sent
+    S.CLAIMED: frozenset(
+        {S.PLANNED, S.DELAYED, S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN, S.SKIPPED}
+    ),
+    S.ACCEPTED: frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED}),
+    # a callback is a witness: the provider did take it
+    S.UNKNOWN: frozenset({S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED}),
+    # an e-mail may bounce after the receiving server had taken it
+    S.DELIVERED: frozenset({S.UNDELIVERED}),
+    S.UNDELIVERED: frozenset(),
+    S.FAILED: frozenset(),
+    S.SKIPPED: frozenset(),
+    S.MISSED: frozenset(),
+}
+
+SENT = frozenset({S.ACCEPTED, S.DELIVERED, S.UNDELIVERED})
+SETTLED = SENT | {S.FAILED, S.UNKNOWN, S.SKIPPED, S.MISSED}
+
+
+def may_become(now: TouchStatus, then: TouchStatus) -> bool:
+    return then in TRANSITIONS[now]
+
+
+class Disposition(StrEnum):
+    """How a call ended."""
+
+    ANSWERED = "answered_by_person"
+    VOICEMAIL = "voicemail"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+
+
+def touch_id(lead_id: str, enrollment: int, step: str, part: str) -> str:
+    """The id of a touch: derived, so it is the same after any restart. Opaque outside."""
+    return str(uuid.uuid5(_NAMESPACE, f"{lead_id}/{enrollment}/{step}/{part}"))

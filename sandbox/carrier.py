@@ -1,0 +1,30 @@
+"""The parts of one running carrier, as the routes reach them."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from sandbox.book import Book
+from sandbox.callbacks import Callbacks
+from sandbox.config import SandboxConfig
+from sandbox.faults import Faults
+from sandbox.inbound import Inbound
+from sandbox.people import People
+from sandbox.voice import Calls
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    config: SandboxConfig
+    book: Book
+    faults: Faults
+    callbacks: Callbacks
+    calls: Calls
+    people: People
+    inbound: Inbound
+
+
+def carrier_of(request: Request) -> Carrier:
+    carrier = request.app.state.carrier
+    assert isinstance(carrier, Carrier)
+    return carrier

@@ -1,0 +1,195 @@
+"""How Twilio speaks: sign-in, errors, forms and pages of its REST API."""
+
+import base64
+import binascii
+import hmac
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from sandbox.book import Book, Sent
+from sandbox.config import SandboxConfig
+from sandbox.faults import Verdict
+from sandbox.times import iso
+
+E164 = re.compile(r"\+[1-9]\d{6,14}")
+SENDER = re.compile(r"\+[1-9]\d{6,14}|\d{3,8}|[A-Za-z0-9 ]{1,11}")
+REFUSED = {
+    "+15005550001": (21211, "Invalid 'To' Phone Number: +15005550001"),
+    "+15005550002": (21612, "The 'To' phone number is not currently reachable using the 'From' phone number"),
+    "+15005550003": (21408, "Permission to send has not been enabled for the region indicated by the 'To' number"),
+    "+15005550004": (21610, "Attempt to send to unsubscribed recipient"),
+    "+15005550009": (21614, "'To' number is not a valid mobile number"),
+}
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie"})
+
+
+class TwilioError(Exception):
+    """An answer that refuses. `code` is Twilio's, `status` HTTP's."""
+
+    def __init__(self, code: int, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+
+
+async def on_twilio_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, TwilioError):
+        raise error
+    return error_answer(error.code, error.message, error.status)
+
+
+def error_answer(code: int, message: str, status: int) -> Response:
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if status == 401 else None
+    return JSONResponse(
+        {"code": code, "message": message, "more_info": more, "status": status}, status_code=status, headers=headers
+    )
+
+
+def fault_answer(verdict: Verdict, status: int) -> Response:
+    """The answer that a fault asks for."""
+    code = verdict.error_code or {429: 20429, 503: 20503}.get(status, 20500)
+    return error_answer(code, "Too Many Requests" if status == 429 else "An internal server error has occurred", status)
+
+
+def check_access(request: Request, config: SandboxConfig) -> None:
+    """Raises TwilioError 20003 for a wrong account or token, 20404 for an account that is not ours."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    try:
+        user, _, password = base64.b64decode(value, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        user = password = ""
+    good = hmac.compare_digest(user.encode(), config.account_sid.encode())
+    good &= hmac.compare_digest(password.encode(), config.auth_token.encode())
+    if scheme.lower() != "basic" or not good:
+        raise TwilioError(20003, "Authenticate", 401)
+    if request.path_params["account"] != config.account_sid:
+        raise not_found(request)
+
+
+def not_found(request: Request) -> TwilioError:
+    return TwilioError(20404, f"The requested resource {request.url.path} was not found", 404)
+
+
+def shown_headers(request: Request) -> dict[str, Any]:
+    """The request's headers without what proves who sent it."""
+    return {name: value for name, value in request.headers.items() if name not in _SECRET_HEADERS}
+
+
+class Form:
+    """A form as it came: `one` value of a name, or `all`."""
+
+    def __init__(self, body: bytes) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True):
+            self._values.setdefault(name, []).append(value)
+
+    def one(self, name: str) -> str | None:
+        return self._values.get(name, [""])[-1] or None
+
+    def all(self, name: str) -> list[str]:
+        return self._values.get(name, [])
+
+    def plain(self) -> dict[str, str | list[str]]:
+        """For the outbox: a list only where a name came more than once."""
+        return {name: values[0] if len(values) == 1 else values for name, values in self._values.items()}
+
+
+def touch_of(*urls: str | None) -> str | None:
+    """The sender's own id, as found in the query of a callback address."""
+    for url in urls:
+        query = parse_qs(urlsplit(url or "").query)
+        for name in ("touch", "touch_id"):
+            if query.get(name):
+                return query[name][0]
+    return None
+
+
+def check_url(url: str | None, code: int, name: str) -> None:
+    """Raises TwilioError for an address that is not http(s)."""
+    if url is not None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise TwilioError(
+                code, f"{name} is not a valid URL: it must begin with http:// or https:// and name a host"
+            )
+
+
+def _instant(value: str) -> datetime:
+    """The instant that a filter names; UTC if it names no zone. Raises TwilioError."""
+    try:
+        at = datetime.fromisoformat(value.strip().replace(" ", "+"))
+    except ValueError:
+        raise TwilioError(20001, "a date filter must be YYYY-MM-DD or ISO 8601") from None
+    return at.replace(tzinfo=at.tzinfo or UTC)
+
+
+def time_filters(request: Request, name: str, column: str) -> tuple[list[str], list[Any]]:
+    """`Name=`, `Name<=`, `Name>=` as SQL on a time kept in the state. What has no such time yet does not match."""
+    where: list[str] = []
+    values: list[Any] = []
+    at = f"json_extract(state, '$.{column}')"
+    for given, value in request.query_params.multi_items():
+        if given == name and value:  # the whole day: the SDK sends a date as its midnight
+            day = _instant(value).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            where += [f"{at} >= ?", f"{at} < ?"]
+            values += [iso(day), iso(day + timedelta(days=1))]
+        elif given in {f"{name}<", f"{name}>"} and value:
+            where.append(f"{at} < ?" if given.endswith("<") else f"{at} >= ?")
+            values.append(iso(_instant(value)))
+    return where, values
+
+
+def page(
+    request: Request,
+    book: Book,
+    *,
+    key: str,
+    where: list[str],
+    values: list[Any],
+    show: Callable[[Sent], dict[str, Any]],
+) -> Response:
+    """One page of a list, newest first. PageToken says before which entry it begins."""
+    query = request.query_params
+    for name, column in (("To", "to_address"), ("From", "from_address"), ("Status", "status")):
+        if query.get(name):
+            where.append(f"{column} = ?")
+            values.append("+" + query[name].strip() if query[name].startswith(" ") else query[name])
+    try:
+        size = min(max(int(query.get("PageSize") or 50), 1), 1000)
+        number = max(int(query.get("Page") or 0), 0)
+        token = query.get("PageToken")
+        if token:
+            where.append("seq < ?")
+            values.append(int(token.removeprefix("PB")))
+    except ValueError:
+        raise TwilioError(20001, "PageSize, Page and PageToken must be as the API gave them") from None
+    rows = book.select(" AND ".join(where), values, "seq DESC", size + 1)
+    more, rows = len(rows) > size, rows[:size]
+    kept = [(name, value) for name, value in query.multi_items() if name not in {"Page", "PageToken", "PageSize"}]
+    path = request.url.path
+
+    def uri(number: int, token: str | None) -> str:
+        turn = [("PageSize", str(size)), ("Page", str(number)), *([("PageToken", token)] if token else [])]
+        return f"{path}?{urlencode([*kept, *turn])}"
+
+    return JSONResponse(
+        {
+            key: [show(row) for row in rows],
+            "first_page_uri": uri(0, None),
+            "next_page_uri": uri(number + 1, f"PB{rows[-1].seq}") if more else None,
+            "previous_page_uri": None,
+            "page": number,
+            "page_size": size,
+            "start": number * size,
+            "end": number * size + max(len(rows) - 1, 0),
+            "uri": uri(number, token),
+        }
+    )

@@ -1,0 +1,225 @@
+"""`tend up`: everything on one machine, in order, until it is told to stop."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.data_dir import DataDir, check_production
+from config.settings import Environment, Settings
+from stack import carrier, clock_file, preflight
+from stack.endpoints import Endpoints, base_url
+from stack.keys import ensure_api_keys, ensure_ring
+from stack.ports import check_free, stable_ports
+from stack.postgres import EmbeddedPostgres
+from stack.preflight import StartError, UsageError
+from stack.process import ChildSpec
+from stack.product import api_spec, child_environment, sandbox_spec, worker_spec
+from stack.supervisor import Supervisor, end_leftovers
+from stack.temporal_server import Temporal, server_spec
+from store.migrate import migrate
+
+STOP_WITHIN = 13.5  # real seconds; the 15 that are promised less what this process needs for itself
+_PORTS = ("postgres", "temporal", "temporal_ui", "sandbox", "api")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The command line of `tend up`; None where not given. Port 0 is any free one, the same at each start."""
+
+    data_dir: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    clock: str | None = None
+    pace: str | None = None
+    personas: str = "none"
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+async def up(options: Options) -> None:
+    """Runs the stack until SIGINT, SIGTERM or SIGHUP. Raises StartError if it cannot start; then nothing is left."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stack = Stack(options)
+    with stack.locked():
+        running = asyncio.create_task(stack.run())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            say("stopping ...")
+        running.cancel()
+        stopped.cancel()
+        result, _ = await asyncio.gather(running, stopped, return_exceptions=True)
+        await stack.stop()
+    if not stop.is_set():
+        if isinstance(result, OSError):
+            raise StartError(f"{options.data_dir or 'the data directory'} cannot be used ({result})") from result
+        if isinstance(result, Exception):
+            raise result
+    say("stopped")
+
+
+class Stack:
+    """One run of all parts. Raises StartError for what cannot be, before anything was touched."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        preflight.check_workers(options.workers)
+        self._asked_clock = clock_file.parse(options.clock, options.pace)
+        self._personas = preflight.check_personas(options.personas, carrier.KNOWN_PERSONAS)
+        settings = preflight.read_settings(options.data_dir)
+        if wrong := check_production(settings):
+            raise StartError("production refuses to start: " + "; ".join(wrong))
+        self._sandboxed = settings.carrier == "sandbox"
+        if self._personas and not self._sandboxed:
+            raise UsageError("--personas need the sandbox carrier: leave them out, or set TEND_CARRIER=sandbox")
+        self._directory = DataDir(settings.data_dir.absolute())
+        self._supervisor = Supervisor(self._directory.logs, self._directory.children, say, self._announce)
+        self._endpoints: Endpoints | None = None
+        self._alive: asyncio.Task[None] | None = None
+        self._complete = False
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the data directory. What a killed run left behind is ended first."""
+        preflight.make_directory(self._directory)
+        with preflight.lock_directory(self._directory):
+            if left := end_leftovers(self._directory.children):
+                say(f"ended what an earlier run had left behind: {', '.join(left)}")
+            self._directory.endpoints.unlink(missing_ok=True)
+            yield
+
+    async def run(self) -> None:
+        """Starts everything, announces it, and then rests until cancelled. Raises StartError."""
+        began, options, directory = time.monotonic(), self._options, self._directory
+        settings = preflight.read_settings(options.data_dir)
+        clock = clock_file.ClockFile(
+            directory,
+            self._asked_clock,
+            virtual_allowed=self._sandboxed and settings.environment is not Environment.PRODUCTION,
+        )
+        check_free(options.host, options.port)
+        settings = await self._with_ring(settings)
+        ports = stable_ports(directory.ports, _PORTS)
+        if options.port:
+            ports["api"] = options.port
+        say(f"starting in {directory.path}")
+
+        self._endpoints, temporal = await self._start_servers(settings, ports)
+        database_url = self._endpoints.database_url
+        await self._migrate(database_url)
+        assert settings.keys is not None
+        await ensure_api_keys(directory, database_url, settings.keys.get_secret_value(), personas=bool(self._personas))
+        if self._sandboxed:
+            carrier.ensure_credentials(directory)
+
+        clock.run()
+        self._alive = asyncio.create_task(clock.keep_alive())
+        await self._supervisor.start(*self._product(settings, self._endpoints, temporal, ports["sandbox"]))
+        self._complete = True
+        self._announce()
+        self._tell(time.monotonic() - began)
+        await asyncio.Event().wait()
+
+    async def stop(self) -> None:
+        """Stops what runs, in reverse order; product time stands still from when the last part is gone."""
+        self._complete = False
+        self._directory.endpoints.unlink(missing_ok=True)
+        await self._supervisor.stop(STOP_WITHIN)
+        if self._alive is not None:
+            self._alive.cancel()
+            await asyncio.gather(self._alive, return_exceptions=True)
+
+    async def _with_ring(self, settings: Settings) -> Settings:
+        used = self._directory.postgres.exists()
+        if settings.database_url is not None:
+            used = await preflight.check_database(settings.database_url)
+        ring = ensure_ring(settings, self._directory, database_is_new=not used)
+        return settings.model_copy(update={"keys": SecretStr(ring)})
+
+    async def _start_servers(self, settings: Settings, ports: dict[str, int]) -> tuple[Endpoints, Temporal]:
+        """Postgres and Temporal, side by side, each where it is not configured elsewhere; and all addresses."""
+        directory, servers = self._directory, list[ChildSpec]()
+        api = base_url(self._options.host, ports["api"])
+        database_url, address, ui = settings.database_url, settings.temporal_address, settings.temporal_ui_url
+        if address is None:
+            address, ui = f"127.0.0.1:{ports['temporal']}", f"http://127.0.0.1:{ports['temporal_ui']}"
+            temporal = Temporal(settings, address)
+            servers.append(server_spec(directory, temporal, ui_port=ports["temporal_ui"], codec=f"{api}/codec"))
+        else:
+            temporal = Temporal(settings, address)
+            await temporal.check()
+            await temporal.prepare(retention=settings.environment is not Environment.PRODUCTION)
+        if database_url is None:
+            postgres = EmbeddedPostgres(directory, ports["postgres"], say)
+            await postgres.make()
+            database_url = postgres.url
+            servers.insert(0, postgres.spec())
+        await self._supervisor.start(*servers)
+        endpoints = Endpoints(
+            api=api,
+            temporal=address,
+            temporal_ui=ui,
+            database_url=database_url,
+            public_url=settings.public_url if "public_url" in settings.model_fields_set else api,
+            sandbox=base_url("127.0.0.1", ports["sandbox"]) if self._sandboxed else None,
+        )
+        return endpoints, temporal
+
+    async def _migrate(self, database_url: str) -> None:
+        began = time.monotonic()
+        try:
+            await migrate(database_url)
+        except SQLAlchemyError as error:
+            # its text may hold a statement with values: the kind of the cause has to do
+            cause = getattr(error, "orig", None) or error
+            raise StartError(
+                f"migrations failed ({type(cause).__name__}): run `tend migrate` to see all, and restore the backup "
+                "if the database is of a newer Tend"
+            ) from error
+        say(f"migrations done ({time.monotonic() - began:.1f} s)")
+
+    def _product(
+        self, settings: Settings, endpoints: Endpoints, temporal: Temporal, sandbox_port: int
+    ) -> list[ChildSpec]:
+        options, directory = self._options, self._directory
+        environment = child_environment(settings, directory, endpoints)
+        specs: list[ChildSpec] = []
+        if self._sandboxed:
+            # what the product will run with: its own settings, completed with the credentials made here
+            shared = preflight.read_settings(options.data_dir).model_copy(update={"public_url": endpoints.public_url})
+            specs.append(sandbox_spec(directory, shared, endpoints, sandbox_port, self._personas))
+        specs.append(api_spec(directory, environment, endpoints, options.host))
+        specs += [worker_spec(directory, environment, temporal, n + 1) for n in range(options.workers)]
+        return specs
+
+    def _announce(self) -> None:
+        """Keeps `endpoints.json` right, from when everything answers until the stop."""
+        if self._complete and self._endpoints is not None:
+            self._endpoints.write(self._directory, self._supervisor.pids)
+
+    def _tell(self, seconds: float) -> None:
+        assert self._endpoints is not None
+        rows = {
+            "API": f"{self._endpoints.api} (documentation at /docs)",
+            "Temporal UI": self._endpoints.temporal_ui,
+            "sandbox carrier": self._endpoints.sandbox,
+            "admin's API key": str(self._directory.admin_key),
+            "logs": str(self._directory.logs),
+        }
+        say(f"Tend is up ({seconds:.1f} s)")
+        for name, value in rows.items():
+            if value is not None:
+                say(f"  {name:<16} {value}")
+        say("Ctrl-C stops everything")

@@ -1,0 +1,194 @@
+"""What providers tell us: stored once with its facts and its immediate effect, in one transaction each."""
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import facts as f
+from domain.lead_state import STOP
+from domain.opt_out_words import is_opt_out
+from domain.ports import InboundSms, TouchUpdate
+from domain.reactions import PHONE, task_id
+from domain.touches import Channel, TouchStatus, may_become, touch_id
+from store import tables
+from store.lead_unit import Leads, LeadUnit
+
+
+@dataclass(frozen=True)
+class Inbound:
+    """`confirm`: whether Tend itself answers a stop with its one confirmation (else the carrier does)."""
+
+    leads: Leads
+    confirm: bool
+
+    async def reply(self, sms: InboundSms) -> bool:
+        """A text of somebody. False if it was known already, or if no lead has this number."""
+        async with self.leads.store.engine.begin() as conn:
+            if not await _first_time(conn, "twilio", sms.event_id, "sms"):
+                return False
+            address_id = await self._address(conn, sms.sender)
+            living, finished = await _leads_at(conn, address_id)
+            if is_opt_out(sms.body):
+                await self._stop(conn, address_id, living or finished[:1], sms)
+                return bool(living or finished)
+            wrote = living or finished[:1]
+            if not wrote:
+                return False
+            await self._replied(conn, wrote, sms)
+            return True
+
+    async def update(self, provider: str, update_: TouchUpdate) -> bool:
+        """What became of a touch. False if it was known already, or the touch is not ours."""
+        table = tables.touches
+        async with self.leads.store.engine.begin() as conn:
+            if not await _first_time(conn, provider, update_.event_id, "status"):
+                return False
+            try:
+                wanted = str(uuid.UUID(update_.touch_id))
+            except ValueError:
+                return False
+            row = (await conn.execute(select(table.c.lead_id).where(table.c.id == wanted))).first()
+            if row is None:
+                return False
+            async with self.leads.within(conn, str(row[0])) as unit:
+                self._updated(unit, update_)
+                # the first witness of a claim whose answer never came
+                known = update(table).where(table.c.id == wanted, table.c.provider_id.is_(None))
+                unit.after.append(known.values(provider_id=update_.provider_id))
+        return True
+
+    def _updated(self, unit: LeadUnit, update_: TouchUpdate) -> None:
+        touch = next((t for t in unit.state.touches.values() if t.touch_id == update_.touch_id), None)
+        if touch is None:
+            return
+        went_wrong = update_.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
+        if may_become(touch.status, update_.status):
+            unit.append(
+                f.TouchChanged(
+                    touch_id=touch.touch_id,
+                    enrollment=touch.enrollment,
+                    step=touch.step,
+                    part=touch.part,
+                    channel=touch.channel,
+                    status=update_.status,
+                    rule="carrier.callback"
+                    if update_.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
+                    else None,
+                    reason=f"the carrier reports {update_.status}" + (f" ({update_.code})" if update_.code else ""),
+                    code=update_.code,
+                    remedy=update_.remedy,
+                ),
+                "carrier",
+            )
+            if went_wrong:
+                unit.wake("touch_updated")  # a positive delivery wakes nobody
+        task = unit.state.tasks.get(touch.task_id) if touch.task_id else None
+        if update_.disposition is not None and task is not None and task.disposition is None:
+            ended = f.CallEnded(task_id=task.id, touch_id=touch.touch_id, disposition=update_.disposition)
+            unit.append(ended, "carrier")
+            unit.wake("call_completed")
+
+    async def _address(self, conn: AsyncConnection, phone: str) -> str:
+        """The row of the number, made if it is new, and locked: a stop holds for leads that come later too."""
+        vault, table = self.leads.store.vault, tables.addresses
+        blind = vault.blind("phone", phone)
+        row = {"id": str(uuid.uuid4()), "kind": "phone", "value": phone, "blind": blind}
+        await conn.execute(insert(table).values(vault.seal_row(table, row)).on_conflict_do_nothing())
+        locked = select(table.c.id).where(table.c.kind == "phone", table.c.blind == blind).with_for_update()
+        return str((await conn.execute(locked)).scalar_one())
+
+    async def _stop(self, conn: AsyncConnection, address_id: str, lead_ids: list[str], sms: InboundSms) -> None:
+        if not lead_ids:
+            now = self.leads.now()
+            for channel in PHONE:
+                row = {"address_id": address_id, "channel": channel.value, "cause": "opt_out", "at": now}
+                await conn.execute(insert(tables.stops).values(row).on_conflict_do_nothing())
+            return
+        first = lead_ids[0]
+        async with self.leads.within(conn, first, locked=True) as unit:
+            message_id = await self._keep(unit, sms)
+            fact = f.Replied(
+                message_id=message_id, channel=Channel.SMS, task_id=task_id(first, message_id), intent="opt_out"
+            )
+            unit.append(fact, "lead")
+            closed = tuple(c for c in PHONE if c not in unit.state.opted_out)
+            if not closed:
+                return
+            unit.append(f.OptedOut(channels=closed, cause="the lead wrote a stop word"), "lead")
+            if self.confirm:
+                self._confirm(unit)
+            unit.wake("lead_opted_out")
+
+    def _confirm(self, unit: LeadUnit) -> None:
+        number = unit.state.enrollment.number if unit.state.enrollment else 0
+        part = f"confirm{unit.state.last_no}"
+        unit.append(
+            f.TouchChanged(
+                touch_id=touch_id(unit.lead_id, number, STOP, part),
+                enrollment=number,
+                step=STOP,
+                part=part,
+                channel=Channel.SMS,
+                status=TouchStatus.PLANNED,
+                due_at=unit.now,
+            ),
+            "system",
+        )
+
+    async def _replied(self, conn: AsyncConnection, lead_ids: list[str], sms: InboundSms) -> None:
+        owner, message_id = lead_ids[0], None
+        candidates = tuple(lead_ids) if len(lead_ids) > 1 else ()
+        for lead_id in sorted(lead_ids, key=lambda i: (i != owner, i)):
+            async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
+                if message_id is None:
+                    message_id = await self._keep(unit, sms)
+                open_reply = next(
+                    (t.id for t in unit.state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY), None
+                )
+                task = task_id(owner, "who", message_id) if candidates else open_reply
+                unit.append(
+                    f.Replied(
+                        message_id=message_id,
+                        channel=Channel.SMS,
+                        task_id=task or task_id(lead_id, "reply", message_id),
+                        candidates=candidates,
+                    ),
+                    "lead",
+                )
+                unit.wake("lead_replied")
+
+    async def _keep(self, unit: LeadUnit, sms: InboundSms) -> str:
+        row = {
+            "id": str(uuid.uuid4()),
+            "lead_id": unit.lead_id,
+            "direction": "in",
+            "channel": Channel.SMS.value,
+            "body": sms.body,
+            "at": unit.now,
+            "provider_id": sms.event_id,
+        }
+        sealed = self.leads.store.vault.seal_row(tables.messages, row)
+        await unit.conn.execute(insert(tables.messages).values(sealed))
+        return str(row["id"])
+
+
+async def _first_time(conn: AsyncConnection, provider: str, event_id: str, kind: str) -> bool:
+    row = {"provider": provider, "event_id": event_id, "kind": kind}
+    new = insert(tables.inbound_events).values(row).on_conflict_do_nothing().returning(tables.inbound_events.c.event_id)
+    return (await conn.execute(new)).first() is not None
+
+
+async def _leads_at(conn: AsyncConnection, address_id: str) -> tuple[list[str], list[str]]:
+    """Living and finished leads with this address, newest first."""
+    lead, link = tables.leads, tables.lead_addresses
+    query = (
+        select(lead.c.id, lead.c.exit_reason)
+        .join(link, link.c.lead_id == lead.c.id)
+        .where(link.c.address_id == address_id)
+        .order_by(lead.c.created_at.desc(), lead.c.id)
+    )
+    rows = (await conn.execute(query)).all()
+    return [str(i) for i, reason in rows if reason is None], [str(i) for i, reason in rows if reason is not None]

@@ -1,0 +1,206 @@
+"""Taking in a lead: everything of an inquiry in the caller's one transaction."""
+
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import facts as f
+from domain.access import Actor
+from domain.errors import InvalidInput, NotFound
+from domain.lead_state import LeadState
+from domain.reactions import enroll
+from domain.same_person import compatible, fold_name
+from domain.touches import Channel
+from store import audit, outbox, tables
+from store.lead_unit import Leads, LeadUnit
+
+DEFAULT_SEQUENCE = "consultation"
+_STAMP = ("page", "referrer", "click_ids", "visitor_id")  # may tell who somebody is: sealed
+_SOURCE = ("channel", "form", "variant", "campaign", "ad_group", "keyword", "creative")
+
+
+@dataclass(frozen=True)
+class Intake:
+    """A checked and normalized inquiry: phone in E.164, e-mail in lower-case domain, zones resolved."""
+
+    first_name: str = field(repr=False)
+    last_name: str | None = field(repr=False)
+    phone: str | None = field(repr=False)
+    email: str | None = field(repr=False)
+    service_line: str | None = field(repr=False)
+    concern: str | None = field(repr=False)
+    urgency: str
+    preferred_facility: str | None
+    postal_code: str | None = field(repr=False)
+    timezone: str | None
+    language: str | None
+    zones: tuple[str, ...]
+    channels: tuple[str, ...]
+    details: dict[str, Any] = field(repr=False)
+    source: dict[str, Any] = field(repr=False)
+    touchpoints: list[dict[str, Any]] = field(repr=False)
+    consents: list[dict[str, Any]] = field(repr=False)
+    sequence: str | None
+    is_test: bool
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    lead_id: str
+    state: str
+    duplicate_of: str | None
+    sequence: str
+    sequence_version: int
+
+
+async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor) -> TakenIn:
+    """A new lead, or a repeat inquiry of a living one. Raises InvalidInput for an unknown sequence."""
+    try:
+        leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
+    except NotFound as e:
+        raise InvalidInput("sequence", str(e)) from None
+    addresses = await _lock_addresses(leads, conn, intake)
+    known = await _living(leads, conn, list(addresses.values()), intake)
+    if known is not None:
+        async with leads.within(conn, known, locked=True) as unit:
+            await _inquire(leads, unit, intake, by, repeat=True)
+            await _join_addresses(conn, known, addresses)
+            unit.wake("staff_acted")
+    else:
+        unit = await _insert(leads, conn, intake, addresses)
+        await _inquire(leads, unit, intake, by, repeat=False)
+        await leads.write(unit)
+        await outbox.add(conn, unit.lead_id, "start", unit.state.last_no)
+    await audit.append(conn, by, "lead_taken_in" if known is None else "lead_asked_again", unit.lead_id)
+    enrollment = unit.state.enrollment
+    assert enrollment is not None
+    return TakenIn(unit.lead_id, unit.state.state.value, known, enrollment.sequence, enrollment.version)
+
+
+async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -> dict[str, str]:
+    """The rows of the given addresses, made where new, locked in the order of their ids: kind -> id."""
+    vault, table = leads.store.vault, tables.addresses
+    given = {"phone": intake.phone, "email": intake.email}
+    blinds = {kind: vault.blind(kind, value) for kind, value in given.items() if value}
+    for kind, blind in sorted(blinds.items()):
+        row = {"id": str(uuid.uuid4()), "kind": kind, "value": given[kind], "blind": blind}
+        await conn.execute(insert(table).values(vault.seal_row(table, row)).on_conflict_do_nothing())
+    query = select(table.c.id, table.c.kind).where(table.c.blind.in_(list(blinds.values())))
+    rows = (await conn.execute(query.order_by(table.c.id).with_for_update())).all()
+    return {kind: str(i) for i, kind in rows}
+
+
+async def _living(leads: Leads, conn: AsyncConnection, address_ids: list[str], intake: Intake) -> str | None:
+    """A living lead at one of the addresses whose name may be the same person's."""
+    lead, link = tables.leads, tables.lead_addresses
+    query = (
+        select(lead.c.id, lead.c.first_name, lead.c.last_name)
+        .where(
+            lead.c.id.in_(select(link.c.lead_id).where(link.c.address_id.in_(address_ids))),
+            lead.c.exit_reason.is_(None),
+            lead.c.is_test == intake.is_test,
+        )
+        .order_by(lead.c.created_at.desc())
+    )
+    for row in (await conn.execute(query)).mappings():
+        opened = leads.store.vault.open_row(lead, row)
+        if compatible(intake.first_name, intake.last_name, opened["first_name"], opened["last_name"]):
+            return str(row["id"])
+    return None
+
+
+async def _insert(leads: Leads, conn: AsyncConnection, intake: Intake, addresses: dict[str, str]) -> LeadUnit:
+    vault, lead_id, now = leads.store.vault, str(uuid.uuid4()), leads.now()
+    full = " ".join(filter(None, (intake.first_name, intake.last_name)))
+    names = {fold_name(n) for n in (full, intake.first_name, intake.last_name or "")} - {""}
+    row = {
+        "id": lead_id,
+        "created_at": now,
+        "first_name": intake.first_name,
+        "last_name": intake.last_name,
+        "concern": intake.concern,
+        "service_line": intake.service_line,
+        "postal_code": intake.postal_code,
+        "details": intake.details or None,
+        "name_index": [vault.blind("name", n) for n in sorted(names)],
+        "urgency": intake.urgency,
+        "language": intake.language,
+        "preferred_facility": intake.preferred_facility,
+        "timezone": intake.timezone,
+        "channels": list(intake.channels),
+        "is_test": intake.is_test,
+        "state": "starting",
+        "stage": "new",
+    }
+    await conn.execute(insert(tables.leads).values(vault.seal_row(tables.leads, row)))
+    await _join_addresses(conn, lead_id, addresses)
+    return await leads.begin(conn, lead_id, LeadState(lead_id), now)
+
+
+async def _join_addresses(conn: AsyncConnection, lead_id: str, addresses: dict[str, str]) -> None:
+    """A living lead keeps the address it has of a kind; one it lacked is added."""
+    link, table = tables.lead_addresses, tables.addresses
+    has = select(table.c.kind).join(link, link.c.address_id == table.c.id).where(link.c.lead_id == lead_id)
+    kinds = set((await conn.execute(has)).scalars())
+    new = [{"lead_id": lead_id, "address_id": i} for kind, i in addresses.items() if kind not in kinds]
+    if new:
+        await conn.execute(insert(link).values(new).on_conflict_do_nothing())
+
+
+async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, *, repeat: bool) -> None:
+    stopped = await _stopped(unit)
+    unit.append(
+        f.Inquired(
+            source=str(intake.source.get("channel")),
+            zones=intake.zones,
+            facility=intake.preferred_facility,
+            phone=intake.phone is not None,
+            email=intake.email is not None,
+            stopped=() if repeat else stopped,
+            repeat=repeat,
+        ),
+        by.name,
+    )
+    no = unit.state.last_no
+    for consent in intake.consents:
+        unit.append(f.Consented(channel=Channel(consent["channel"]), purpose=consent["purpose"]), "lead")
+    if not repeat:
+        sequence = leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
+        unit.append(enroll(unit.state, sequence, "inquired"), "system")
+    await _evidence(leads, unit, intake, no)
+
+
+async def _stopped(unit: LeadUnit) -> tuple[Channel, ...]:
+    ids = [a.id for a in unit.addresses]
+    table = tables.stops
+    rows = await unit.conn.execute(select(table.c.channel).where(table.c.address_id.in_(ids)).distinct())
+    return tuple(sorted(Channel(c) for c in rows.scalars()))
+
+
+async def _evidence(leads: Leads, unit: LeadUnit, intake: Intake, no: int) -> None:
+    """Consents as shown, the stamp of this inquiry, and what was seen before it. Added, never overwritten."""
+    vault, conn, lead_id = leads.store.vault, unit.conn, unit.lead_id
+    source = intake.source
+    stamp = {k: source[k] for k in _STAMP if source.get(k) is not None}
+    row: dict[str, Any] = {k: source.get(k) for k in _SOURCE}
+    row |= {"id": str(uuid.uuid4()), "lead_id": lead_id, "fact_no": no, "stamp": stamp or None, "at": unit.now}
+    await conn.execute(insert(tables.sources).values(vault.seal_row(tables.sources, row)))
+    for consent in intake.consents:
+        given = {k: consent.get(k) for k in ("channel", "purpose", "text", "ip", "url", "at")}
+        given |= {"id": str(uuid.uuid4()), "lead_id": lead_id}
+        await conn.execute(insert(tables.consents).values(vault.seal_row(tables.consents, given)))
+    for point in intake.touchpoints:
+        rest = {k: v for k, v in point.items() if k not in ("channel", "campaign", "at") and v is not None}
+        seen = {
+            "id": str(uuid.uuid4()),
+            "lead_id": lead_id,
+            "channel": point["channel"],
+            "campaign": point.get("campaign"),
+            "at": point.get("at"),
+            "data": rest or None,
+        }
+        await conn.execute(insert(tables.touchpoints).values(vault.seal_row(tables.touchpoints, seen)))

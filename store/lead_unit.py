@@ -1,0 +1,251 @@
+"""One lead under its lock, in one transaction: load, append facts, write what they change, wake the workflow.
+
+Locks are always taken in this order: the lead's addresses by id, then the lead, then (for a stop that reaches further)
+the other leads of these addresses by id. Whoever holds an address holds off every claim and stop on it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Executable, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import facts as f
+from domain.errors import NotFound
+from domain.fold import fold
+from domain.journal import Journal
+from domain.lead_state import LeadState
+from domain.touches import Channel
+from store import outbox, projection, tables
+from store.engine import Store
+from store.sequences import SequenceBook
+
+KIND_OF = {Channel.SMS: "phone", Channel.VOICE: "phone", Channel.EMAIL: "email"}
+_ADDRESSES = (
+    "SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
+    " WHERE la.lead_id = :lead ORDER BY a.id"
+)
+_READ_ADDRESSES, _LOCK_ADDRESSES = text(_ADDRESSES), text(_ADDRESSES + " FOR UPDATE OF a")
+_LOCK_LEAD = text("SELECT 1 FROM leads WHERE id = :lead FOR UPDATE")
+_STOPS = text(
+    "SELECT s.channel FROM stops s JOIN lead_addresses la ON la.address_id = s.address_id WHERE la.lead_id = :lead"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    id: str
+    kind: str
+    value: str = field(repr=False)
+
+
+@dataclass
+class LeadUnit:
+    """A lead that this transaction holds. Append through it only; it is written when the `lead` context ends."""
+
+    conn: AsyncConnection
+    lead_id: str
+    journal: Journal
+    addresses: tuple[Address, ...]
+    closed: frozenset[Channel]
+    now: datetime  # product time
+    before: LeadState
+    signal: str | None = None
+    outbox_id: int | None = None
+    after: list[Executable] = field(default_factory=list)  # run once the rows of the new facts are there
+    spreads: bool = True  # whether its stops reach the other leads of its addresses
+
+    @property
+    def state(self) -> LeadState:
+        return self.journal.state
+
+    def append(self, fact: f.Fact, by: str) -> f.Recorded:
+        return self.journal.append(fact, self.now, by)
+
+    def wake(self, signal: str) -> None:
+        """Signal the workflow once this is committed."""
+        self.signal = signal
+
+    def address(self, channel: Channel) -> Address | None:
+        return next((a for a in self.addresses if a.kind == KIND_OF[channel]), None)
+
+
+@dataclass
+class Leads:
+    """Opens units. `now` gives product time."""
+
+    store: Store
+    book: SequenceBook
+    now: Callable[[], datetime]
+
+    @asynccontextmanager
+    async def lead(self, lead_id: str, now: datetime | None = None) -> AsyncIterator[LeadUnit]:
+        """The lead under its lock, committed at the end; an exception rolls everything back. Raises NotFound."""
+        async with self.store.engine.begin() as conn, self.within(conn, lead_id, now) as unit:
+            yield unit
+
+    @asynccontextmanager
+    async def within(
+        self,
+        conn: AsyncConnection,
+        lead_id: str,
+        now: datetime | None = None,
+        *,
+        locked: bool = False,
+        spreads: bool = True,
+    ) -> AsyncIterator[LeadUnit]:
+        """The same inside a transaction that the caller holds.
+
+        `locked`: the caller holds one of the lead's addresses. That is enough to hold off every other unit, for each
+        locks all of them; and locking a second one now, out of order, could deadlock.
+        """
+        unit = await self._load(conn, lead_id, now, locked=locked, spreads=spreads)
+        yield unit
+        await self._write(unit)
+
+    async def begin(self, conn: AsyncConnection, lead_id: str, state: LeadState, now: datetime) -> LeadUnit:
+        """A unit for a lead that this very transaction has inserted (its addresses are locked already)."""
+        unit = LeadUnit(conn, lead_id, Journal(state, self.book), (), frozenset(), now, state)
+        unit.addresses = await self._addresses(conn, lead_id, lock=False)
+        return unit
+
+    async def write(self, unit: LeadUnit) -> None:
+        await self._write(unit)
+
+    async def _addresses(self, conn: AsyncConnection, lead_id: str, *, lock: bool) -> tuple[Address, ...]:
+        query = _LOCK_ADDRESSES if lock else _READ_ADDRESSES
+        rows = (await conn.execute(query, {"lead": lead_id})).mappings().all()
+        opened = (self.store.vault.open_row(tables.addresses, r) for r in rows)
+        return tuple(Address(str(r["id"]), r["kind"], r["value"]) for r in opened)
+
+    async def _load(
+        self, conn: AsyncConnection, lead_id: str, now: datetime | None, *, locked: bool, spreads: bool
+    ) -> LeadUnit:
+        addresses = await self._addresses(conn, lead_id, lock=not locked)
+        if (await conn.execute(_LOCK_LEAD, {"lead": lead_id})).first() is None:
+            raise NotFound("no lead with this id")
+        state = await self.read(conn, lead_id)
+        stops = (await conn.execute(_STOPS, {"lead": lead_id})).scalars().all()
+        closed = frozenset(Channel(c) for c in stops)
+        journal = Journal(state, self.book)
+        return LeadUnit(conn, lead_id, journal, addresses, closed, now or self.now(), state, spreads=spreads)
+
+    async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
+        """The state, from the facts."""
+        state = fold(lead_id, await self.records(conn, lead_id))
+        enrollment = state.enrollment
+        if enrollment is not None and not self.book.knows(enrollment.sequence, enrollment.version):
+            await self.book.refresh()  # another process has published it
+        return state
+
+    async def records(self, conn: AsyncConnection, lead_id: str) -> list[f.Recorded]:
+        table = tables.facts
+        query = select(table.c.lead_id, table.c.no, table.c.at, table.c.by_actor, table.c.data)
+        rows = (await conn.execute(query.where(table.c.lead_id == lead_id).order_by(table.c.no))).mappings().all()
+        out = []
+        for row in rows:
+            opened = self.store.vault.open_row(table, row)
+            out.append(f.Recorded(row["no"], row["at"], row["by_actor"], f.load_fact(opened["data"])))
+        return out
+
+    async def _write(self, unit: LeadUnit) -> None:
+        conn, state, vault = unit.conn, unit.state, self.store.vault
+        appended = unit.journal.appended
+        if appended:
+            rows = [
+                vault.seal_row(
+                    tables.facts,
+                    {
+                        "lead_id": unit.lead_id,
+                        "no": r.no,
+                        "kind": r.fact.kind,
+                        "at": r.at,
+                        "by_actor": r.by,
+                        "data": f.dump_fact(r.fact),
+                    },
+                )
+                for r in appended
+            ]
+            await conn.execute(tables.facts.insert(), rows)
+            await self._project(unit)
+            if unit.spreads:
+                await self._stop(unit, [r for r in appended if isinstance(r.fact, f.OptedOut | f.Suppressed)])
+            values = projection.lead_row(state, unit.journal.sequence, unit.now)
+            await conn.execute(update(tables.leads).where(tables.leads.c.id == unit.lead_id).values(values))
+        for statement in unit.after:
+            await conn.execute(statement)
+        if unit.signal is not None:
+            unit.outbox_id = await outbox.add(conn, unit.lead_id, "signal", state.last_no, unit.signal)
+
+    async def _project(self, unit: LeadUnit) -> None:
+        """Rows of touches, tasks and appointments that the new facts changed."""
+        before, state, lead_id = unit.before, unit.state, unit.lead_id
+        touches = [
+            projection.touch_row(lead_id, t) | {"updated_at": datetime.now(UTC)}
+            for key, t in state.touches.items()
+            if before.touches.get(key) is not t and t.channel is not None
+        ]
+        tasks = [
+            self.store.vault.seal_row(tables.tasks, projection.task_row(lead_id, t))
+            for key, t in state.tasks.items()
+            if before.tasks.get(key) is not t
+        ]
+        appointments = [
+            projection.appointment_row(lead_id, a)
+            for key, a in state.appointments.items()
+            if before.appointments.get(key) is not a
+        ]
+        for table, rows in ((tables.touches, touches), (tables.tasks, tasks), (tables.appointments, appointments)):
+            if rows:
+                await _upsert(unit.conn, table, rows)
+
+    async def _stop(self, unit: LeadUnit, records: list[f.Recorded]) -> None:
+        """Stops live on the address: they hold for every lead that has it, now and later."""
+        for record in records:
+            fact = record.fact
+            assert isinstance(fact, f.OptedOut | f.Suppressed)
+            opted_out = isinstance(fact, f.OptedOut)
+            code = None if isinstance(fact, f.OptedOut) else fact.code
+            for channel in fact.channels:
+                address = unit.address(channel)
+                if address is None:
+                    continue
+                row = {
+                    "address_id": address.id,
+                    "channel": channel.value,
+                    "cause": "opt_out" if opted_out else fact.cause,
+                    "at": record.at,
+                    "code": code,
+                    "lead_id": unit.lead_id,
+                }
+                await unit.conn.execute(insert(tables.stops).values(row).on_conflict_do_nothing())
+        if records:
+            await self._stop_relatives(unit, records)
+
+    async def _stop_relatives(self, unit: LeadUnit, records: list[f.Recorded]) -> None:
+        """The same stop as a fact of every other lead with the address; our lock on it keeps the order of locks."""
+        channels = {c for r in records for c in r.fact.channels}  # type: ignore[union-attr]
+        ids = [a.id for c in channels if (a := unit.address(c))]
+        table = tables.lead_addresses
+        query = select(table.c.lead_id).where(table.c.address_id.in_(ids), table.c.lead_id != unit.lead_id).distinct()
+        for other_id in sorted(str(i) for i in (await unit.conn.execute(query)).scalars()):
+            async with self.within(unit.conn, other_id, unit.now, locked=True, spreads=False) as other:
+                shared = {a.id for a in other.addresses} & set(ids)
+                kinds = {a.kind for a in other.addresses if a.id in shared}
+                for record in records:
+                    fact = record.fact
+                    assert isinstance(fact, f.OptedOut | f.Suppressed)
+                    open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
+                    if open_:
+                        other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")
+                        other.wake("lead_opted_out")
+
+
+async def _upsert(conn: AsyncConnection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    statement = insert(table)
+    changed = {c: statement.excluded[c] for c in rows[0] if c not in ("id", "lead_id")}
+    await conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)

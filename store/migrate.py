@@ -1,0 +1,79 @@
+"""Brings a database to the schema of this version of Tend."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.errors import TendError
+from store.engine import make_engine
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+# Two starts at once migrate one after the other. Any number does, as long as it never changes.
+_LOCK = 8_316_554_101
+
+
+class UnknownSchema(TendError):
+    """The database was migrated by a newer Tend than this one."""
+
+
+async def migrate(database_url: str) -> str:
+    """Applies what is missing, all of it or nothing, and answers the revision reached; harmless to repeat.
+
+    Raises UnknownSchema if the database is newer than this program.
+    """
+    engine = make_engine(database_url, pool_size=1)
+    try:
+        async with engine.begin() as conn:
+            await conn.execute(text("SET LOCAL statement_timeout = 0"))  # a change may take long, and wait for another
+            await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            await conn.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+    return newest()
+
+
+async def reached(conn: AsyncConnection) -> str | None:
+    """The revision the database is at; None if it was never migrated."""
+    return await conn.run_sync(_current)
+
+
+def newest() -> str:
+    """The revision this program needs."""
+    head = _scripts().get_current_head()
+    if head is None:
+        raise RuntimeError(f"no migrations in {_SCRIPTS}: the installation is not complete")
+    return head
+
+
+def _upgrade(conn: Connection) -> None:
+    scripts = _scripts()
+    known = {script.revision for script in scripts.walk_revisions()}
+    current = _current(conn)
+    if current is not None and current not in known:
+        raise UnknownSchema(f"the database is at {current}, which this version does not know: install a newer Tend")
+
+    def steps(rev: Any, _: MigrationContext) -> Any:
+        return scripts._upgrade_revs("head", rev)
+
+    _run(conn, scripts, steps)
+
+
+def _run(conn: Connection, scripts: ScriptDirectory, steps: Callable[[Any, MigrationContext], Any]) -> None:
+    with EnvironmentContext(Config(), scripts, fn=steps, destination_rev="head") as environment:
+        environment.configure(connection=conn)
+        environment.run_migrations()
+
+
+def _current(conn: Connection) -> str | None:
+    return MigrationContext.configure(conn).get_current_revision()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory(str(_SCRIPTS), version_locations=[str(_SCRIPTS / "versions")])

@@ -1,0 +1,1 @@
+"""One file a change, named by date and purpose; never edited once released."""

@@ -1,0 +1,86 @@
+"""What Temporal has yet to hear, written in the transaction of the fact and delivered after it by `relay/`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import INTERVAL
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from store.tables import outbox
+
+WAKE = "tend_outbox"  # notified when a row is committed
+DELIVERED = "tend_delivered"  # notified with the ids, comma-separated, when rows were delivered
+
+_IDS_A_NOTICE = 300  # a notice holds less than 8000 bytes; an id has at most 19 digits and its comma
+
+
+class Kind(StrEnum):
+    START = "start"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One start or signal on its way. `attempts` counts deliveries that failed."""
+
+    id: int
+    lead_id: str
+    kind: Kind
+    signal: str | None
+    fact_no: int
+    attempts: int
+
+
+async def add(conn: AsyncConnection, lead_id: str, kind: Kind | str, fact_no: int, signal: str | None = None) -> int:
+    """Puts a start or signal in the outbox and answers its id. The relays wake when the transaction commits."""
+    if (Kind(kind) is Kind.SIGNAL) != (signal is not None):
+        raise ValueError("a signal has a name, a start has none")
+    row = insert(outbox).values(lead_id=lead_id, kind=str(kind), signal=signal, fact_no=fact_no)
+    entry_id: int = (await conn.execute(row.returning(outbox.c.id))).scalar_one()
+    await conn.execute(select(func.pg_notify(WAKE, "")))
+    return entry_id
+
+
+async def take(conn: AsyncConnection, limit: int) -> list[Entry]:
+    """Locks the next due entries, oldest first, passing over those another relay holds.
+
+    At most the oldest one of each lead: what a lead's workflow hears keeps its order, whoever delivers.
+    """
+    older = outbox.alias("older")
+    first = ~select(1).where(older.c.lead_id == outbox.c.lead_id, older.c.id < outbox.c.id).exists()
+    due = (
+        select(outbox.c.id, outbox.c.lead_id, outbox.c.kind, outbox.c.signal, outbox.c.fact_no, outbox.c.attempts)
+        .where(outbox.c.not_before <= func.clock_timestamp(), first)
+        .order_by(outbox.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=outbox)
+    )
+    rows = (await conn.execute(due)).all()
+    return [Entry(r.id, r.lead_id, Kind(r.kind), r.signal, r.fact_no, r.attempts) for r in rows]
+
+
+async def done(conn: AsyncConnection, ids: Sequence[int]) -> None:
+    """Removes delivered entries and tells whoever waits for them, both at the commit."""
+    if not ids:
+        return
+    await conn.execute(delete(outbox).where(outbox.c.id.in_(ids)))
+    for start in range(0, len(ids), _IDS_A_NOTICE):
+        part = ",".join(str(entry_id) for entry_id in ids[start : start + _IDS_A_NOTICE])
+        await conn.execute(select(func.pg_notify(DELIVERED, part)))
+
+
+async def postpone(conn: AsyncConnection, entry_id: int, seconds: float) -> None:
+    """Counts a failed delivery and puts the next one off by so many real seconds."""
+    later = func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=INTERVAL)
+    await conn.execute(
+        update(outbox).where(outbox.c.id == entry_id).values(attempts=outbox.c.attempts + 1, not_before=later)
+    )
+
+
+async def waiting(conn: AsyncConnection) -> tuple[int, float]:
+    """How many entries wait, and the age of the oldest in real seconds (0 if none)."""
+    age = func.coalesce(func.extract("epoch", func.clock_timestamp() - func.min(outbox.c.created_at)), 0)
+    count, seconds = (await conn.execute(select(func.count(), age).select_from(outbox))).one()
+    return int(count), float(seconds)

@@ -1,0 +1,85 @@
+"""From a lead's state to the rows that show it. Pure, so that all rows can be made again from the facts."""
+
+from datetime import datetime
+from typing import Any
+
+from domain.lead_state import Appointment, LeadState, Task, Touch
+from domain.sequence import Sequence
+from domain.standing import standing
+
+
+def lead_row(state: LeadState, sequence: Sequence | None, now: datetime) -> dict[str, Any]:
+    """The part of the lead's row that facts decide. `now` is product time."""
+    stands = standing(state, sequence, now)
+    enrollment = state.enrollment
+    return {
+        "state": stands.state.value,
+        "stage": state.stage.value,
+        "paused": state.pause is not None,
+        "exit_reason": state.exit_reason.value if state.exit_reason else None,
+        "sequence": enrollment.sequence if enrollment else None,
+        "sequence_version": enrollment.version if enrollment else None,
+        "enrollment": enrollment.number if enrollment else 0,
+        "next_step": stands.step,
+        "next_kind": stands.kind,
+        "next_channel": stands.channel,
+        "next_at": stands.at,
+        "next_reason": stands.reason,
+        "last_fact": state.last_no,
+        "owner": state.owner,
+        "finished_at": state.finished_at,
+    }
+
+
+def touch_row(lead_id: str, touch: Touch) -> dict[str, Any]:
+    return {
+        "id": touch.touch_id,
+        "lead_id": lead_id,
+        "enrollment": touch.enrollment,
+        "step": touch.step,
+        "part": touch.part,
+        "channel": touch.channel.value if touch.channel else None,
+        "status": touch.status.value,
+        "due_at": touch.due_at or touch.at,
+        "rule": touch.rule,
+        "reason": touch.reason,
+        "code": touch.code,
+    }
+
+
+def task_row(lead_id: str, task: Task) -> dict[str, Any]:
+    return {
+        "id": task.id,
+        "lead_id": lead_id,
+        "kind": task.kind.value,
+        "state": task.state.value,
+        "due_at": task.due_at,
+        "claim_by": task.claim_by,
+        "lease_until": task.lease_until,
+        "claimed_by": task.claimed_by,
+        "claimed_name": task.claimed_name,
+        "enrollment": task.enrollment,
+        "step": task.step,
+        "part": task.part,
+        "script": task.script,
+        "escalation": task.escalation,
+        "disposition": task.disposition.value if task.disposition else None,
+        "outcome": task.outcome.value if task.outcome else None,
+        "notes": task.notes,
+        "reason": task.reason,
+        "candidates": list(task.candidates) or None,
+        "message_id": task.message_id,
+        "opened_at": task.opened_at,
+        "closed_at": task.closed_at,
+    }
+
+
+def appointment_row(lead_id: str, appointment: Appointment) -> dict[str, Any]:
+    return {
+        "id": appointment.id,
+        "lead_id": lead_id,
+        "starts_at": appointment.starts_at,
+        "facility": appointment.facility,
+        "status": appointment.status.value,
+        "occurred_at": appointment.occurred_at,
+    }

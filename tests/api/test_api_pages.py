@@ -1,0 +1,134 @@
+"""The pages behind signed links."""
+
+import asyncio
+import re
+from datetime import datetime, timedelta
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from content.links import Purpose
+from store import tables
+from tests.api.office import PHONE, PUBLIC_URL, Office, utc
+
+_TIMES = re.compile(r'name="starts_at" value="([^"]+)"')
+_BOOKED = re.compile(r'data-appointment="([^"]+)" data-starts-at="([^"]+)"')
+
+
+def _link(office: Office, purpose: Purpose, lead_id: str) -> str:
+    return office.services.links.url(purpose, lead_id).removeprefix(PUBLIC_URL)
+
+
+def _times(page: httpx.Response) -> list[str]:
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    return _TIMES.findall(page.text)
+
+
+async def test_a_lead_books_one_of_the_free_times(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    link = _link(office, "booking", lead_id)
+    page = await office.http.get(link)
+    times = _times(page)
+    assert page.status_code == 200
+    assert "Main Street Clinic" in page.text
+    assert times == sorted(times)
+    assert all(office.now < datetime.fromisoformat(t) < office.now + timedelta(days=15) for t in times)
+    assert "Ada" not in page.text
+
+    booked = await office.http.post(link, data={"starts_at": times[3]})
+    assert booked.status_code == 200
+    ((appointment_id, at),) = _BOOKED.findall(booked.text)
+    assert at == times[3]
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert (lead["stage"], lead["sequence"]["key"]) == ("booked", "booked")
+    assert [(a["id"], a["status"], a["facility"]) for a in lead["appointments"]] == [(appointment_id, "booked", "main")]
+    timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
+    assert [i["by"] for i in timeline if i["kind"] == "appointment"] == ["lead"]
+
+    again = await office.http.post(link, data={"starts_at": times[3]})
+    assert (again.status_code, _BOOKED.findall(again.text)) == (200, [(appointment_id, at)])
+    assert (await office.http.post(link, data={"starts_at": times[4]})).status_code == 409
+    assert _BOOKED.findall((await office.http.get(link)).text) == [(appointment_id, at)]
+    assert len((await office.get(f"/v1/leads/{lead_id}"))["appointments"]) == 1
+
+
+async def test_a_time_is_given_once(office: Office) -> None:
+    links = [_link(office, "booking", await office.lead()) for _ in range(6)]
+    wanted = _times(await office.http.get(links[0]))[0]
+    answers = await asyncio.gather(*(office.http.post(link, data={"starts_at": wanted}) for link in links))
+    assert sorted(a.status_code for a in answers) == [200, 409, 409, 409, 409, 409]
+    late = next(a for a in answers if a.status_code == 409)
+    assert "no longer free" in late.text
+    assert wanted not in _times(late)
+    assert _times(late)
+    async with office.services.store.engine.connect() as conn:
+        assert await conn.scalar(select(func.count()).select_from(tables.appointments)) == 1
+
+
+async def test_two_clicks_at_once_book_one_time(office: Office) -> None:
+    link = _link(office, "booking", await office.lead())
+    times = _times(await office.http.get(link))[:4]
+    answers = await asyncio.gather(*(office.http.post(link, data={"starts_at": t}) for t in times))
+    assert sorted(a.status_code for a in answers) == [200, 409, 409, 409]
+    assert len({_BOOKED.findall(a.text)[0] for a in answers}) == 1
+
+
+async def test_a_time_that_the_scheduler_took_is_not_offered(office: Office) -> None:
+    link = _link(office, "booking", await office.lead())
+    first = _times(await office.http.get(link))[0]
+    await office.book(await office.lead(), utc(first), facility="main")
+    assert first not in _times(await office.http.get(link))
+
+
+@pytest.mark.parametrize("value", ["", "tomorrow", "2026-11-23T10:00:00", "9999-12-31T23:59:59-12:00", "\x00"])
+async def test_no_time_at_all_asks_again(office: Office, value: str) -> None:
+    link = _link(office, "booking", await office.lead())
+    page = await office.http.post(link, data={"starts_at": value})
+    assert page.status_code == 422
+    assert _times(page)
+
+
+async def test_a_time_outside_the_hours_is_not_booked(office: Office) -> None:
+    link = _link(office, "booking", await office.lead())
+    at = utc(_times(await office.http.get(link))[0]) + timedelta(minutes=7)
+    assert (await office.http.post(link, data={"starts_at": at.isoformat()})).status_code == 409
+
+
+@pytest.mark.parametrize("path", ["b", "u"])
+async def test_a_link_that_we_did_not_sign_opens_nothing(office: Office, path: str) -> None:
+    lead_id = await office.lead()
+    mine = _link(office, "booking", lead_id), _link(office, "unsubscribe", lead_id)
+    crossed = mine[1].replace("/u/", "/b/") if path == "b" else mine[0].replace("/b/", "/u/")
+    unknown = _link(office, "booking" if path == "b" else "unsubscribe", "00000000-0000-4000-8000-000000000000")
+    for link in (f"/{path}/x", f"/{path}/%00.é", crossed, mine[path == "u"][:-1], unknown):
+        for method in ("GET", "POST"):
+            page = await office.http.request(method, link)
+            assert page.status_code == 404
+            assert "This link is not valid" in page.text
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert lead["appointments"] == []
+    assert not any(a["stops"] for a in lead["addresses"])
+
+
+async def test_unsubscribing_takes_a_click_and_looking_does_not(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE, email="ada@example.com")
+    link = _link(office, "unsubscribe", lead_id)
+    page = await office.http.get(link)
+    assert (page.status_code, "<button" in page.text) == (200, True)
+    assert not any(a["stops"] for a in (await office.get(f"/v1/leads/{lead_id}"))["addresses"])
+
+    for _ in range(2):
+        done = await office.http.post(link, data={"List-Unsubscribe": "One-Click"})
+        assert done.status_code == 200
+        assert "You are unsubscribed" in done.text
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    stops = {a["kind"]: [s["channel"] for s in a["stops"]] for a in lead["addresses"]}
+    assert stops == {"phone": [], "email": ["email"]}
+    assert lead["exit_reason"] is None
+    assert "You are unsubscribed" in (await office.http.get(link)).text
+    timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
+    assert [(i["by"], i["channels"]) for i in timeline if i["kind"] == "opt_out"] == [("lead", ["email"])]

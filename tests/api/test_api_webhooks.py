@@ -1,0 +1,204 @@
+"""Callbacks of providers, signed as the providers sign them; and what is not signed so."""
+
+import base64
+import json
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import func, select
+from twilio.request_validator import RequestValidator
+
+from domain import facts as f
+from domain.touches import Channel, TouchStatus, touch_id
+from store import tables
+from tests.api.office import AUTH_TOKEN, PHONE, PUBLIC_URL, SENDGRID_KEY, Office, is_problem
+
+OURS = "+12125550100"
+SMS = {"MessageSid": "SM01", "AccountSid": "AC01", "From": PHONE, "To": OURS, "Body": "Is Friday fine?"}
+
+
+async def _twilio(office: Office, path: str, form: dict[str, str], signature: str | None = None) -> httpx.Response:
+    signed = signature or RequestValidator(AUTH_TOKEN).compute_signature(PUBLIC_URL + path, form)
+    headers = {"X-Twilio-Signature": signed, "Content-Type": "application/x-www-form-urlencoded"}
+    return await office.http.post(path, content=urlencode(form), headers=headers)
+
+
+async def _sendgrid(office: Office, events: Any, key: Any = SENDGRID_KEY) -> httpx.Response:
+    raw, timestamp = json.dumps(events).encode(), str(int(time.time()))
+    signature = key.sign(timestamp.encode() + raw, ec.ECDSA(hashes.SHA256()))
+    headers = {
+        "X-Twilio-Email-Event-Webhook-Signature": base64.b64encode(signature).decode(),
+        "X-Twilio-Email-Event-Webhook-Timestamp": timestamp,
+    }
+    return await office.http.post("/webhooks/sendgrid/events", content=raw, headers=headers)
+
+
+async def _sent(office: Office, lead_id: str, channel: Channel, task_id: str | None = None) -> str:
+    """A touch that the provider has taken."""
+    identity = touch_id(lead_id, 1, "confirm", channel.value)
+    async with office.services.leads.lead(lead_id) as unit:
+        for status in (TouchStatus.CLAIMED, TouchStatus.ACCEPTED):
+            unit.append(
+                f.TouchChanged(
+                    touch_id=identity,
+                    enrollment=1,
+                    step="confirm",
+                    part=channel.value,
+                    channel=channel,
+                    status=status,
+                    task_id=task_id,
+                ),
+                "system",
+            )
+    return identity
+
+
+async def _count(office: Office, table: Any) -> int:
+    async with office.services.store.engine.connect() as conn:
+        return int(await conn.scalar(select(func.count()).select_from(table)) or 0)
+
+
+async def _metric(office: Office, provider: str, result: str) -> float:
+    return (
+        office.services.meters.registry.get_sample_value(
+            "tend_webhook_events_total", {"provider": provider, "result": result}
+        )
+        or 0.0
+    )
+
+
+async def _touch(office: Office, lead_id: str, identity: str) -> dict[str, Any]:
+    items = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
+    return next(i for i in items if i.get("id") == identity)
+
+
+async def test_a_reply_rests_the_cadence_and_opens_a_task(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    for _ in range(2):
+        answer = await _twilio(office, "/webhooks/twilio/sms", SMS)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/xml")
+        assert answer.text.endswith("<Response/>")
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert lead["state"] == "resting"
+    assert [t["kind"] for t in lead["open_tasks"]] == ["reply"]
+    assert await _metric(office, "twilio", "taken") == 1
+    assert await _metric(office, "twilio", "repeated_or_unknown") == 1
+
+
+async def test_a_stop_word_opts_out_at_once(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    await _twilio(office, "/webhooks/twilio/sms", SMS | {"Body": "STOP"})
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert (lead["state"], lead["exit_reason"]) == ("finished", "opted_out")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/webhooks/twilio/sms",
+        "/webhooks/twilio/status?touch=x1",
+        "/webhooks/twilio/voice/status?touch=x1",
+        "/webhooks/twilio/voice/answer?touch=x1",
+    ],
+)
+async def test_what_twilio_did_not_sign_is_refused_and_not_stored(office: Office, path: str) -> None:
+    await office.lead(phone=PHONE)
+    right = RequestValidator(AUTH_TOKEN).compute_signature(PUBLIC_URL + path, SMS)
+    is_problem(await office.http.post(path, data=SMS), 403)
+    is_problem(await _twilio(office, path, SMS, "x"), 403)
+    is_problem(await _twilio(office, path, SMS | {"Body": "STOP"}, right), 403)
+    other = path + ("&" if "?" in path else "?") + "more=1"
+    is_problem(await _twilio(office, other, SMS, right), 403)
+    wrong = RequestValidator("another token").compute_signature(PUBLIC_URL + path, SMS)
+    is_problem(await _twilio(office, path, SMS, wrong), 403)
+    headers = {"Content-Type": "application/json"}
+    is_problem(await office.http.post(path, content=b"{}", headers=headers), 403)
+    assert await _count(office, tables.inbound_events) == 0
+    assert await _count(office, tables.messages) == 0
+    assert await _metric(office, "twilio", "bad_signature") == 6
+
+
+async def test_a_delivery_is_recorded_once(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    identity = await _sent(office, lead_id, Channel.SMS)
+    path = f"/webhooks/twilio/status?touch={identity}"
+    form = {"MessageSid": "SM02", "MessageStatus": "delivered"}
+    for _ in range(2):
+        assert (await _twilio(office, path, form)).status_code == 204
+    assert (await _twilio(office, path, form | {"MessageStatus": "sending"})).status_code == 204
+    touch = await _touch(office, lead_id, identity)
+    assert [h["status"] for h in touch["history"]] == ["claimed", "accepted", "delivered"]
+
+
+async def test_a_callback_for_nobody_is_taken_with_a_nod(office: Office) -> None:
+    form = {"MessageSid": "SM03", "MessageStatus": "delivered"}
+    for touch in ("8d1f2a34-0000-4000-8000-000000000001", "no-id-of-ours"):
+        answer = await _twilio(office, f"/webhooks/twilio/status?touch={touch}", form | {"MessageSid": f"SM{touch}"})
+        assert answer.status_code == 204
+    is_problem(await _twilio(office, "/webhooks/twilio/status", form), 422, "touch")
+    is_problem(await _twilio(office, "/webhooks/twilio/sms", {"MessageSid": "SM04"}), 422, "From")
+    assert await _metric(office, "twilio", "unreadable") == 2
+
+
+async def test_how_a_call_ended_reaches_its_task(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    async with office.services.leads.lead(lead_id) as unit:
+        opened = f.TaskOpened(
+            task_id="8d1f2a34-0000-4000-8000-000000000002", task_kind=f.TaskKind.CALL, due_at=unit.now, enrollment=1,
+            step="call1", part="call", script="first_call",
+        )  # fmt: skip
+        unit.append(opened, "system")
+    await office.post(f"/v1/tasks/{opened.task_id}/claim")
+    identity = await _sent(office, lead_id, Channel.VOICE, opened.task_id)
+    form = {"CallSid": "CA01", "CallStatus": "completed", "AnsweredBy": "human"}
+    assert (await _twilio(office, f"/webhooks/twilio/voice/status?touch={identity}", form)).status_code == 204
+    task = await office.get(f"/v1/tasks/{opened.task_id}")
+    assert (task["state"], task["disposition"]) == ("claimed", "answered_by_person")
+
+
+async def test_an_answered_call_names_the_organization_and_nothing_else(office: Office) -> None:
+    path = "/webhooks/twilio/voice/answer?touch=x1"
+    person = await _twilio(office, path, {"CallSid": "CA02", "AnsweredBy": "human"})
+    assert person.headers["content-type"].startswith("text/xml")
+    assert "Springfield Care" in person.text
+    machine = await _twilio(office, path, {"CallSid": "CA02", "AnsweredBy": "machine_start"})
+    assert "Say" not in machine.text
+
+
+async def test_a_hard_bounce_closes_the_address(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE, email="gone@example.com")
+    identity = await _sent(office, lead_id, Channel.EMAIL)
+    event = {
+        "event": "bounce", "type": "bounce", "sg_event_id": "ev1", "sg_message_id": "m1.x", "touch_id": identity,
+        "timestamp": 1, "status": "5.1.1", "reason": "550 no such mailbox",
+    }  # fmt: skip
+    other = {"event": "open", "sg_event_id": "ev2", "timestamp": 2}
+    for _ in range(2):
+        assert (await _sendgrid(office, [event, other])).status_code == 204
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    stops = {a["kind"]: [(s["channel"], s["cause"]) for s in a["stops"]] for a in lead["addresses"]}
+    assert stops["email"] == [("email", "suppressed")]
+    timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
+    assert [i["cause"] for i in timeline if i.get("decision") == "suppressed"] == ["suppressed"]
+
+
+async def test_what_sendgrid_did_not_sign_is_refused(office: Office) -> None:
+    event = [{"event": "delivered", "sg_event_id": "ev3", "touch_id": "x1"}]
+    is_problem(await _sendgrid(office, event, ec.generate_private_key(ec.SECP256R1())), 403)
+    is_problem(await office.http.post("/webhooks/sendgrid/events", json=event), 403)
+    is_problem(await _sendgrid(office, {"not": "events"}), 422)
+    assert await _count(office, tables.inbound_events) == 0
+
+
+async def test_what_is_kept_of_a_message_is_sealed(office: Office) -> None:
+    await office.lead(phone=PHONE)
+    await _twilio(office, "/webhooks/twilio/sms", SMS | {"Body": "my planted secret"})
+    async with office.services.store.engine.connect() as conn:
+        (body,) = (await conn.execute(select(tables.messages.c.body))).scalars().all()
+    assert b"planted" not in bytes(body)

@@ -1,0 +1,232 @@
+import logging
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import pytest_asyncio
+
+from channels.twilio_client import TwilioClient
+from channels.twilio_sms import TwilioSms
+from domain.ports import OutcomeUnknown, Rejected, Remedy, Sms, Unavailable
+from domain.touches import TouchStatus
+from tests.channels.fake_provider import Provider
+
+ACCOUNT = "AC" + "0" * 32
+SERVICE = "MG" + "1" * 32
+SINCE = datetime(2026, 3, 2, 15, 0, 0, tzinfo=UTC)
+SMS = Sms("8f14e45f-ceea-567f-a0e6-0f1c2d3e4f50", "+12125550123", "Hello Test Lead, “when” suits you?")
+CREATED = {"sid": "SM" + "a" * 32, "status": "accepted"}
+
+
+@pytest_asyncio.fixture
+async def client(provider: Provider) -> AsyncIterator[TwilioClient]:
+    it = TwilioClient(ACCOUNT, "secret", provider.base)
+    yield it
+    await it.aclose()
+
+
+@pytest.fixture
+def sms(client: TwilioClient) -> TwilioSms:
+    return TwilioSms(client, "https://tend.example.com", messaging_service_sid=SERVICE)
+
+
+def listed(made: datetime, body: str = SMS.body, sid: str = "SM1", status: str = "sent") -> dict[str, str]:
+    return {"sid": sid, "body": body, "status": status, "date_created": format_datetime(made), "to": SMS.to}
+
+
+async def test_what_is_posted(provider: Provider, sms: TwilioSms) -> None:
+    provider.answer(201, CREATED)
+    assert (await sms.send(SMS, 5)).provider_id == CREATED["sid"]
+    (seen,) = provider.seen
+    assert (seen.method, seen.path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json")
+    assert seen.form == {
+        "To": [SMS.to],
+        "Body": [SMS.body],
+        "MessagingServiceSid": [SERVICE],
+        "StatusCallback": [f"https://tend.example.com/webhooks/twilio/status?touch={SMS.touch_id}"],
+        "ValidityPeriod": ["14400"],
+        "SmartEncoded": ["true"],
+    }
+    assert seen.headers["Authorization"].startswith("Basic ")
+
+
+async def test_a_number_sends_where_there_is_no_service(provider: Provider, client: TwilioClient) -> None:
+    provider.answer(201, CREATED)
+    await TwilioSms(client, "https://tend.example.com", from_="+12125550100").send(SMS, 5)
+    assert provider.seen[0].form["From"] == ["+12125550100"]
+    assert "MessagingServiceSid" not in provider.seen[0].form
+    with pytest.raises(ValueError, match="messaging service or a number"):
+        TwilioSms(client, "https://tend.example.com")
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_a_server_error_is_posted_once_and_unknown(provider: Provider, sms: TwilioSms, status: int) -> None:
+    provider.answer(status, {"code": 20500, "message": f"to {SMS.to}"})
+    with pytest.raises(OutcomeUnknown):
+        await sms.send(SMS, 5)
+    assert provider.posts == 1
+
+
+async def test_no_answer_is_posted_once_and_unknown(provider: Provider, sms: TwilioSms) -> None:
+    provider.hang()
+    with pytest.raises(OutcomeUnknown):
+        await sms.send(SMS, 0.2)
+    assert provider.posts == 1
+
+
+async def test_the_limit_is_for_the_whole_answer(provider: Provider, sms: TwilioSms) -> None:
+    provider.trickle()
+    with pytest.raises(OutcomeUnknown):
+        await sms.send(SMS, 0.3)
+    assert provider.posts == 1
+
+
+async def test_a_cut_connection_is_posted_once_and_unknown(provider: Provider, sms: TwilioSms) -> None:
+    provider.answer(201, CREATED)
+    await sms.send(SMS, 5)  # so that the next goes over a kept connection, where clients like to repeat
+    provider.cut()
+    with pytest.raises(OutcomeUnknown):
+        await sms.send(SMS, 5)
+    assert provider.posts == 2
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "{}", '{"sid": null}'])
+async def test_an_answer_that_cannot_be_read_is_unknown(provider: Provider, sms: TwilioSms, body: str) -> None:
+    provider.answer(201, body)
+    with pytest.raises(OutcomeUnknown):
+        await sms.send(SMS, 5)
+
+
+async def test_a_redirect_is_not_followed(provider: Provider, sms: TwilioSms) -> None:
+    provider.answer(307, {}, {"Location": "/elsewhere"})
+    with pytest.raises(OutcomeUnknown):
+        await sms.send(SMS, 5)
+    assert len(provider.seen) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host-of-tend"])
+async def test_without_a_connection_nothing_was_sent(closed_port: int, host: str) -> None:
+    client = TwilioClient(ACCOUNT, "secret", f"http://{host}:{closed_port}")
+    try:
+        with pytest.raises(Unavailable):
+            await TwilioSms(client, "https://tend.example.com", from_="+12125550100").send(SMS, 30)
+    finally:
+        await client.aclose()
+
+
+async def test_too_many_requests_say_when_to_come_back(provider: Provider, sms: TwilioSms) -> None:
+    provider.answer(429, {"code": 20429}, {"Retry-After": "7"})
+    with pytest.raises(Unavailable) as caught:
+        await sms.send(SMS, 5)
+    assert (caught.value.code, caught.value.retry_after) == ("20429", 7)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "remedy"),
+    [
+        (400, 21610, Remedy.SUPPRESS),
+        (400, 30610, Remedy.RESCHEDULE),
+        (401, 20003, Remedy.ALERT),
+        (400, 21602, Remedy.DROP),
+    ],
+)
+async def test_a_refusal_says_what_follows_and_nothing_of_the_person(
+    provider: Provider, sms: TwilioSms, status: int, code: int, remedy: Remedy
+) -> None:
+    provider.answer(status, {"code": code, "message": f"'To' {SMS.to} is not right", "status": status})
+    with pytest.raises(Rejected) as caught:
+        await sms.send(SMS, 5)
+    assert (caught.value.code, caught.value.remedy) == (str(code), remedy)
+    assert SMS.to[1:] not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert provider.posts == 1
+
+
+async def test_finding(provider: Provider, sms: TwilioSms) -> None:
+    texts = [
+        listed(SINCE + timedelta(minutes=5), "another text", "SM3"),
+        listed(SINCE - timedelta(seconds=2), SMS.body.replace("“", '"').replace("”", '"'), "SM2", "delivered"),
+        listed(SINCE - timedelta(seconds=3), SMS.body, "SM1"),
+    ]
+    provider.answer(200, {"messages": texts, "page": 0, "next_page_uri": None})
+    found = await sms.find(SMS, SINCE, 5)
+    assert found is not None
+    assert (found.provider_id, found.status) == ("SM2", TouchStatus.DELIVERED)
+    assert provider.seen[0].query == {"To": SMS.to, "PageSize": "100"}
+
+    provider.answer(200, {"messages": [texts[0], texts[2]], "page": 0, "next_page_uri": None})
+    assert await sms.find(SMS, SINCE, 5) is None
+
+
+async def test_a_list_of_several_pages_stays_on_the_base_url(provider: Provider, sms: TwilioSms) -> None:
+    path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
+    pages: list[object] = [
+        {"messages": [listed(SINCE, "another")], "page": 0, "next_page_uri": f"{path}?Page=1&PageToken=x"},
+        {"messages": [listed(SINCE)], "page": 1, "next_page_uri": None},
+    ]
+    provider.answer(200, pages[0])
+    first = provider.act
+    assert first is not None
+
+    async def turn(request):  # type: ignore[no-untyped-def]
+        if "PageToken" in request.query:
+            provider.answer(200, pages[1])
+            assert provider.act is not None
+            return await provider.act(request)
+        return await first(request)
+
+    provider.act = turn
+    assert await sms.find(SMS, SINCE, 5) is not None
+    assert [seen.path for seen in provider.seen] == [path, path]
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+async def test_not_having_looked_proves_nothing(provider: Provider, sms: TwilioSms, status: int) -> None:
+    provider.answer(status, {"code": 20003})
+    with pytest.raises(OutcomeUnknown):
+        await sms.find(SMS, SINCE, 5)
+
+
+async def test_a_look_that_does_not_connect_or_end_proves_nothing(
+    provider: Provider, sms: TwilioSms, closed_port: int
+) -> None:
+    provider.hang()
+    with pytest.raises(OutcomeUnknown):
+        await sms.find(SMS, SINCE, 0.2)
+    client = TwilioClient(ACCOUNT, "secret", f"http://127.0.0.1:{closed_port}")
+    with pytest.raises(OutcomeUnknown):
+        await TwilioSms(client, "https://tend.example.com", from_="+12125550100").find(SMS, SINCE, 5)
+    await client.aclose()
+
+
+async def test_proxies_and_regions_of_the_environment_do_not_count(
+    provider: Provider, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TWILIO_REGION", "au1")
+    provider.answer(201, CREATED)
+    client = TwilioClient(ACCOUNT, "secret", provider.base)
+    await TwilioSms(client, "https://tend.example.com", from_="+12125550100").send(SMS, 5)
+    await client.aclose()
+    assert provider.posts == 1
+
+
+async def test_nothing_of_a_person_is_logged(
+    provider: Provider, sms: TwilioSms, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    provider.answer(201, CREATED)
+    await sms.send(SMS, 5)
+    provider.answer(200, {"messages": [], "page": 0, "next_page_uri": None})
+    await sms.find(SMS, SINCE, 5)
+    client_side = [r.getMessage() for r in caplog.records if r.name != "aiohttp.access"]  # that one is our server's
+    assert not [line for line in client_side if SMS.to[1:] in line or "Test Lead" in line]
+
+
+def test_the_account_is_needed() -> None:
+    with pytest.raises(ValueError, match="account SID"):
+        TwilioClient("", "secret")

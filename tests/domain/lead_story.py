@@ -1,0 +1,311 @@
+"""One lead's story told by the pure domain: jump from due time to due time, do what it says, read it as a table."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from domain import commands, gate
+from domain import facts as f
+from domain.access import Actor, Role
+from domain.journal import Journal
+from domain.lead_state import STOP, LeadState, Stage, State
+from domain.next_action import Action, ExpireTask, Finish, OpenTask, Touch, Wait
+from domain.ports import Remedy
+from domain.reactions import Book, enroll, task_id
+from domain.schedule import pending
+from domain.sequence import CallTask, StaffTask
+from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from tests.domain.sequences import BOOK
+
+NEW_YORK = "America/New_York"
+LEASE = timedelta(minutes=15)
+COORDINATOR = Actor("k1", "Coordinator", Role.COORDINATOR)
+_AT_ONE_INSTANT = 60  # actions; more means that it would go on for ever
+
+Row = tuple[str, str, str, str]
+
+
+def ny(text: str) -> datetime:
+    """`"2026-03-02 10:00"` in New York, as UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(NEW_YORK)).astimezone(UTC)
+
+
+class Story:
+    """A lead that asked at `start`. Every act is one transaction of its own, as in production."""
+
+    def __init__(
+        self,
+        start: datetime,
+        *,
+        zones: tuple[str, ...] = (NEW_YORK,),
+        phone: bool = True,
+        email: bool = True,
+        stopped: tuple[Channel, ...] = (),
+        book: Book = BOOK,
+        sequence: str = "consultation",
+    ) -> None:
+        self.book = book
+        self.now = start
+        self.state = LeadState("lead-1")
+        self.records: list[f.Recorded] = []
+        self.shown = 0
+        self.stale = 0  # timers whose `then` was no longer what a new plan says
+        self.watch: Callable[[LeadState, Touch], None] = lambda state, touch: None
+        self.tell(f.Inquired(source="web_form", zones=zones, phone=phone, email=email, stopped=stopped))
+        self.tell(enroll(self.state, book.latest(sequence), "inquired"))
+
+    # --- what happens to the lead -----------------------------------------------------------------------------------
+
+    def tell(self, *facts: f.Fact) -> f.Recorded:
+        journal = Journal(self.state, self.book)
+        recorded = [journal.append(fact, self.now, "test") for fact in facts]
+        self._keep(journal)
+        return recorded[-1]
+
+    def replies(self, message: str = "m1") -> str:
+        task = task_id(self.state.lead_id, "reply", message)
+        self.tell(f.Replied(message_id=message, channel=Channel.SMS, task_id=task))
+        return task
+
+    def answers(self, message: str = "a1") -> None:
+        """A person writes back, which closes the open reply tasks."""
+        self.tell(*commands.message(self.state, Channel.SMS, message, self.now))
+
+    def opts_out(self, *channels: Channel, confirmed: bool = False) -> None:
+        stopped = commands.opt_out(self.state, channels or tuple(Channel), "STOP")
+        number = self.state.enrollment.number if self.state.enrollment else 0
+        confirmation = f.TouchChanged(
+            touch_id=touch_id(self.state.lead_id, number, STOP, "m"),
+            enrollment=number,
+            step=STOP,
+            part="m",
+            channel=Channel.SMS,
+            status=TouchStatus.PLANNED,
+            due_at=self.now,
+        )
+        self.tell(*stopped, *([confirmation] if confirmed else []))
+
+    def scheduler_says(
+        self,
+        event: str,
+        starts: datetime | None = None,
+        *,
+        of: str = "A",
+        occurred: datetime | None = None,
+        facility: str | None = None,
+    ) -> None:
+        self.tell(
+            f.AppointmentChanged(
+                event=f.BookingEvent(event),
+                appointment_id=of,
+                starts_at=starts,
+                occurred_at=occurred or self.now,
+                facility=facility,
+            )
+        )
+
+    def provider_says(
+        self, step: str, part: str, status: TouchStatus, *, remedy: Remedy | None = None, code: str | None = None
+    ) -> None:
+        """A callback about a touch of the present enrollment."""
+        assert self.state.enrollment is not None
+        touch = self.state.touches[(self.state.enrollment.number, step, part)]
+        self.tell(
+            f.TouchChanged(
+                touch_id=touch.touch_id,
+                enrollment=touch.enrollment,
+                step=step,
+                part=part,
+                channel=touch.channel,
+                status=status,
+                remedy=remedy,
+                code=code,
+            )
+        )
+
+    def call(self, step: str) -> str:
+        """The id of the call task of a step of the present enrollment."""
+        assert self.state.enrollment is not None
+        number = self.state.enrollment.number
+        return next(t.id for t in self.state.tasks.values() if (t.enrollment, t.step) == (number, step))
+
+    def claims(self, task: str) -> None:
+        self.tell(*commands.claim_task(self.state, task, COORDINATOR, self.now, LEASE))
+
+    def call_ends(self, task: str, disposition: Disposition) -> None:
+        self.tell(f.CallEnded(task_id=task, touch_id="t", disposition=disposition))
+
+    def completes(
+        self,
+        task: str,
+        outcome: f.Outcome | None = None,
+        disposition: Disposition | None = None,
+        callback_at: datetime | None = None,
+    ) -> None:
+        self.tell(
+            *commands.complete_task(self.state, task, COORDINATOR, disposition, outcome, None, callback_at=callback_at)
+        )
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def run(self, until: str | datetime | timedelta) -> "Story":
+        """Lets product time go on to `until` (New York's time), doing what falls due."""
+        target = ny(until) if isinstance(until, str) else self.now + until if isinstance(until, timedelta) else until
+        assert target >= self.now
+        busy = 0
+        while True:
+            action = self.decide()
+            match action:
+                case Wait(until=at, then=then):
+                    assert at is None or at > self.now, f"a wait that is over: {action}"
+                    if at is None or at > target:
+                        self.now = target
+                        return self
+                    self.now, busy = at, 0
+                    if then is not None and self.decide() != then:
+                        self.stale += 1
+                case Finish():
+                    assert self.state.exit_reason is action.reason
+                    self.now = target
+                    return self
+                case _:
+                    self._do(action)
+                    busy += 1
+                    assert busy < _AT_ONE_INSTANT, f"goes round in circles: {action}"
+
+    def decide(self) -> Action:
+        journal = Journal(self.state, self.book)
+        action = journal.decide(self.now)
+        self._keep(journal)
+        return action
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case Touch():
+                self.watch(self.state, action)
+                if self._passes(action.enrollment, action.step, action.part, action.channel):
+                    self.tell(self._changed(action, TouchStatus.CLAIMED))
+                    self.tell(self._changed(action, TouchStatus.ACCEPTED))
+            case OpenTask(enrollment, step, part):
+                self._open(enrollment, step, part)
+            case ExpireTask(task_id=task):
+                self._expire(task)
+            case _:
+                raise AssertionError(action)
+
+    def _passes(self, enrollment: int, step: str, part: str, channel: Channel) -> bool:
+        held = Touch(enrollment, step, part, channel, touch_id(self.state.lead_id, enrollment, step, part))
+        touch = self.state.touches.get((enrollment, step, part))
+        sequence = Journal(self.state, self.book).sequence
+        due = touch.due_at if touch else None
+        if due is None and sequence is not None:
+            due = next((d.at for d in pending(self.state, sequence) if (d.step, d.part) == (step, part)), None)
+        match gate.check(self.state, sequence, step, channel, self.now, frozenset(), due):
+            case gate.Delayed(until, rule, reason):
+                assert until > self.now
+                delayed = {"due_at": due, "until": until, "rule": rule, "reason": reason}
+                self.tell(self._changed(held, TouchStatus.DELAYED).model_copy(update=delayed))
+            case gate.Refused(rule, reason):
+                self.tell(
+                    self._changed(held, TouchStatus.SKIPPED).model_copy(
+                        update={"due_at": due, "rule": rule, "reason": reason}
+                    )
+                )
+            case gate.Allowed():
+                return True
+        return False
+
+    def _changed(self, touch: Touch, status: TouchStatus) -> f.TouchChanged:
+        return f.TouchChanged(
+            touch_id=touch.touch_id,
+            enrollment=touch.enrollment,
+            step=touch.step,
+            part=touch.part,
+            channel=touch.channel,
+            status=status,
+            due_at=self.now,
+        )
+
+    def _open(self, enrollment: int, step: str, part: str) -> None:
+        sequence = Journal(self.state, self.book).sequence
+        spec = sequence.step(step) if sequence else None
+        assert spec is not None
+        work = next(p.action for p in spec.parts if p.name == part)
+        if isinstance(work, CallTask) and not self._passes(enrollment, step, part, Channel.VOICE):
+            return
+        assert isinstance(work, CallTask | StaffTask)
+        self.tell(
+            f.TaskOpened(
+                task_id=task_id(self.state.lead_id, enrollment, step, part),
+                task_kind=f.TaskKind.CALL if isinstance(work, CallTask) else work.kind,
+                due_at=self.now,
+                claim_by=self.now + work.claim_within if isinstance(work, CallTask) else None,
+                enrollment=enrollment,
+                step=step,
+                part=part,
+            )
+        )
+
+    def _expire(self, task: str) -> None:
+        held = self.state.tasks[task]
+        if held.state is f.TaskState.OPEN:
+            self.tell(f.TaskClosed(task_id=task, state=f.TaskState.MISSED))
+            return
+        again = held.claim_within if held.disposition is None else None
+        self.tell(f.TaskReturned(task_id=task, escalated=True, claim_by=self.now + again if again else None))
+
+    def _keep(self, journal: Journal) -> None:
+        self.state = journal.state
+        self.records += journal.appended
+
+    # --- reading it -------------------------------------------------------------------------------------------------
+
+    def stage(self) -> Stage:
+        return self.state.stage
+
+    def stands(self) -> State:
+        return self.state.state
+
+    def table(self, zone: str = NEW_YORK) -> list[Row]:
+        """What happened since the last look: (time, step, part, what), without claims."""
+        rows = [row for r in self.records[self.shown :] if (row := _row(r, zone)) is not None]
+        self.shown = len(self.records)
+        return rows
+
+    def sent(self, zone: str = NEW_YORK) -> list[Row]:
+        return [row for row in self.table(zone) if row[3] == "sent"]
+
+
+def clock(at: datetime, zone: str) -> str:
+    local = at.astimezone(ZoneInfo(zone))
+    return f"{local:%m-%d %H:%M}" + (f":{local:%S}" if local.second else "")
+
+
+def _row(record: f.Recorded, zone: str) -> Row | None:  # one case a fact
+    at = clock(record.at, zone)
+    match record.fact:
+        case f.TouchChanged(status=TouchStatus.CLAIMED):
+            return None
+        case f.TouchChanged(status=TouchStatus.ACCEPTED) as t:
+            return at, t.step, t.part, "sent"
+        case f.TouchChanged(status=TouchStatus.DELAYED, until=until) as t:
+            assert until is not None
+            return at, t.step, t.part, f"waits until {clock(until, zone)}"
+        case f.TouchChanged(status=TouchStatus.SKIPPED) as t:
+            return at, t.step, t.part, f"skipped: {t.rule}"
+        case f.TouchChanged() as t:
+            return at, t.step, t.part, t.status.value
+        case f.TaskOpened() as o:
+            return at, o.step or "-", o.task_kind.value, "opened"
+        case f.TaskReturned() as o:
+            return at, "-", "task", "escalated" if o.escalated else "returned"
+        case f.TaskClosed() as c:
+            return at, "-", "task", c.state.value
+        case f.Enrolled() as e:
+            return at, "-", "-", f"enrolled {e.sequence}"
+        case f.Resumed():
+            return at, "-", "-", "resumed"
+        case f.Finished() as e:
+            return at, "-", "-", f"finished: {e.exit_reason}"
+        case _:
+            return None

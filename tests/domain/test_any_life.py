@@ -1,0 +1,216 @@
+"""Whatever happens to a lead, in whatever order: what must never be, never is."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain import commands
+from domain import facts as f
+from domain.contact_window import is_open
+from domain.errors import InvalidInput, Refused
+from domain.fold import apply, fold
+from domain.lead_state import STAFF, STOP, LeadState, State
+from domain.next_action import Finish, Touch
+from domain.ports import Remedy
+from domain.schedule import upcoming
+from domain.standing import standing
+from domain.touches import SENT, Channel, Disposition, TouchStatus
+from tests.domain.lead_story import COORDINATOR, LEASE, Story, ny
+from tests.domain.sequences import BOOK
+
+START = ny("2026-03-04 17:00")  # a Wednesday evening, four days before the clocks go forward
+
+Act = Callable[[Story], Any]
+
+
+def act(name: str, do: Act) -> tuple[str, Act]:
+    return name, do
+
+
+def _touch(story: Story, n: int, status: TouchStatus, remedy: Remedy | None) -> None:
+    """A callback for one of the touches that there were."""
+    if not story.state.touches:
+        return
+    touch = list(story.state.touches.values())[n % len(story.state.touches)]
+    change = {"touch_id": touch.touch_id, "enrollment": touch.enrollment, "step": touch.step, "part": touch.part}
+    story.tell(f.TouchChanged(**change, channel=touch.channel, status=status, remedy=remedy))
+
+
+def _task(story: Story, n: int, do: Callable[[str], list[f.Fact]]) -> None:
+    if story.state.tasks:
+        facts = do(list(story.state.tasks)[n % len(story.state.tasks)])
+        if facts:
+            story.tell(*facts)
+
+
+def _appointment(story: Story, event: f.BookingEvent, of: str, hours: int, told: int) -> None:
+    occurred = story.now - timedelta(hours=told)
+    story.scheduler_says(event.value, story.now + timedelta(hours=hours), of=of, occurred=occurred)
+
+
+def _opt_out(story: Story, channels: tuple[Channel, ...]) -> None:
+    if commands.opt_out(story.state, channels, "x"):
+        story.opts_out(*channels, confirmed=Channel.SMS in channels)
+
+
+plain = st.sampled_from(
+    [
+        act("reply", lambda s: s.replies(f"m{len(s.records)}")),
+        act("answer", lambda s: s.answers(f"a{len(s.records)}")),
+        act("resume", lambda s: s.tell(*commands.resume(s.state))),
+        act("pause", lambda s: s.tell(*commands.pause(s.state, "x", None, s.now))),
+        act("skip", lambda s: s.tell(*commands.skip(s.state, BOOK.get(s.state.enrollment.sequence, 1)))),  # type: ignore[union-attr]
+        act("ask again", lambda s: s.tell(f.Inquired(source="x", zones=(), phone=True, email=True, repeat=True))),
+        act("note", lambda s: s.tell(f.Noted(text="x"))),
+    ]
+)
+rare = st.sampled_from(
+    [
+        act("disqualify", lambda s: s.tell(*commands.disqualify(s.state, "x"))),
+        act("stop", lambda s: _opt_out(s, (Channel.SMS,))),
+        act("unsubscribe", lambda s: _opt_out(s, (Channel.EMAIL,))),
+        act("enroll", lambda s: s.tell(*commands.enroll(s.state, BOOK.latest("recovery")))),
+        act("bounce", lambda s: s.tell(f.Suppressed(channels=(Channel.EMAIL,), cause="x"))),
+    ]
+)
+
+
+def pause(hours: int) -> tuple[str, Act]:
+    return act(
+        f"pause {hours} h", lambda s: s.tell(*commands.pause(s.state, "x", s.now + timedelta(hours=hours), s.now))
+    )
+
+
+def claim(i: int) -> tuple[str, Act]:
+    return act(
+        f"claim {i}", lambda s: _task(s, i, lambda t: commands.claim_task(s.state, t, COORDINATOR, s.now, LEASE))
+    )
+
+
+def dial(i: int) -> tuple[str, Act]:
+    return act(f"dial {i}", lambda s: _task(s, i, lambda t: commands.dial_task(s.state, t, COORDINATOR, s.now)))
+
+
+def call_ends(i: int, end: Disposition) -> tuple[str, Act]:
+    return act(
+        f"call {i} {end}", lambda s: _task(s, i, lambda t: [f.CallEnded(task_id=t, touch_id="x", disposition=end)])
+    )
+
+
+def complete(i: int, outcome: f.Outcome) -> tuple[str, Act]:
+    def done(s: Story, task: str) -> list[f.Fact]:
+        called = s.state.tasks[task].kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
+        ended = Disposition.ANSWERED if called else None
+        return commands.complete_task(s.state, task, COORDINATOR, ended, outcome, None, None)
+
+    return act(f"complete {i} {outcome}", lambda s: _task(s, i, lambda t: done(s, t)))
+
+
+def scheduler(event: f.BookingEvent, of: str, hours: int, told: int) -> tuple[str, Act]:
+    return act(f"{event} {of} +{hours} h, told {told} h ago", lambda s: _appointment(s, event, of, hours, told))
+
+
+def callback(i: int, status: TouchStatus, remedy: Remedy | None) -> tuple[str, Act]:
+    return act(f"callback {i} {status} {remedy}", lambda s: _touch(s, i, status, remedy))
+
+
+n = st.integers(0, 30)
+TOLD = sorted(SENT | {TouchStatus.FAILED})  # what a provider's callback can say
+acts = st.one_of(
+    plain,
+    rare,
+    st.builds(pause, st.integers(1, 60)),
+    st.builds(claim, n),
+    st.builds(dial, n),
+    st.builds(call_ends, n, st.sampled_from(Disposition)),
+    st.builds(complete, n, st.sampled_from(f.Outcome)),
+    st.builds(
+        scheduler, st.sampled_from(f.BookingEvent), st.sampled_from("AB"), st.integers(-10, 90), st.integers(0, 6)
+    ),
+    st.builds(callback, n, st.sampled_from(TOLD), st.one_of(st.none(), st.sampled_from(Remedy))),
+)
+pauses = st.one_of(st.integers(0, 20), st.integers(0, 1500), st.integers(0, 20_000))  # minutes
+lives = st.lists(st.tuples(pauses, acts), max_size=14)
+leads = st.fixed_dictionaries(
+    {"phone": st.just(True), "email": st.booleans(), "stopped": st.sampled_from([(), (Channel.SMS, Channel.VOICE)])}
+)
+
+
+def machine(state: LeadState, step: str, part: str, enrollment: int) -> bool:
+    touch = state.touches.get((enrollment, step, part))
+    return step not in (STAFF, STOP) and (touch is None or touch.task_id is None)
+
+
+def never_while_a_person_has_the_turn(state: LeadState, touch: Touch) -> None:
+    if not machine(state, touch.step, touch.part, touch.enrollment):
+        return
+    assert state.state not in (State.PAUSED, State.RESTING, State.FINISHED), touch
+    assert state.enrollment is not None
+    assert state.enrollment.number == touch.enrollment
+    assert not [t for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY]
+
+
+def live(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]]) -> Story:
+    story = Story(START, **lead)
+    story.watch = never_while_a_person_has_the_turn
+    for minutes, (_, do) in life:
+        story.run(timedelta(minutes=minutes))
+        try:
+            do(story)
+        except (Refused, InvalidInput):
+            continue  # what a person may not do changes nothing
+    return story.run(timedelta(days=40))
+
+
+@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(leads, lives)
+def test_any_life(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]]) -> None:
+    story = live(lead, life)
+    state = LeadState("lead-1")
+    claimed: dict[str, int] = {}
+    for record in story.records:
+        state = apply(state, record)
+        match record.fact:
+            case f.TouchChanged(status=TouchStatus.CLAIMED, channel=Channel() as channel) as touch:
+                claimed[touch.touch_id] = claimed.get(touch.touch_id, 0) + 1
+                if touch.step != STOP:
+                    assert channel not in state.opted_out, "nothing after an opt-out on that channel"
+                    assert channel not in state.closed
+                if channel is not Channel.EMAIL and touch.step != STOP:
+                    assert is_open(record.at, state.zones), "nothing by phone at night"
+            case f.Finished(exit_reason=reason):
+                assert state.exit_reason is reason
+            case _:
+                pass
+    touches = [r.fact for r in story.records if isinstance(r.fact, f.TouchChanged)]
+    given_back = {t.touch_id for t in touches if t.status is TouchStatus.PLANNED}
+    assert all(times == 1 or touch in given_back for touch, times in claimed.items()), "each touch once"
+    assert fold("lead-1", story.records) == story.state == state
+    # to ask again changes nothing, and what is finished answers so
+    records = len(story.records)
+    action = story.decide()
+    assert story.decide() == action
+    assert len(story.records) == records
+    if isinstance(action, Finish):
+        assert action.reason is story.state.exit_reason
+    # what is shown of it can always be shown
+    enrollment = story.state.enrollment
+    assert enrollment is not None
+    sequence = BOOK.get(enrollment.sequence, enrollment.version)
+    assert all(u.at is None or u.at >= story.now for u in upcoming(story.state, sequence, story.now))
+    assert standing(story.state, sequence, story.now).state is story.state.state
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(leads, lives, st.integers(0, 200))
+def test_a_worker_that_starts_anew_in_the_middle_knows_the_same(
+    lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]], cut: int
+) -> None:
+    """From the stored text of the facts up to any point: the same state and the same decision."""
+    story = live(lead, life)
+    kept = story.records[: max(1, cut % len(story.records))]
+    stored = [f.Recorded(r.no, r.at, r.by, f.load_fact(f.dump_fact(r.fact))) for r in kept]
+    assert fold("lead-1", stored) == fold("lead-1", kept)

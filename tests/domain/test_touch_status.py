@@ -1,0 +1,187 @@
+"""Statuses of touches: late, repeated and unordered callbacks never turn one back, and what a failure brings."""
+
+from datetime import timedelta
+from itertools import product
+
+import pytest
+
+from domain import facts as f
+from domain.lead_state import Stage
+from domain.next_action import Wait
+from domain.ports import Remedy
+from domain.touches import SENT, SETTLED, TRANSITIONS, Channel, TouchStatus, may_become, touch_id
+from tests.domain.lead_story import Story, ny
+
+S = TouchStatus
+WAY = {  # one lawful way to each status
+    S.PLANNED: (S.PLANNED,),
+    S.DELAYED: (S.DELAYED,),
+    S.CLAIMED: (S.CLAIMED,),
+    S.ACCEPTED: (S.CLAIMED, S.ACCEPTED),
+    S.DELIVERED: (S.CLAIMED, S.ACCEPTED, S.DELIVERED),
+    S.UNDELIVERED: (S.CLAIMED, S.ACCEPTED, S.UNDELIVERED),
+    S.FAILED: (S.CLAIMED, S.FAILED),
+    S.UNKNOWN: (S.CLAIMED, S.UNKNOWN),
+    S.SKIPPED: (S.SKIPPED,),
+    S.MISSED: (S.MISSED,),
+}
+
+
+def says(story: Story, status: TouchStatus, **more: object) -> None:
+    story.tell(
+        f.TouchChanged(
+            touch_id=touch_id("lead-1", 1, "confirm", "sms"),
+            enrollment=1,
+            step="confirm",
+            part="sms",
+            channel=Channel.SMS,
+            status=status,
+            until=story.now + timedelta(hours=1) if status is S.DELAYED else None,
+        ).model_copy(update=more)
+    )
+
+
+def at(status: TouchStatus) -> Story:
+    story = Story(ny("2026-06-02 10:00"))
+    for step in WAY[status]:
+        says(story, step)
+    assert story.state.touches[(1, "confirm", "sms")].status is status
+    return story
+
+
+@pytest.mark.parametrize(("now", "then"), list(product(TouchStatus, TouchStatus)))
+def test_every_pair_of_statuses(now: TouchStatus, then: TouchStatus) -> None:
+    story = at(now)
+    before, facts = story.state.touches[(1, "confirm", "sms")], len(story.records)
+    says(story, then)
+    after = story.state.touches[(1, "confirm", "sms")]
+    if may_become(now, then):
+        assert after.status is then
+    else:
+        assert after is before
+        assert len(story.records) == facts + 1  # nothing follows from it
+
+
+def test_every_status_has_its_transitions_and_only_unsettled_ones_go_back() -> None:
+    assert set(TRANSITIONS) == set(TouchStatus)
+    for now, then in product(TouchStatus, TouchStatus):
+        if now in SETTLED and may_become(now, then):
+            assert then in SENT | {S.FAILED}
+    for final in (S.UNDELIVERED, S.FAILED, S.SKIPPED, S.MISSED):
+        assert not TRANSITIONS[final]
+
+
+def test_a_callback_of_a_touch_that_never_was_is_no_touch() -> None:
+    story = Story(ny("2026-06-02 10:00"))
+    says(story, S.DELIVERED)
+    assert not story.state.touches
+
+
+def test_the_first_touch_that_a_provider_takes_makes_the_lead_contacted() -> None:
+    for status in TouchStatus:
+        story = at(status)
+        assert (story.stage() is Stage.CONTACTED) == (status in SENT)
+
+
+@pytest.mark.parametrize("status", [S.UNDELIVERED, S.FAILED])
+def test_a_handset_that_was_away_gets_one_more_try_and_no_third(status: TouchStatus) -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
+    if status is S.FAILED:
+        assert not may_become(S.DELIVERED, S.FAILED)
+    for _ in range(3):  # told three times at one instant
+        story.provider_says("confirm", "sms", status, remedy=Remedy.RETRY, code="30003")
+    story.table()
+    story.run("2026-06-02 10:32")
+    assert [r for r in story.sent() if r[1] == "confirm"] == [("06-02 10:31", "confirm", "sms.retry1", "sent")]
+    story.provider_says("confirm", "sms.retry1", status, remedy=Remedy.RETRY, code="30003")
+    story.run("2026-06-03 09:00")
+    assert [r for r in story.sent() if r[1] == "confirm"] == []
+    ids = {t.touch_id for t in story.state.touches.values()}
+    assert len(ids) == len(story.state.touches)
+
+
+def test_a_second_try_waits_for_the_window_and_moves_nothing_else() -> None:
+    story = Story(ny("2026-06-02 20:40")).run("2026-06-02 20:41")
+    story.provider_says("confirm", "sms", S.UNDELIVERED, remedy=Remedy.RETRY)
+    story.run("2026-06-04 09:00")
+    assert [r for r in story.table() if r[1] in ("confirm", "link")][1:] == [
+        ("06-02 20:41", "confirm", "sms", "undelivered"),
+        ("06-02 20:41", "confirm", "sms.retry1", "planned"),
+        ("06-02 21:11", "confirm", "sms.retry1", "waits until 06-03 08:00"),
+        ("06-03 08:00", "confirm", "sms.retry1", "sent"),
+        ("06-03 20:40", "link", "sms", "sent"),
+    ]
+
+
+def test_a_second_try_rests_with_the_lead_and_ends_with_the_sequence() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
+    story.provider_says("confirm", "sms", S.UNDELIVERED, remedy=Remedy.RETRY)
+    story.tell(f.Paused(reason="x", until=ny("2026-06-02 11:01")))
+    story.run("2026-06-02 11:30")
+    assert [r for r in story.sent() if r[2] == "sms.retry1"] == []
+    story.run("2026-06-02 11:31")
+    assert [r[:1] for r in story.sent() if r[2] == "sms.retry1"] == [("06-02 11:31",)]
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
+    story.provider_says("confirm", "sms", S.UNDELIVERED, remedy=Remedy.RETRY)
+    story.tell(f.Disqualified(reason="x"))
+    assert [r for r in story.run(timedelta(days=3)).sent() if r[2] == "sms.retry1"] == []
+
+
+def test_a_failure_after_the_end_plans_nothing() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-20 10:00")
+    story.provider_says("link", "sms", S.UNDELIVERED, remedy=Remedy.RETRY)
+    assert (1, "link", "sms.retry1") not in story.state.touches
+
+
+def test_a_persons_own_message_is_tried_again_even_on_a_lead_that_rests_or_is_finished() -> None:
+    for rests in (True, False):
+        story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01" if rests else "2026-06-20 10:00")
+        if rests:
+            story.replies()
+        story.answers("own")
+        if rests:
+            story.replies("m2")
+        story.run(timedelta(minutes=1))
+        story.provider_says("staff", "own", S.UNDELIVERED, remedy=Remedy.RETRY)
+        wait = story.decide()
+        assert isinstance(wait, Wait)
+        assert wait.until == story.now + timedelta(minutes=30)
+        story.table()
+        story.run(timedelta(minutes=31))
+        assert [r[1:] for r in story.sent()] == [("staff", "own.retry1", "sent")]
+
+
+def test_a_fault_of_our_account_calls_a_person_once() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
+    for _ in range(2):
+        story.provider_says("confirm", "sms", S.FAILED, remedy=Remedy.ALERT, code="21610")
+    reviews = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
+    assert [t.reason for t in reviews] == ["the carrier refuses our account (code 21610)"]
+    assert not story.state.closed
+
+
+def test_a_drop_is_only_this_message() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
+    before = len(story.records)
+    story.provider_says("confirm", "sms", S.FAILED, remedy=Remedy.DROP, code="30007")
+    assert len(story.records) == before + 1
+
+
+def test_a_claim_given_back_is_claimed_again() -> None:
+    story = at(S.CLAIMED)
+    says(story, S.PLANNED)
+    story.run("2026-06-02 10:01")
+    assert ("06-02 10:00", "confirm", "sms", "sent") in story.table()
+
+
+def test_the_providers_quiet_hours_move_the_channel_like_any_window() -> None:
+    story = at(S.CLAIMED)
+    says(story, S.DELAYED, due_at=story.now, until=ny("2026-06-02 13:00"), rule="carrier.quiet_hours")
+    story.run("2026-06-03 14:00")
+    assert [r[:2] for r in story.sent() if r[2] == "sms"] == [("06-02 13:00", "confirm"), ("06-03 13:00", "link")]
+
+
+def test_ids_of_touches_are_the_same_after_any_restart_and_differ_for_all_else() -> None:
+    ids = {touch_id(le, n, s, p) for le in "ab" for n in (1, 2) for s in ("x", "y") for p in ("sms", "email")}
+    assert len(ids) == 16
+    assert touch_id("a", 1, "x", "sms") == touch_id("a", 1, "x", "sms")

@@ -1,0 +1,160 @@
+"""The rules that keep races out, on a real database: order, stale plans, stops on the address."""
+
+import asyncio
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import select
+
+from api.bookings import Booking, Bookings
+from api.commands import Commands
+from config.settings import Settings
+from domain import facts as f
+from domain.access import Actor, Role
+from domain.clock import Clock, Pace, virtual_clock
+from domain.fold import fold
+from domain.ledger import Claim, TouchRef, View
+from domain.next_action import Touch
+from domain.ports import Accepted, InboundSms
+from domain.touches import Channel, TouchStatus
+from relay.delivered import DeliveredListener
+from store import projection, tables
+from store.engine import Store
+from store.inbound import Inbound
+from store.intake import Intake, take_in
+from store.lead_unit import Leads
+from store.touch_ledger import TouchLedger
+from wire.keyring import KeyRing
+from worker import make_ledger, open_book
+
+DESK = Actor(str(uuid.uuid4()), "desk", Role.COORDINATOR)
+TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # 10:00 in New York
+
+
+class Clinic:
+    def __init__(self, store: Store, leads: Leads, ledger: TouchLedger) -> None:
+        self.store, self.leads, self.ledger = store, leads, ledger
+        self.commands = Commands(leads, DeliveredListener(str(store.engine.url)))
+        self.inbound = Inbound(leads, confirm=True)
+
+    async def inquire(self, first_name: str = "Ada", **more: Any) -> str:
+        given: dict[str, Any] = {
+            "first_name": first_name, "last_name": "Example", "phone": "+12125550101", "email": "ada@example.com",
+            "service_line": "any", "concern": "a question", "urgency": "routine", "preferred_facility": "main",
+            "postal_code": None, "timezone": None, "language": None, "zones": ("America/New_York",), "channels": (),
+            "details": {}, "source": {"channel": "web_form"}, "touchpoints": [], "consents": [], "sequence": None,
+            "is_test": False,
+        }  # fmt: skip
+        async with self.store.engine.begin() as conn:
+            return (await take_in(self.leads, conn, Intake(**(given | more)), DESK)).lead_id
+
+    async def next_touch(self, lead_id: str) -> TouchRef:
+        view = await self.ledger.plan(lead_id, datetime.now(UTC))
+        assert isinstance(view.action, Touch), view.action
+        a = view.action
+        return TouchRef(lead_id, a.touch_id, a.enrollment, a.step, a.part, a.channel)
+
+    async def rows(self, lead_id: str) -> dict[str, Any]:
+        async with self.store.engine.connect() as conn:
+            out: dict[str, Any] = {}
+            for table in (tables.leads, tables.touches, tables.tasks, tables.appointments):
+                key = table.c.id if table is tables.leads else table.c.lead_id
+                found = (await conn.execute(select(table).where(key == lead_id))).mappings().all()
+                out[table.name] = {str(r["id"]): self.store.vault.open_row(table, r) for r in found}
+            return out
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def clinic(store: Store, keyring: KeyRing) -> Clinic:
+    clock: Clock = virtual_clock(datetime.now(UTC), TEN, [Pace(1.0, None)])
+    book = await open_book(store, clock)
+    ledger = make_ledger(Settings(_env_file=None), store, book, clock, keyring)
+    return Clinic(store, Leads(store, book, clock.now), ledger)
+
+
+async def test_every_row_can_be_made_again_from_the_facts(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    ref = await clinic.next_touch(lead)
+    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
+    await clinic.ledger.settle(ref, Accepted("SM1"), datetime.now(UTC))
+    await clinic.inbound.reply(InboundSms("SM2", "+12125550101", "+15005550006", "A question"))
+    await clinic.commands.message(DESK, lead, Channel.SMS, "An answer")
+    await clinic.commands.note(DESK, lead, "a note")
+    booked = Booking(f.BookingEvent.BOOKED, f"A-{lead}", TEN, lead, starts_at=TEN + timedelta(days=9), facility="main")
+    await Bookings(clinic.leads).take(DESK, booked)
+    await clinic.commands.pause(DESK, lead, "asked to wait", None)
+    before = await clinic.rows(lead)
+    async with clinic.store.engine.connect() as conn:
+        records = await clinic.leads.records(conn, lead)
+    state = fold(lead, records)
+    assert state.enrollment is not None
+    assert [r.no for r in records] == list(range(1, len(records) + 1))
+    sequence = clinic.leads.book.get(state.enrollment.sequence, state.enrollment.version)
+    made = projection.lead_row(state, sequence, records[-1].at)
+    assert {k: before["leads"][lead][k] for k in made} == made
+    touches = [projection.touch_row(lead, t) for t in state.touches.values() if t.channel is not None]
+    tasks = [projection.task_row(lead, t) for t in state.tasks.values()]
+    appointments = [projection.appointment_row(lead, a) for a in state.appointments.values()]
+    assert touches and tasks and appointments
+    for name, rows in (("touches", touches), ("tasks", tasks), ("appointments", appointments)):
+        assert {r["id"] for r in rows} == set(before[name])
+        for row in rows:
+            assert {k: before[name][row["id"]][k] for k in row} == row
+
+
+async def test_a_stale_plan_sends_nothing_and_learns_what_is_next(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    ref = await clinic.next_touch(lead)
+    await clinic.commands.pause(DESK, lead, "asked to wait", None)
+    answer = await clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(answer, View)
+    assert answer.standing.state == "paused"
+    assert (await clinic.rows(lead))["touches"] == {}
+
+
+async def test_no_claim_is_made_after_a_stop_was_answered(clinic: Clinic) -> None:
+    """Stops and claims race on leads that share a number; each claim lies before the stop or is not made."""
+    for turn in range(12):
+        phone = f"+1212555{1200 + turn}"
+        # with an e-mail of their own too: its row may come before or after the phone's in the order of locks
+        leads = [await clinic.inquire(n, phone=phone, email=f"{n}{turn}@example.com") for n in ("Ada", "Ben")]
+        refs = [await clinic.next_touch(lead) for lead in leads]
+        stop = InboundSms(f"SM-stop-{turn}", phone, "+15005550006", "STOP")
+        now = datetime.now(UTC)
+        first, second, _ = await asyncio.gather(
+            clinic.ledger.claim(refs[0], now), clinic.ledger.claim(refs[1], now), clinic.inbound.reply(stop)
+        )
+        for lead, ref, claim in zip(leads, refs, (first, second), strict=True):
+            async with clinic.store.engine.connect() as conn:
+                records = await clinic.leads.records(conn, lead)
+            kinds = [
+                "stop" if isinstance(r.fact, f.OptedOut) else "claim"
+                for r in records
+                if isinstance(r.fact, f.OptedOut)
+                or (isinstance(r.fact, f.TouchChanged) and r.fact.status is TouchStatus.CLAIMED)
+            ]
+            assert kinds in (["claim", "stop"], ["stop"]), kinds
+            assert isinstance(claim, Claim) == (kinds[0] == "claim")
+            # and from now on nothing at all
+            after = await clinic.ledger.claim(ref, datetime.now(UTC))
+            assert isinstance(after, View) or after.held
+
+
+async def test_a_second_claim_of_one_touch_is_held_not_sent(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    ref = await clinic.next_touch(lead)
+    claims = await asyncio.gather(*(clinic.ledger.claim(ref, datetime.now(UTC)) for _ in range(4)))
+    assert sorted(c.held for c in claims if isinstance(c, Claim)) == [False, True, True, True]
+
+
+@pytest.mark.parametrize("name", ["Ada", "ADA", "A.", "Ada "])
+async def test_a_repeat_inquiry_joins_the_living_lead(clinic: Clinic, name: str) -> None:
+    lead = await clinic.inquire()
+    assert await clinic.inquire(name) == lead
+    assert await clinic.inquire("Ben") != lead
+    async with clinic.store.engine.connect() as conn:
+        state = await clinic.leads.read(conn, lead)
+    assert [t.kind for t in state.tasks.values()] == [f.TaskKind.CALLBACK]

@@ -1,0 +1,221 @@
+"""A clinic on skipped time: the production workflow, activities and ledger; real Postgres and time-skipping server.
+
+Only the channels are fakes: they keep what reached them, and can be told what to answer.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.testing import WorkflowEnvironment
+
+from activities.plan import PlanActivities
+from activities.touches import TouchActivities
+from api.bookings import Bookings
+from api.commands import Commands
+from config.settings import Settings
+from domain.access import Actor, Role
+from domain.clock import Clock, Pace, virtual_clock
+from domain.lead_state import LeadState
+from domain.ports import Accepted, Call, ChannelError, Email, InboundSms, Sms
+from relay.delivered import DeliveredListener
+from relay.temporal_delivery import TemporalDelivery
+from store import outbox
+from store.engine import Store
+from store.inbound import Inbound
+from store.intake import Intake, TakenIn, take_in
+from store.lead_unit import Leads
+from store.touch_ledger import TouchLedger
+from wire.codec import data_converter
+from wire.keyring import KeyRing
+from worker import make_ledger, make_workers, open_book
+from workflows import names
+
+COORDINATOR = Actor(str(uuid.uuid4()), "desk", Role.COORDINATOR)
+NEW_YORK = ("America/New_York",)
+UTC_TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
+TEST_SERVER = Path(__import__("sys").executable).parent / "temporal-test-server"
+
+
+@dataclass
+class FakeChannel:
+    """Takes everything, unless told otherwise for the next requests."""
+
+    clock: Clock
+    sent: list[tuple[datetime, Sms | Email | Call]] = field(default_factory=list)
+    answers: list[ChannelError] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
+
+    async def send(self, message: Sms | Email | Call, limit: float) -> Accepted:
+        assert limit > 0
+        if self.answers:
+            raise self.answers.pop(0)
+        self.sent.append((self.clock.product(activity.info().started_time), message))
+        return Accepted(f"provider-{message.touch_id}")
+
+    dial = send
+
+    async def find(self, message: Sms | Call, since: datetime, limit: float) -> Accepted | None:
+        return Accepted("found") if message.touch_id in self.listed else None
+
+
+@dataclass
+class World:
+    env: Any  # the time-skipping environment has methods that its public type lacks
+    client: Client
+    store: Store
+    leads: Leads
+    commands: Commands
+    inbound: Inbound
+    bookings: Bookings
+    delivery: TemporalDelivery
+    ledger: TouchLedger
+    clock: Clock
+    channels: dict[str, FakeChannel]
+    hand: list[datetime]  # one entry: the product time that the API's side acts at
+
+    @property
+    def time(self) -> datetime:
+        return self.hand[0]
+
+    async def tick(self) -> datetime:
+        """Product time now, which the API's side acts at."""
+        self.hand[0] = self.clock.product(await self.env.get_current_time())
+        return self.time
+
+    async def inquire(self, **changes: object) -> str:
+        return (await self.take(**changes)).lead_id
+
+    async def take(self, **changes: object) -> TakenIn:
+        await self.tick()
+        intake = replace(
+            Intake(
+                first_name="Ada",
+                last_name="Example",
+                phone="+12125550101",
+                email="ada@example.com",
+                service_line=None,
+                concern=None,
+                urgency="routine",
+                preferred_facility="main",
+                postal_code=None,
+                timezone=None,
+                language=None,
+                zones=NEW_YORK,
+                channels=("sms", "voice", "email"),
+                details={},
+                source={"channel": "web_form"},
+                touchpoints=[],
+                consents=[],
+                sequence=None,
+                is_test=False,
+            ),
+            **changes,  # type: ignore[arg-type]
+        )
+        async with self.store.engine.begin() as conn:
+            return await take_in(self.leads, conn, intake, COORDINATOR)
+
+    async def deliver(self) -> None:
+        """What the relay does: every entry of the outbox, to Temporal."""
+        async with self.store.engine.begin() as conn:
+            while entries := await outbox.take(conn, 20):
+                for entry in entries:
+                    if entry.signal is None:
+                        await self.delivery.start(entry.lead_id)
+                    else:
+                        await self.delivery.signal(entry.lead_id, entry.signal, entry.fact_no)
+                await outbox.done(conn, [e.id for e in entries])
+
+    def handle(self, lead_id: str) -> WorkflowHandle[object, str]:
+        return self.client.get_workflow_handle(names.workflow_id(lead_id), result_type=str)
+
+    async def result(self, lead_id: str) -> str:
+        """Lets time run on until the workflow has ended."""
+        async with self.env.time_skipping_unlocked():
+            return str(await self.handle(lead_id).result())
+
+    async def advance(self, **length: float) -> datetime:
+        await self.env.sleep(timedelta(**length))
+        return await self.tick()
+
+    async def reply(self, body: str, sender: str = "+12125550101") -> None:
+        await self.tick()
+        await self.inbound.reply(InboundSms(f"SM{uuid.uuid4().hex}", sender, "+15005550006", body))
+        await self.deliver()
+
+    async def state(self, lead_id: str) -> LeadState:
+        async with self.store.engine.connect() as conn:
+            return await self.leads.read(conn, lead_id)
+
+    async def until(self, lead_id: str, holds: Callable[[LeadState], bool], what: str = "condition") -> LeadState:
+        """Waits (real time) until the facts say so."""
+        deadline = asyncio.get_running_loop().time() + 20
+        while not holds(state := await self.state(lead_id)):
+            assert asyncio.get_running_loop().time() < deadline, f"never came: {what}; {describe(state)}"
+            await asyncio.sleep(0.02)
+        return state
+
+    def sent(self, channel: str) -> list[datetime]:
+        return [at for at, _ in self.channels[channel].sent]
+
+
+def describe(state: LeadState) -> list[str]:
+    rows = [f"{t.step}/{t.part} {t.status} {t.rule or ''}" for t in state.touches.values()]
+    return [str(state.state), *rows, *(f"task {t.kind} {t.step} {t.state}" for t in state.tasks.values())]
+
+
+@asynccontextmanager
+async def open_world(
+    store: Store, keyring: KeyRing, *, start: datetime | None = None, renew_after: int | None = None
+) -> AsyncIterator[World]:
+    """`start`: the product time at which it begins (default: a Tuesday, 10:00 in New York)."""
+    settings = Settings(_env_file=None, public_url="http://tend.example.com")
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(TEST_SERVER), data_converter=data_converter(keyring)
+    ) as env:
+        types = {
+            key.name: getattr(IndexedValueType, f"INDEXED_VALUE_TYPE_{key.indexed_value_type.name}")
+            for key in names.SEARCH_ATTRIBUTES
+        }
+        # the time-skipping server takes them but cannot list them
+        request = AddSearchAttributesRequest(namespace="default", search_attributes=types)
+        await env.client.operator_service.add_search_attributes(request)
+        clock = virtual_clock(await env.get_current_time(), start or UTC_TEN, [Pace(1.0, None)])
+        book = await open_book(store, clock)
+        ledger = make_ledger(settings, store, book, clock, keyring)
+        hand = [start or UTC_TEN]
+        leads = Leads(store, book, lambda: hand[0])
+        channels = {name: FakeChannel(clock) for name in ("sms", "voice", "email")}
+        world = World(
+            env,
+            env.client,
+            store,
+            leads,
+            Commands(leads, DeliveredListener(str(store.engine.url))),
+            Inbound(leads, confirm=True),
+            Bookings(leads),
+            TemporalDelivery(env.client, renew_after),
+            ledger,
+            clock,
+            channels,
+            hand,
+        )
+        touches = TouchActivities(
+            ledger,
+            clock,
+            channels["sms"],
+            channels["voice"],
+            channels["email"],
+        )
+        workers = make_workers(env.client, PlanActivities(ledger, clock), touches)
+        async with workers[0], workers[1], workers[2], workers[3]:
+            yield world

@@ -1,0 +1,1 @@
+"""The way to Temporal: connection, payload encryption, and the key ring that all encryption of Tend hangs on."""

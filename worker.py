@@ -1,0 +1,146 @@
+"""The worker's composition root: settings -> adapters -> activities -> Temporal workers and the outbox relay."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+from activities.plan import PlanActivities
+from activities.touches import TouchActivities
+from channels.sendgrid_email import SendGridEmail
+from channels.twilio_client import TwilioClient
+from channels.twilio_sms import TwilioSms
+from channels.twilio_voice import TwilioVoice
+from config.data_dir import clock as read_clock
+from config.settings import Settings
+from content.facilities import load_facilities
+from content.library import load_sequences, system_templates
+from content.links import Links
+from content.templates import load_templates
+from content.values import Voice
+from domain.clock import Clock
+from relay.relay import Relay
+from relay.temporal_delivery import TemporalDelivery
+from store.composer import Composer
+from store.engine import Store, make_engine
+from store.lead_unit import Leads
+from store.sequences import SequenceBook, publish
+from store.touch_ledger import TouchLedger
+from store.vault import Vault
+from wire.connect import connect
+from wire.keyring import KeyRing
+from workflows import names
+from workflows.lead import LeadWorkflow
+
+log = structlog.get_logger()
+CONFIG = Path(__file__).parent / "config"
+GRACE = timedelta(seconds=10)  # a request under way is finished rather than cut
+STICKY = timedelta(seconds=2)  # after a worker's death its leads are another's within this, not within 10 s
+
+
+async def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then finishes what is under way (at most 10 s) and returns."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    assert settings.keys is not None and settings.database_url and settings.temporal_address
+    keyring = KeyRing.parse(settings.keys.get_secret_value())
+    async with AsyncExitStack() as stack:
+        store = Store(make_engine(settings.database_url), Vault(keyring))
+        stack.push_async_callback(store.engine.dispose)
+        clock = read_clock(settings)
+        book = await open_book(store, clock)
+        client = await connect(
+            settings.temporal_address,
+            settings.temporal_namespace,
+            keyring,
+            api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
+            tls_cert=settings.temporal_tls_cert,
+            tls_key=settings.temporal_tls_key,
+        )
+        ledger = make_ledger(settings, store, book, clock, keyring)
+        touches = await make_touch_activities(settings, ledger, clock, stack)
+        workers = make_workers(client, PlanActivities(ledger, clock), touches)
+        for worker in workers:
+            await stack.enter_async_context(worker)
+        relay = Relay(store.engine, TemporalDelivery(client, settings.continue_as_new_after))
+        log.info("worker ready")
+        await relay.run(stop)
+        log.info("worker stopping")
+
+
+async def open_book(store: Store, clock: Clock) -> SequenceBook:
+    """Publishes the sequences that ship, where they are new, and reads all versions."""
+    templates = load_templates(CONFIG / "templates")
+    await publish(store, load_sequences(CONFIG / "sequences", templates), clock.product(datetime.now(UTC)))
+    book = SequenceBook(store)
+    await book.refresh()
+    return book
+
+
+def make_ledger(settings: Settings, store: Store, book: SequenceBook, clock: Clock, keyring: KeyRing) -> TouchLedger:
+    voice = Voice(
+        settings.organization,
+        settings.postal_address,
+        Links(keyring, settings.public_url),
+        load_facilities(CONFIG / "facilities.yaml"),
+    )
+    composer = Composer(store, book, voice, system_templates(load_templates(CONFIG / "templates")))
+    return TouchLedger(Leads(store, book, clock.now), clock, composer)
+
+
+async def make_touch_activities(
+    settings: Settings, ledger: TouchLedger, clock: Clock, stack: AsyncExitStack
+) -> TouchActivities:
+    """The channels as the settings name them. The base URLs are obeyed with the sandbox carrier only."""
+    sandbox = settings.carrier == "sandbox"
+    assert settings.twilio_account_sid and settings.twilio_auth_token and settings.sendgrid_api_key
+    twilio = TwilioClient(
+        settings.twilio_account_sid,
+        settings.twilio_auth_token.get_secret_value(),
+        settings.twilio_base_url if sandbox else None,
+    )
+    stack.push_async_callback(twilio.aclose)
+    sender = settings.twilio_from
+    email = SendGridEmail(
+        settings.sendgrid_api_key.get_secret_value(),
+        settings.email_from,
+        settings.organization,
+        base_url=settings.sendgrid_base_url if sandbox else None,
+    )
+    stack.push_async_callback(email.aclose)
+    return TouchActivities(
+        ledger,
+        clock,
+        TwilioSms(
+            twilio, settings.public_url, messaging_service_sid=settings.twilio_messaging_service_sid, from_=sender
+        ),
+        TwilioVoice(twilio, settings.public_url, sender or ""),
+        email,
+    )
+
+
+def make_workers(client: Client, plans: PlanActivities, touches: TouchActivities) -> list[Worker]:
+    """One worker a queue: workflows and plans on the leads' queue, each channel on its own."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("pydantic", "domain", "workflows")
+    leads = Worker(
+        client,
+        task_queue=names.LEADS_QUEUE,
+        workflows=[LeadWorkflow],
+        activities=[plans.plan, plans.open_task, plans.expire_task],
+        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        sticky_queue_schedule_to_start_timeout=STICKY,
+        graceful_shutdown_timeout=GRACE,
+    )
+    channels = [
+        Worker(client, task_queue=queue, activities=[touches.touch], graceful_shutdown_timeout=GRACE)
+        for queue in names.CHANNEL_QUEUES.values()
+    ]
+    return [leads, *channels]

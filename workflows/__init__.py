@@ -1,0 +1,1 @@
+"""The durable shell: an interpreter of the next action."""

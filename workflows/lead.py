@@ -1,0 +1,167 @@
+"""LeadWorkflow: one lead's durable shell. It holds no rule: it asks what is next, waits, and has it done.
+
+It clears its wake flag before every activity and obeys a result only if the flag is still clear, so whatever a signal
+tells of is planned for. A signal only wakes.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from workflows import messages as m
+    from workflows import names
+    from workflows.options import PLAN_LIMIT, PLAN_RETRY, TOUCH_LIMIT, TOUCH_RETRY
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@workflow.defn(name=names.WORKFLOW)
+class LeadWorkflow:
+    @workflow.init
+    def __init__(self, start: m.LeadStart) -> None:
+        self._lead = m.LeadRef(lead_id=start.lead_id)
+        self._woken = False
+        self._plan: m.Plan | None = None
+        self._shown: m.Snapshot | None = None
+        self._timer: asyncio.Task[None] | None = None
+        self._rings_at: datetime | None = None
+
+    @workflow.run
+    async def run(self, start: m.LeadStart) -> str:
+        plan = await self._ask()
+        while True:
+            self._plan = plan
+            match plan.action:
+                case "do":
+                    assert plan.do is not None
+                    plan = await self._carry_out(plan.do)
+                case "wait":
+                    self._show(plan)
+                    if self._should_renew(start):
+                        workflow.continue_as_new(start)
+                    plan = await self._rest(plan)
+                case "finish":
+                    self._show(plan)
+                    if not self._woken:
+                        return plan.reason
+                    plan = await self._ask()
+                case _:
+                    assert_never(plan.action)
+
+    async def _ask(self) -> m.Plan:
+        self._woken = False
+        plan: m.Plan = await workflow.execute_activity(
+            names.PLAN,
+            self._lead,
+            result_type=m.Plan,
+            start_to_close_timeout=PLAN_LIMIT,
+            retry_policy=PLAN_RETRY,
+            summary="what is next",
+        )
+        return plan
+
+    async def _carry_out(self, do: m.Do) -> m.Plan:
+        touch = do.kind == "touch"
+        self._woken = False
+        plan: m.Plan = await workflow.execute_activity(
+            do.kind,
+            m.DoRef(lead_id=self._lead.lead_id, do=do),
+            result_type=m.Plan,
+            task_queue=names.CHANNEL_QUEUES[do.channel] if touch else names.LEADS_QUEUE,
+            start_to_close_timeout=TOUCH_LIMIT if touch else PLAN_LIMIT,
+            retry_policy=TOUCH_RETRY if touch else PLAN_RETRY,
+            summary=do.summary,
+        )
+        return plan if not self._woken else await self._ask()
+
+    async def _rest(self, plan: m.Plan) -> m.Plan:
+        """Waits for the plan's time or a signal. A running timer is kept unless the new time is earlier."""
+        while not self._woken:
+            if plan.until is not None and (self._rings_at is None or plan.until < self._rings_at):
+                self._set_timer(plan.until, plan.reason)
+            await workflow.wait_condition(self._roused)
+            if self._woken:
+                break
+            rang_at, self._timer, self._rings_at = self._rings_at, None, None
+            if plan.until is not None and rang_at is not None and rang_at >= plan.until:
+                return await self._carry_out(plan.do) if plan.do is not None else await self._ask()
+        return await self._ask()
+
+    def _roused(self) -> bool:
+        return self._woken or (self._timer is not None and self._timer.done())
+
+    def _set_timer(self, until: datetime, reason: str) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        length = max(until - workflow.now() + _MILLISECOND, _MILLISECOND)
+        self._timer = asyncio.create_task(workflow.sleep(length, summary=reason[:200]))
+        self._rings_at = until
+
+    def _should_renew(self, start: m.LeadStart) -> bool:
+        info = workflow.info()
+        long = start.renew_after is not None and info.get_current_history_length() >= start.renew_after
+        return not self._woken and (long or info.is_continue_as_new_suggested())
+
+    def _show(self, plan: m.Plan) -> None:
+        """What an engineer sees at a glance: search attributes and current details."""
+        shot = plan.snapshot
+        if shot == self._shown:
+            return
+        self._shown = shot
+        workflow.upsert_search_attributes(
+            [
+                names.STATE.value_set(shot.state),
+                names.SEQUENCE.value_set(shot.sequence) if shot.sequence else names.SEQUENCE.value_unset(),
+                names.STEP.value_set(shot.step) if shot.step else names.STEP.value_unset(),
+                names.FACILITY.value_set(shot.facility) if shot.facility else names.FACILITY.value_unset(),
+                names.PAUSED.value_set(shot.paused),
+                names.NEXT_AT.value_set(shot.next_at) if shot.next_at else names.NEXT_AT.value_unset(),
+            ]
+        )
+        at = f" at {shot.next_at:%Y-%m-%d %H:%M:%S} UTC" if shot.next_at else ""
+        lines = [f"**{shot.state}**, sequence {shot.sequence}", f"next: {shot.step or '-'}{at}: {shot.reason}"]
+        lines += [f"- {u.step} ({u.kind}){f' {u.at:%Y-%m-%d %H:%M}' if u.at else ''}" for u in plan.upcoming]
+        workflow.set_current_details("\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:]))
+
+    @workflow.query
+    def snapshot(self) -> m.Snapshot | None:
+        return self._plan.snapshot if self._plan else None
+
+    @workflow.query
+    def upcoming(self) -> list[m.UpcomingStep]:
+        return list(self._plan.upcoming) if self._plan else []
+
+    @workflow.signal
+    def lead_replied(self, _: m.LeadReplied) -> None:
+        self._woken = True
+
+    @workflow.signal
+    def appointment_changed(self, _: m.AppointmentChanged) -> None:
+        self._woken = True
+
+    @workflow.signal
+    def touch_updated(self, _: m.TouchUpdated) -> None:
+        self._woken = True
+
+    @workflow.signal
+    def lead_opted_out(self, _: m.LeadOptedOut) -> None:
+        self._woken = True
+
+    @workflow.signal
+    def call_completed(self, _: m.CallCompleted) -> None:
+        self._woken = True
+
+    @workflow.signal
+    def payment_received(self, _: m.PaymentReceived) -> None:
+        self._woken = True
+
+    @workflow.signal
+    def lead_merged(self, _: m.LeadMerged) -> None:
+        self._woken = True
+
+    @workflow.signal
+    def staff_acted(self, _: m.StaffActed) -> None:
+        self._woken = True

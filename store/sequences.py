@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Any
 
-from content.library import PinnedSequence, parse_content
-from content.templates import Template
 from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
+from content.library import PinnedSequence, parse_content
+from content.templates import Template
 from domain.errors import NotFound
 from domain.sequence import Sequence
 from store.engine import Store

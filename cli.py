@@ -78,9 +78,11 @@ def demo(
 def worker(data_dir: DataDirOption = None) -> None:
     """Run one worker: lead workflows, sending, the relay of the outbox."""
     settings = _ready_settings(data_dir)
+    import uvloop  # noqa: PLC0415
+
     from worker import run  # noqa: PLC0415
 
-    _end_hard(lambda: asyncio.run(run(settings)))
+    _end_hard(lambda: uvloop.run(run(settings)))
 
 
 @app.command()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -33,7 +34,7 @@ from store.lead_unit import Leads
 from store.sequences import SequenceBook, publish
 from store.touch_ledger import TouchLedger
 from store.vault import Vault
-from wire.connect import connect
+from wire.connect import connect, register_search_attributes
 from wire.keyring import KeyRing
 from workflows import names
 from workflows.lead import LeadWorkflow
@@ -65,6 +66,7 @@ async def run(settings: Settings) -> None:
             tls_cert=settings.temporal_tls_cert,
             tls_key=settings.temporal_tls_key,
         )
+        await register(client, settings.temporal_namespace)
         ledger = make_ledger(settings, store, book, clock, keyring)
         touches = await make_touch_activities(settings, ledger, clock, stack)
         workers = make_workers(client, PlanActivities(ledger, clock), touches)
@@ -74,6 +76,22 @@ async def run(settings: Settings) -> None:
         log.info("worker ready")
         await relay.run(stop)
         log.info("worker stopping")
+
+
+async def register(client: Client, namespace: str) -> None:
+    """The search attributes, without which a lead's first task would fail over and over; `tend up` did so before.
+
+    A server that lets nobody do this from outside is told of: there an administrator does it once.
+    """
+    try:
+        await register_search_attributes(client, namespace, names.ATTRIBUTE_TYPES)
+    except (RPCError, TimeoutError) as error:
+        log.warning(
+            "the search attributes of leads could not be registered; see the runbook",
+            namespace=namespace,
+            attributes=sorted(names.ATTRIBUTE_TYPES),
+            error=type(error).__name__,
+        )
 
 
 async def open_book(store: Store, clock: Clock) -> SequenceBook:

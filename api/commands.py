@@ -144,7 +144,7 @@ class Commands:
         except NotFound as e:
             raise InvalidInput("sequence" if version is None else "version", str(e)) from None
         return await self._apply(
-            actor, lead_id, "lead_enrolled", "staff_acted", lambda u: commands.enroll(u.state, wanted)
+            actor, lead_id, "lead_enrolled", "staff_acted", lambda u: commands.enroll(u.state, wanted, u.now)
         )
 
     async def note(self, actor: Actor, lead_id: str, text: str) -> Applied:

@@ -66,14 +66,14 @@ def disqualify(state: LeadState, reason: str) -> list[f.Fact]:
     return [f.Disqualified(reason=reason)]
 
 
-def enroll(state: LeadState, sequence: Sequence) -> list[f.Fact]:
+def enroll(state: LeadState, sequence: Sequence, now: datetime) -> list[f.Fact]:
     if Channel.SMS in state.opted_out and Channel.EMAIL in state.opted_out:
         raise Refused("cannot enroll: the lead opted out of everything", state.state)
     anchor = None
     if sequence.anchored():
-        appointment = state.booked()
+        appointment = state.booked(after=now)
         if appointment is None:
-            raise Refused(f"cannot enroll in {sequence.key}: it needs a booked appointment", state.state)
+            raise Refused(f"cannot enroll in {sequence.key}: it needs a booked appointment to come", state.state)
         anchor = appointment.id
     return [enrolled(state, sequence, "a person enrolled it", anchor)]
 

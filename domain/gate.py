@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from domain.contact_window import next_open
 from domain.lead_state import STAFF, STOP, LeadState
+from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence
 from domain.touches import Channel
 
@@ -51,7 +52,7 @@ def check(  # noqa: PLR0917 - one answer from all that matters
             )
         return Allowed()
     if not (state.email if channel is Channel.EMAIL else state.phone):
-        return Refused("address.none", f"the lead has no address for {channel}")
+        return Refused(NO_ADDRESS, f"the lead has no address for {channel}")
     if channel in closed or channel in state.closed:
         if channel in state.opted_out:
             return Refused("stop.opted_out", f"the lead opted out of {channel}")
@@ -64,7 +65,7 @@ def check(  # noqa: PLR0917 - one answer from all that matters
     late = _late(state, sequence, step_key, channel, now)
     if late is not None:
         return late
-    if machine and state.booked() is not None:
+    if machine and state.booked(after=now) is not None:
         return Refused("booking.stands", "an appointment is booked")
     if channel is not Channel.EMAIL:
         opens = next_open(now, state.zones)

@@ -176,9 +176,15 @@ class LeadState:
         wanted = self.enrollment.appointment_id if self.enrollment else None
         return self.appointments.get(wanted) if wanted else None
 
-    def booked(self) -> Appointment | None:
-        """The next appointment still standing, if any."""
+    def booked(self, after: datetime | None = None) -> Appointment | None:
+        """The next appointment still standing, if any; with `after`, the next that begins later than that.
+
+        One whose time has passed and whose outcome nobody has told still stands.
+        """
         standing = [
-            a for a in self.appointments.values() if a.status is f.AppointmentStatus.BOOKED and a.starts_at is not None
+            (a.starts_at, a.id)
+            for a in self.appointments.values()
+            if a.status is f.AppointmentStatus.BOOKED and a.starts_at is not None
         ]
-        return min(standing, key=lambda a: a.starts_at or a.occurred_at, default=None)
+        found = min((s for s in standing if after is None or s[0] > after), default=None)
+        return self.appointments[found[1]] if found else None

@@ -188,9 +188,8 @@ def _appointment(state: LeadState, fact: f.AppointmentChanged, no: int, at: date
     if enrollment.appointment_id is not None and not anchored_here:
         return
     exit_ = sequence.exits.get(status.value)
-    other, around = state.booked(), sequence.exits.get("rescheduled")
-    moved = other is not None and other.starts_at is not None and other.starts_at > at
-    if isinstance(exit_, Switch) and isinstance(around, Switch) and other is not None and moved:
+    other, around = state.booked(after=at), sequence.exits.get("rescheduled")
+    if isinstance(exit_, Switch) and isinstance(around, Switch) and other is not None:
         # given up for another that stands already: the sequence turns on that one now
         yield from _into(state, book.latest(around.sequence), status.value, other.id)
     elif isinstance(exit_, Switch):
@@ -235,7 +234,7 @@ def _task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, bo
         )
     match fact.outcome:
         case f.Outcome.BOOKED:
-            if state.booked() is None and state.exit_reason is None:
+            if state.booked(after=at) is None and state.exit_reason is None:
                 yield f.Rested(cause="booked on the phone; the booking is awaited", until=at + BOOKING_EXPECTED_WITHIN)
         case f.Outcome.CALL_BACK:
             due = fact.callback_at or at + CALLBACK_WITHIN

@@ -12,6 +12,7 @@ from domain.sequence import After, CallTask, FromAppointment, Part, Sequence, St
 from domain.touches import SENT, SETTLED, Channel, Disposition, TouchStatus
 
 _ZERO = timedelta(0)
+NO_ADDRESS = "address.none"  # the gate's rule for a channel the lead cannot be reached on at all
 _UNSETTLED = frozenset({TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED})
 
 
@@ -75,10 +76,14 @@ def pending(state: LeadState, sequence: Sequence) -> list[Due]:
 
 def _parts(state: LeadState, enrollment: Enrollment, step: Step) -> Iterator[Part]:
     yield from step.parts
-    if step.at_once is not None and any(
-        t.delayed_at is not None for p in step.parts if (t := state.touches.get((enrollment.number, step.key, p.name)))
-    ):
+    own = (state.touches.get((enrollment.number, step.key, p.name)) for p in step.parts)
+    if step.at_once is not None and any(_kept_waiting(touch) for touch in own if touch is not None):
         yield step.at_once
+
+
+def _kept_waiting(touch: Touch) -> bool:
+    """Delayed, or refused because the lead has no such address: either way the answer must go another way."""
+    return touch.delayed_at is not None or (touch.status is TouchStatus.SKIPPED and touch.rule == NO_ADDRESS)
 
 
 def _is_pending(state: LeadState, enrollment: Enrollment, step: Step, part: Part) -> bool:

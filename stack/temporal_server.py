@@ -20,7 +20,6 @@ from wire.keyring import KeyRing
 from workflows import names
 
 RETENTION_DAYS = 90
-_ATTRIBUTES = {key.name: int(key.indexed_value_type) for key in names.SEARCH_ATTRIBUTES}
 _CONFIG = {
     # Short timers ring on time: 20 ms instead of up to a second late (a paced clock needs it).
     "history.timerProcessorMaxTimeShift": '"20ms"',
@@ -59,7 +58,7 @@ class Temporal:
             client = await self.client()
             if retention:
                 await prepare_namespace(client, self.namespace, RETENTION_DAYS)
-            await register_search_attributes(client, self.namespace, _ATTRIBUTES)
+            await register_search_attributes(client, self.namespace, names.ATTRIBUTE_TYPES)
         except WrongSearchAttribute as error:
             raise StartError(f"temporal: {error}") from None
         except (RPCError, RuntimeError, TimeoutError) as error:

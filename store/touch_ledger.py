@@ -40,12 +40,12 @@ class TouchLedger:
 
     async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
+            touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
+            if touch is not None and touch.status is TouchStatus.CLAIMED:
+                return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
             action = unit.journal.decide(unit.now)
             if not isinstance(action, Touch) or action.touch_id != ref.touch_id:
                 return self._view(unit, action)  # the plan is stale: send nothing
-            touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
-            if touch is not None and touch.status is TouchStatus.CLAIMED:
-                return await self._held(unit, ref)
             if self._passes(unit, ref):
                 return await self._claim(unit, ref, now)
             return self._view(unit, unit.journal.decide(unit.now))

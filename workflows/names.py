@@ -28,6 +28,7 @@ FACILITY: SearchAttributeKey[str] = SearchAttributeKey.for_keyword("TendFacility
 PAUSED: SearchAttributeKey[bool] = SearchAttributeKey.for_bool("TendPaused")
 NEXT_AT: SearchAttributeKey[datetime] = SearchAttributeKey.for_datetime("TendNextAt")
 SEARCH_ATTRIBUTES = (STATE, SEQUENCE, STEP, FACILITY, PAUSED, NEXT_AT)
+ATTRIBUTE_TYPES = {key.name: int(key.indexed_value_type) for key in SEARCH_ATTRIBUTES}
 
 
 def workflow_id(lead_id: str) -> str:

@@ -72,7 +72,7 @@ rare = st.sampled_from(
         act("disqualify", lambda s: s.tell(*commands.disqualify(s.state, "x"))),
         act("stop", lambda s: _opt_out(s, (Channel.SMS,))),
         act("unsubscribe", lambda s: _opt_out(s, (Channel.EMAIL,))),
-        act("enroll", lambda s: s.tell(*commands.enroll(s.state, BOOK.latest("recovery")))),
+        act("enroll", lambda s: s.tell(*commands.enroll(s.state, BOOK.latest("recovery"), s.now))),
         act("bounce", lambda s: s.tell(f.Suppressed(channels=(Channel.EMAIL,), cause="x"))),
     ]
 )

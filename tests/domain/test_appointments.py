@@ -350,15 +350,28 @@ def test_a_booking_without_a_time_is_confirmed_and_its_reminders_wait_for_one() 
 
 def test_the_cadence_refuses_at_the_gate_while_an_appointment_stands() -> None:
     story = booked()
-    story.tell(*commands.enroll(story.state, BOOK.latest("consultation")))
+    story.tell(*commands.enroll(story.state, BOOK.latest("consultation"), story.now))
     story.run("2026-06-02 12:01")
     assert story.table()[-1] == ("06-02 12:00:01", "confirm", "sms", "skipped: booking.stands")
+
+
+def test_an_appointment_that_has_begun_bars_no_later_cadence() -> None:
+    story = booked()
+    stands = story.state.booked()
+    assert stands is not None and stands.starts_at is not None
+    story.run(stands.starts_at + timedelta(days=5))  # nobody told what became of it
+    story.table()
+    story.tell(*commands.enroll(story.state, BOOK.latest("consultation"), story.now))
+    story.run(timedelta(minutes=1))
+    assert ("confirm", "sms", "sent") in [row[1:] for row in story.table()]
+    with pytest.raises(Refused, match="appointment to come"):
+        commands.enroll(story.state, BOOK.latest("booked"), story.now)
 
 
 def test_enrolling_in_a_sequence_around_an_appointment_needs_one() -> None:
     story = Story(ny("2026-06-02 10:00"))
     with pytest.raises(Refused, match="needs a booked appointment"):
-        commands.enroll(story.state, BOOK.latest("booked"))
+        commands.enroll(story.state, BOOK.latest("booked"), story.now)
 
 
 def test_disqualified_while_booked_ends_the_reminders() -> None:

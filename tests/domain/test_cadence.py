@@ -85,6 +85,7 @@ def test_a_lead_with_an_email_alone_gets_what_can_reach_it() -> None:
     assert [r[1:] for r in story.table()] == [
         ("-", "-", "enrolled consultation"),
         ("confirm", "sms", "skipped: address.none"),
+        ("confirm", "at_once", "sent"),
         ("call1", "call", "skipped: address.none"),
         ("bio", "email", "sent"),
         ("call2", "call", "skipped: address.none"),

@@ -137,6 +137,14 @@ def test_at_once_is_not_sent_when_nothing_waits() -> None:
     assert "at_once" not in {r[2] for r in story.table()}
 
 
+def test_a_lead_without_a_phone_is_answered_by_email_at_once() -> None:
+    story = Story(ny("2026-03-02 10:00"), phone=False).run("2026-03-02 10:01")
+    assert story.table()[1:] == [
+        ("03-02 10:00", "confirm", "sms", "skipped: address.none"),
+        ("03-02 10:00", "confirm", "at_once", "sent"),
+    ]
+
+
 def test_at_once_of_a_skipped_step_is_not_sent() -> None:
     story = Story(ny("2026-03-02 22:00"))
     touch = story.decide()

@@ -142,7 +142,7 @@ def test_an_opt_out_while_booked_keeps_the_appointments_email_and_forbids_the_re
 def test_no_marketing_by_email_after_a_stop_on_the_phone_even_if_a_person_enrolls() -> None:
     story = at_noon()
     story.opts_out(*PHONE)
-    story.tell(*commands.enroll(story.state, BOOK.latest("recovery")))
+    story.tell(*commands.enroll(story.state, BOOK.latest("recovery"), story.now))
     story.run(timedelta(days=10))
     assert story.sent() == []
     assert story.state.touches[(2, "again", "email")].rule == "stop.opted_out"
@@ -152,7 +152,7 @@ def test_enrolling_is_refused_once_everything_is_stopped() -> None:
     story = at_noon()
     story.opts_out()
     with pytest.raises(Refused, match="opted out of everything"):
-        commands.enroll(story.state, BOOK.latest("recovery"))
+        commands.enroll(story.state, BOOK.latest("recovery"), story.now)
 
 
 def test_stop_while_paused_and_while_resting() -> None:

@@ -18,7 +18,7 @@ from domain.clock import Clock, Pace, virtual_clock
 from domain.fold import fold
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Touch
-from domain.ports import Accepted, InboundSms
+from domain.ports import Accepted, InboundSms, OutcomeUnknown
 from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
 from store import projection, tables
@@ -148,6 +148,19 @@ async def test_a_second_claim_of_one_touch_is_held_not_sent(clinic: Clinic) -> N
     ref = await clinic.next_touch(lead)
     claims = await asyncio.gather(*(clinic.ledger.claim(ref, datetime.now(UTC)) for _ in range(4)))
     assert sorted(c.held for c in claims if isinstance(c, Claim)) == [False, True, True, True]
+
+
+async def test_a_claim_that_was_never_settled_is_looked_for_whatever_came_since(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    ref = await clinic.next_touch(lead)
+    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
+    await clinic.commands.opt_out(DESK, lead, ())  # its worker dies here
+    again = await clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(again, Claim) and again.held
+    await clinic.ledger.settle(ref, OutcomeUnknown("no trace of it"), datetime.now(UTC))
+    settled = await clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(settled, View)
+    assert (await clinic.rows(lead))["touches"][ref.touch_id]["status"] == "unknown"
 
 
 @pytest.mark.parametrize("name", ["Ada", "ADA", "A.", "Ada "])

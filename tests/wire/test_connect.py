@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 from temporalio import activity, workflow
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import (
@@ -23,6 +24,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from tests.wire.conftest import DevServer
 from wire.connect import WrongSearchAttribute, connect, prepare_namespace, register_search_attributes
 from wire.keyring import KeyRing
+from worker import register
+from workflows import names
 
 PLANTED = "Zebra-Planted-Word"
 QUEUE = "wire-tests"
@@ -159,6 +162,17 @@ async def test_retention_is_raised_once_and_never_lowered(server: DevServer) -> 
         await prepare_namespace(client, "default", days)
         found = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace="default"))
         assert found.config.workflow_execution_retention_ttl.ToTimedelta() == timedelta(days=max(days, 90))
+
+
+async def test_a_worker_makes_a_namespace_ready_or_says_what_is_missing(
+    server: DevServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = await connect(server.address, "default", ring())
+    await register(client, "default")
+    listed = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace="default"))
+    assert names.ATTRIBUTE_TYPES.items() <= dict(listed.custom_attributes).items()
+    await register(client, "nobody-s")
+    assert "search attributes" in capsys.readouterr().out
 
 
 async def test_search_attributes_are_registered_once_and_usable_at_once(server: DevServer) -> None:

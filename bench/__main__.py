@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from bench import cadence, figures, first_sms, reply, restart
+from bench import cadence, figures, first_sms, pace, reply, restart
 from bench.surroundings import Surroundings
 from domain.errors import TendError
 
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[figures.Figure]]] = {
     "first-sms": first_sms.run,
     "reply": reply.run,
     "cadence": cadence.run,
+    "pace": pace.run,
     "restart": restart.start_again,
     "heal": restart.heal,
 }

@@ -18,9 +18,13 @@ _PER_AREA = 100  # 555-0100 to 555-0199: numbers that are nobody's
 
 @asynccontextmanager
 async def stack(*words: str) -> AsyncIterator[tuple[Launched, Client]]:
-    """A fresh `tend up` in a directory that is removed at the end. Product time is a day's 10:00 at the real pace."""
+    """A fresh `tend up` in a directory that is removed at the end.
+
+    Product time is a day's 10:00 at the real pace, unless `words` say otherwise.
+    """
     with tempfile.TemporaryDirectory(prefix="tend-bench-", ignore_cleanup_errors=True) as path:
-        launched = Launched(Path(path) / "data", "--port", "0", "--clock", _ten_o_clock(), "--pace", "1", *words)
+        clock = () if any(word.startswith("--clock") for word in words) else ("--clock", _ten_o_clock(), "--pace", "1")
+        launched = Launched(Path(path) / "data", "--port", "0", *clock, *words)
         async with launched:
             endpoints = await launched.start()
             async with client(endpoints, launched.admin_key) as found:

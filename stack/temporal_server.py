@@ -21,8 +21,11 @@ from workflows import names
 
 RETENTION_DAYS = 90
 _CONFIG = {
-    # Short timers ring on time: 20 ms instead of up to a second late (a paced clock needs it).
+    # Short timers ring on time, 20 ms late instead of up to a second; and when several ring at once the later ones do
+    # not wait for the server's next look (20 a second, if not raised): 30 ms instead of 250 with six leads.
     "history.timerProcessorMaxTimeShift": '"20ms"',
+    "history.timerProcessorMaxPollRPS": "1000",
+    "history.transferProcessorMaxPollRPS": "1000",
     # A search attribute is usable at once after it was registered.
     "system.forceSearchAttributesCacheRefreshOnRead": "true",
 }

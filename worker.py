@@ -26,6 +26,7 @@ from content.links import Links
 from content.templates import load_templates
 from content.values import Voice
 from domain.clock import Clock
+from domain.next_action import OVERSLEPT
 from relay.relay import Relay
 from relay.temporal_delivery import TemporalDelivery
 from store.composer import Composer
@@ -111,7 +112,8 @@ def make_ledger(settings: Settings, store: Store, book: SequenceBook, clock: Clo
         load_facilities(CONFIG / "facilities.yaml"),
     )
     composer = Composer(store, book, voice, system_templates(load_templates(CONFIG / "templates")))
-    return TouchLedger(Leads(store, book, clock.now), clock, composer)
+    overslept = max(OVERSLEPT, clock.at_most(timedelta(minutes=1)))  # on a fast clock a hiccup of a second is hours
+    return TouchLedger(Leads(store, book, clock.now, overslept), clock, composer)
 
 
 async def make_touch_activities(

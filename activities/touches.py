@@ -10,7 +10,6 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.plans import to_plan
 from domain.clock import Clock
 from domain.ledger import Claim, Ledger, TouchRef, View
-from domain.next_action import Touch as TouchAction
 from domain.ports import (
     Accepted,
     Call,
@@ -52,16 +51,13 @@ class TouchActivities:
             result = await (self._look(claim, watch) if claim.held else self._send(claim, watch))
         except ChannelError as error:
             result = error
-        view = await self.ledger.settle(touch, result, watch.now())
-        if isinstance(result, Unavailable) and view.action == touch_action(touch):
-            raise _again("the channel did not take it", result.retry_after)
-        return to_plan(view, self.clock)
+        return to_plan(await self.ledger.settle(touch, result, watch.now()), self.clock)
 
     async def _send(self, claim: Claim, watch: "_Watch") -> Accepted:
         """One request, inside the claim's time. Raises ChannelError."""
         left = (claim.deadline - watch.now()).total_seconds() - MARGIN
         if left <= 0:  # frozen since the claim: nothing was sent, and nothing may be
-            raise Unavailable("the claim ran out before the request", retry_after=0.1)
+            raise Unavailable("the claim ran out before the request")
         limit = min(REQUEST_LIMIT, left)
         match claim.message:
             case Sms():
@@ -102,10 +98,6 @@ class _Watch:
 
     def now(self) -> datetime:
         return self._started + timedelta(seconds=time.monotonic() - self._at)
-
-
-def touch_action(ref: TouchRef) -> TouchAction:
-    return TouchAction(ref.enrollment, ref.step, ref.part, ref.channel, ref.touch_id)
 
 
 def _again(reason: str, seconds: float) -> ApplicationError:

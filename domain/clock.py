@@ -72,6 +72,10 @@ class Clock:
     def now(self) -> datetime:
         return self.product(datetime.now(UTC))
 
+    def at_most(self, real: timedelta) -> timedelta:
+        """The most product time that passes in so much real time."""
+        return real * max((s.pace for s in self.segments), default=1.0)
+
     def dump(self) -> str:
         rows = [{"real": s.real.isoformat(), "product": s.product.isoformat(), "pace": s.pace} for s in self.segments]
         return json.dumps({"segments": rows}, indent=1)

@@ -15,6 +15,9 @@ from domain.schedule import pending
 from domain.sequence import Sequence
 from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
 
+# A call of which nothing is heard for so long has ended, and what the carrier had to say of it was lost.
+CALL_ENDS_WITHIN = timedelta(minutes=30)
+
 
 def _living(state: LeadState, what: str) -> None:
     if state.exit_reason is not None:
@@ -32,8 +35,9 @@ def resume(state: LeadState) -> list[f.Fact]:
     _living(state, "resume")
     if state.pause is None and state.rest is None:
         raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
-    waiting = [t for i in (state.rest.waits if state.rest else ()) if (t := state.tasks.get(i)) and t.living]
-    if any(t.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW) for t in waiting):
+    # a task that is not ours is a relative's: nobody knows yet which of them wrote
+    waiting = [state.tasks.get(i) for i in (state.rest.waits if state.rest else ())]
+    if any(t is None or (t.living and t.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW)) for t in waiting):
         raise Refused("cannot resume: a reply of the lead waits for an answer; answer it first", state.state)
     return [f.Resumed(cause="a person resumed it")]
 
@@ -41,10 +45,12 @@ def resume(state: LeadState) -> list[f.Fact]:
 def skip(state: LeadState, sequence: Sequence | None) -> list[f.Fact]:
     """Skips the next step: an open call of it is cancelled, otherwise the step to come is left out."""
     _living(state, "skip")
-    open_call = next((t for t in state.tasks.values() if t.state is f.TaskState.OPEN and t.step), None)
+    number = state.enrollment.number if state.enrollment else None
+    ours = [t for t in state.tasks.values() if t.step and t.enrollment == number]
+    open_call = next((t for t in ours if t.state is f.TaskState.OPEN), None)
     if open_call is not None:
         return [f.TaskClosed(task_id=open_call.id, state=f.TaskState.CANCELLED, reason="skipped by a person")]
-    if any(t.state is f.TaskState.CLAIMED and t.step for t in state.tasks.values()):
+    if any(t.state is f.TaskState.CLAIMED for t in ours):
         raise Refused("cannot skip: a coordinator is at the call; release or complete it", state.state)
     to_come = [d for d in pending(state, sequence) if d.condition is not False and d.spec] if sequence else []
     if not to_come or state.enrollment is None:
@@ -155,7 +161,8 @@ def dial_task(state: LeadState, task_id: str, actor: Actor, now: datetime) -> li
     dials = [t for t in state.touches.values() if t.task_id == task_id]
     if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in dials):
         raise Refused("a call of this task is already on its way", task.state)
-    if task.disposition is None and any(t.status in SENT | {TouchStatus.UNKNOWN} for t in dials):
+    fresh = [t for t in dials if now - t.at < CALL_ENDS_WITHIN]
+    if task.disposition is None and any(t.status in SENT | {TouchStatus.UNKNOWN} for t in fresh):
         raise Refused("a call of this task is already on its way", task.state)
     number = task.enrollment or (state.enrollment.number if state.enrollment else 0)
     step, part = task.step or STAFF, f"dial.{task_id[:8]}.{len(dials) + 1}"

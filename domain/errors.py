@@ -17,6 +17,10 @@ class NotFound(TendError):
     """Nothing is known under that id."""
 
 
+class NoSuchLead(NotFound):
+    """No lead has that id: nothing will change that."""
+
+
 class Refused(TendError):
     """A command that cannot be carried out in the present state."""
 

@@ -81,11 +81,15 @@ Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class _Fact(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # the text of a validation error may reach a log: it must not quote what was given
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Inquired(_Fact):
-    """A person asked. `zones` are all time zones they may be in; `stopped` the channels closed on their addresses."""
+    """A person asked. `zones` are all time zones they may be in; `stopped` the channels closed on their addresses.
+
+    `same`: of a repeat, the addresses it gives that the lead has already.
+    """
 
     kind: Literal["inquired"] = "inquired"
     source: str
@@ -95,6 +99,7 @@ class Inquired(_Fact):
     email: bool
     stopped: tuple[Channel, ...] = ()
     repeat: bool = False
+    same: tuple[Literal["phone", "email"], ...] = ()
 
 
 class Consented(_Fact):
@@ -248,13 +253,14 @@ class Resumed(_Fact):
     """The pause and the rest are over; what was left of the plan moves by the time rested.
 
     `of` pause: only the pause, whose time came; a rest under it goes on. Whatever it says, a rest goes on for a reply
-    that waits for its answer.
+    that waits for its answer. `overslept`: nothing rested, but from then until now nobody carried the cadence out.
     """
 
     kind: Literal["resumed"] = "resumed"
     mode: Literal["shift"] = "shift"
     of: Literal["all", "pause"] = "all"
     cause: str
+    overslept: Instant | None = None
 
 
 class StepSkipped(_Fact):
@@ -312,7 +318,7 @@ Fact = Annotated[
     Field(discriminator="kind"),
 ]
 
-_ADAPTER: TypeAdapter[Fact] = TypeAdapter(Fact)
+_ADAPTER: TypeAdapter[Fact] = TypeAdapter(Fact, config=ConfigDict(hide_input_in_errors=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, assert_never
 
 from domain import facts as f
+from domain.contact_window import ALL_ZONES, next_open
 from domain.lead_state import STOP, Appointment, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch
 from domain.touches import SENT, Disposition, TouchStatus, may_become
 
@@ -115,7 +116,12 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
 
 def _inquired(state: LeadState, fact: f.Inquired, at: datetime) -> LeadState:
     if fact.repeat:
-        return replace(state, phone=state.phone or fact.phone, email=state.email or fact.email)
+        return replace(
+            state,
+            zones=_zones(state, fact, at),
+            phone=state.phone or fact.phone,
+            email=state.email or fact.email,
+        )
     return replace(
         state,
         inquired_at=at,
@@ -125,6 +131,27 @@ def _inquired(state: LeadState, fact: f.Inquired, at: datetime) -> LeadState:
         email=fact.email,
         closed=frozenset(fact.stopped),
     )
+
+
+def _zones(state: LeadState, fact: f.Inquired, at: datetime) -> tuple[str, ...]:
+    """After a repeat: wherever either inquiry says. One that names no place tells nothing new.
+
+    A first place narrows what was unknown only where the number is the same: another number may be elsewhere.
+    """
+    if _anywhere(fact.zones):
+        return state.zones
+    if _anywhere(state.zones):
+        return fact.zones if "phone" in fact.same else state.zones
+    both = tuple(dict.fromkeys((*state.zones, *fact.zones)))
+    try:
+        next_open(at, both)
+    except ValueError:  # places so far apart that they share no hour: the newest is where the person is now
+        return fact.zones
+    return both
+
+
+def _anywhere(zones: tuple[str, ...]) -> bool:
+    return set(zones) >= set(ALL_ZONES)
 
 
 def _enrolled(state: LeadState, fact: f.Enrolled, at: datetime) -> LeadState:
@@ -258,15 +285,20 @@ def _rested(state: LeadState, fact: f.Rested, at: datetime) -> LeadState:
 
 
 def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
+    if fact.overslept is not None:
+        enrollment = state.enrollment
+        assert enrollment is not None  # a cadence that nobody carried out
+        return replace(state, enrollment=replace(enrollment, overslept=(*enrollment.overslept, (fact.overslept, at))))
     since = [x.since for x in (state.rest, state.pause) if x is not None]
     if not since:
         return state
-    rest, enrollment = state.rest, state.enrollment
+    rest = state.rest
     words = frozenset(i for i in (rest.waits if rest else ()) if i in state.tasks and _waits_for_words(state, i))
     if rest is not None and (fact.of == "pause" or words):
         # the time of the pause counts as rested once the rest ends too
         waits = rest.waits if fact.of == "pause" else words
         return replace(state, pause=None, rest=replace(rest, since=min(since), waits=waits))
+    enrollment = state.enrollment
     if enrollment is not None:
         enrollment = replace(enrollment, rests=(*enrollment.rests, (max(min(since), enrollment.started_at), at)))
     return replace(state, rest=None, pause=None, enrollment=enrollment)

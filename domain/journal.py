@@ -1,12 +1,12 @@
 """Appending to a lead's facts: each fact with what follows from it, and what time alone decides."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.fold import apply
 from domain.lead_state import LeadState
-from domain.next_action import Action, Record, next_action
+from domain.next_action import OVERSLEPT, Action, Record, next_action
 from domain.reactions import Book, react
 from domain.sequence import Sequence
 
@@ -19,6 +19,7 @@ class Journal:
 
     state: LeadState
     book: Book
+    overslept: timedelta = OVERSLEPT
     appended: list[f.Recorded] = field(default_factory=list)
 
     @property
@@ -41,7 +42,7 @@ class Journal:
     def decide(self, now: datetime) -> Action:
         """The next action at product time `now`; what time alone has decided is recorded on the way."""
         now = max(now, self.state.last_at or now)
-        while isinstance(action := next_action(self.state, self.sequence, now), Record):
+        while isinstance(action := next_action(self.state, self.sequence, now, self.overslept), Record):
             for fact in action.facts:
                 self.append(fact, now, "system")
         return action

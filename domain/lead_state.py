@@ -10,6 +10,7 @@ from domain import facts as f
 from domain.touches import Channel, Disposition, TouchStatus
 
 TouchKey = tuple[int, str, str]  # enrollment, step, part
+Span = tuple[datetime, datetime]
 
 # Steps outside any sequence: a person's own message, a call that a person dials, the confirmation of an opt-out.
 STAFF, STOP = "staff", "stop"
@@ -96,12 +97,21 @@ class Enrollment:
     started_at: datetime
     appointment_id: str | None
     cause: str
-    rests: tuple[tuple[datetime, datetime], ...] = ()
+    rests: tuple[Span, ...] = ()
+    overslept: tuple[Span, ...] = ()  # when nobody carried it out
     skipped: frozenset[str] = frozenset()
 
     def rested(self, since: datetime) -> timedelta:
         """How long it rested from `since` on."""
-        return sum((end - max(start, since) for start, end in self.rests if end > since), timedelta(0))
+        return _length(self.rests, since)
+
+    def lost(self, since: datetime) -> timedelta:
+        """By how much what was planned from `since` on has moved: rests, and times when nobody carried it out."""
+        return _length(self.rests, since) + _length(self.overslept, since)
+
+
+def _length(spans: tuple[Span, ...], since: datetime) -> timedelta:
+    return sum((end - max(start, since) for start, end in spans if end > since), timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What to do next for a lead: the pure heart. `next_action(state, sequence, now)`, all in product time."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.lead_state import LeadState
@@ -65,8 +65,16 @@ class Finish:
 Action = Do | Wait | Record | Finish
 
 
-def next_action(state: LeadState, sequence: Sequence | None, now: datetime) -> Action:
-    """The one next thing. `sequence` is the version the present enrollment is pinned to."""
+# A step so much later than planned was not carried out in time by anybody: the server or the workers were away.
+OVERSLEPT = timedelta(minutes=15)
+
+
+def next_action(state: LeadState, sequence: Sequence | None, now: datetime, overslept: timedelta = OVERSLEPT) -> Action:
+    """The one next thing. `sequence` is the version the present enrollment is pinned to.
+
+    A step overdue by more than `overslept` (product time) moves the rest of its sequence, so that after an outage the
+    steps keep their distances instead of going out all at once.
+    """
     for touch in sorted(direct(state), key=_ready):
         if touch.channel is not None and _ready(touch) <= now:
             return Touch(touch.enrollment, touch.step, touch.part, touch.channel, touch.touch_id)
@@ -83,7 +91,7 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime) -> A
         return _earlier(held, timers)
     if sequence is None or state.enrollment is None:
         return _earlier(Wait(None, "no sequence"), timers)
-    return _earlier(_cadence(state, sequence, now), timers)
+    return _earlier(_cadence(state, sequence, now, overslept), timers)
 
 
 def _ready(touch: Planned) -> datetime:
@@ -132,25 +140,12 @@ def _held(state: LeadState, now: datetime) -> Wait | Record | None:
     return Wait(min([*delayed, rest.until]), f"resting: {rest.cause}")
 
 
-def _cadence(state: LeadState, sequence: Sequence, now: datetime) -> Action:
+def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: timedelta) -> Action:
     enrollment = state.enrollment
     assert enrollment is not None
     to_come = pending(state, sequence)
-    for due in to_come:
-        if due.at is None or due.at > now or due.condition is None:
-            continue
-        if due.condition is False:
-            text = due.spec.when_text if due.spec else ""
-            return Record((_settled(state, due, TouchStatus.SKIPPED, "when", f"the condition does not hold: {text}"),))
-        if due.action is not None and isinstance(due.action.action, WaitFor):
-            wait = due.action.action
-            if outcome_known(state) or due.at + wait.up_to <= now:
-                came = outcome_known(state)
-                status = TouchStatus.SKIPPED if came else TouchStatus.MISSED
-                reason = "what it waited for has come" if came else f"no {wait.what} came in time"
-                return Record((_settled(state, due, status, "wait", reason),))
-            continue
-        return _do(state, due)
+    if (due_now := _due_now(state, to_come, now, overslept)) is not None:
+        return due_now
     waits: list[tuple[datetime, Due, Do | None]] = []
     for due in to_come:
         if due.at is None or due.condition is None:
@@ -172,6 +167,33 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime) -> Action:
     if any(t.living and t.kind is f.TaskKind.CALL and t.enrollment == enrollment.number for t in state.tasks.values()):
         return Wait(None, "waits for the outcome of a call")
     return Record((f.Finished(exit_reason=f.ExitReason.EXHAUSTED),))
+
+
+def _due_now(state: LeadState, to_come: list[Due], now: datetime, overslept: timedelta) -> Do | Record | None:
+    """The first whose time has come, if any."""
+    for due in to_come:
+        if due.at is None or due.at > now or due.condition is None:
+            continue
+        if due.condition is False:
+            text = due.spec.when_text if due.spec else ""
+            return Record((_settled(state, due, TouchStatus.SKIPPED, "when", f"the condition does not hold: {text}"),))
+        if due.action is not None and isinstance(due.action.action, WaitFor):
+            wait = due.action.action
+            if outcome_known(state) or due.at + wait.up_to <= now:
+                came = outcome_known(state)
+                status = TouchStatus.SKIPPED if came else TouchStatus.MISSED
+                reason = "what it waited for has come" if came else f"no {wait.what} came in time"
+                return Record((_settled(state, due, status, "wait", reason),))
+            continue
+        if _counted_from_start(due) and now - due.at > overslept:
+            return Record((f.Resumed(cause=f"nobody carried out {due.step} in time", overslept=due.at),))
+        return _do(state, due)
+    return None
+
+
+def _counted_from_start(due: Due) -> bool:
+    """Whether its time follows from the sequence's alone: an appointment's or an awaited call's does not."""
+    return due.movable and due.spec is not None and due.spec.when is None and not due.put_off
 
 
 def _do(state: LeadState, due: Due) -> Do:

@@ -119,12 +119,25 @@ class EmailChannel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class InboundSms:
-    """A text that somebody wrote to one of our numbers. Addresses are E.164."""
+    """A text that somebody wrote to one of our numbers. `sender` is E.164; `to` may be a short code or a name.
+
+    `is_stop`: the carrier took it as a stop and has answered it so, whatever its words.
+    """
 
     event_id: str
     sender: str = field(repr=False)
     to: str = field(repr=False)
     body: str = field(repr=False)
+    is_stop: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoMoreMail:
+    """Somebody told their mail program or the provider that they want no mail from us. `address` in lower case."""
+
+    event_id: str
+    address: str = field(repr=False)
+    cause: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from domain import facts as f
-from domain.lead_state import STAFF, STOP, LeadState
+from domain.lead_state import STAFF, STOP, LeadState, Touch
 from domain.ports import Remedy
 from domain.sequence import RestUntilAnswered, Sequence, Stop, Switch
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
@@ -62,7 +62,7 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
         case f.TaskClosed() as closed:
             yield from _task_closed(state, closed, no, at, book)
         case f.TouchChanged() as touch:
-            yield from _touch(state, touch, no, at)
+            yield from _touch(state, touch, no, at, book)
         case f.Suppressed():
             if state.exit_reason is None and not any(state.reachable(c) for c in Channel):
                 yield f.Finished(exit_reason=f.ExitReason.UNREACHABLE)
@@ -105,14 +105,19 @@ def _replied(state: LeadState, fact: f.Replied, at: datetime, book: Book) -> Ite
     if isinstance(exit_, Switch) and not fact.candidates:
         yield from _into(state, book.latest(exit_.sequence), "replied")
     # whatever the sequence says, nobody whose reply waits is written to by the machine
-    after: float | None = 0.0
-    if fact.candidates:
-        after = 0.0
-    elif isinstance(exit_, RestUntilAnswered):
-        after = exit_.resume_after.total_seconds() if exit_.resume_after is not None else None
-    elif isinstance(exit_, Stop):
-        after = None
+    after = 0.0 if fact.candidates else _rests_after_answer(sequence)
     yield f.Rested(cause="the lead wrote", task_id=fact.task_id, resume_after=after)
+
+
+def _rests_after_answer(sequence: Sequence) -> float | None:
+    """Seconds from the answer to a reply until the cadence goes on; None: it ends then."""
+    match sequence.exits.get("replied"):
+        case RestUntilAnswered(resume_after):
+            return resume_after.total_seconds() if resume_after is not None else None
+        case Stop():
+            return None
+        case _:
+            return 0.0
 
 
 def _into(state: LeadState, sequence: Sequence, cause: str, appointment_id: str | None = None) -> Iterator[f.Fact]:
@@ -254,31 +259,54 @@ def _task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, bo
             return
 
 
-def _touch(state: LeadState, fact: f.TouchChanged, no: int, at: datetime) -> Iterator[f.Fact]:
+def _touch(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
     now = state.touches.get((fact.enrollment, fact.step, fact.part))
     if now is None or now.no != no:
         return  # a late or repeated callback: nothing changed
+    review = task_id(state.lead_id, "unknown", fact.touch_id)
     if fact.status is TouchStatus.UNKNOWN:
-        yield _task(state, no, at, f.TaskKind.REVIEW, f"unknown whether {fact.channel} of step {fact.step} went out")
-    if fact.channel is None or fact.status not in (TouchStatus.UNDELIVERED, TouchStatus.FAILED):
+        reason = f"unknown whether {fact.channel} of step {fact.step} went out"
+        yield f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=at, reason=reason)
+    elif (open_ := state.tasks.get(review)) is not None and open_.living:
+        outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
+        yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
+    if fact.channel is None or fact.status not in (TouchStatus.UNDELIVERED, TouchStatus.FAILED, TouchStatus.SKIPPED):
         return
     if fact.remedy is Remedy.SUPPRESS:
-        channels = (Channel.EMAIL,) if fact.channel is Channel.EMAIL else (fact.channel,)
-        yield f.Suppressed(channels=channels, cause="suppressed", code=fact.code)
+        yield f.Suppressed(channels=(fact.channel,), cause="suppressed", code=fact.code)
+    if fact.remedy is Remedy.RETRY and _may_retry(state, fact):
+        yield _second_try(state, fact, now, at)
+    elif fact.step == STAFF and now.task_id is None:
+        yield from _unanswered(state, fact, no, at, book)
     elif fact.remedy is Remedy.ALERT:
         yield _task(state, no, at, f.TaskKind.REVIEW, f"the carrier refuses our account (code {fact.code})")
-    elif fact.remedy is Remedy.RETRY and _may_retry(state, fact):
-        part = f"{fact.part}.retry1"
-        yield f.TouchChanged(
-            touch_id=touch_id(state.lead_id, fact.enrollment, fact.step, part),
-            enrollment=fact.enrollment,
-            step=fact.step,
-            part=part,
-            channel=fact.channel,
-            status=TouchStatus.PLANNED,
-            due_at=at + RETRY_AFTER,
-            message_id=now.message_id,
-        )
+    elif fact.status is TouchStatus.FAILED and fact.remedy is None and now.task_id is None:
+        reason = f"{fact.channel} of step {fact.step} did not go out: {fact.reason}"
+        yield _task(state, no, at, f.TaskKind.REVIEW, reason)
+
+
+def _second_try(state: LeadState, fact: f.TouchChanged, first: Touch, at: datetime) -> f.TouchChanged:
+    part = f"{fact.part}.retry1"
+    return f.TouchChanged(
+        touch_id=touch_id(state.lead_id, fact.enrollment, fact.step, part),
+        enrollment=fact.enrollment,
+        step=fact.step,
+        part=part,
+        channel=fact.channel,
+        status=TouchStatus.PLANNED,
+        due_at=at + RETRY_AFTER,
+        message_id=first.message_id,
+    )
+
+
+def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
+    """A person's own words did not reach the lead: it is a person's turn again."""
+    task = _task(state, no, at, f.TaskKind.REPLY, f"a message of ours did not reach the lead: {fact.reason}")
+    yield task
+    sequence = _sequence(state, book)
+    if state.exit_reason is None and sequence is not None:
+        after = _rests_after_answer(sequence)
+        yield f.Rested(cause="an answer did not reach the lead", task_id=task.task_id, resume_after=after)
 
 
 def _may_retry(state: LeadState, fact: f.TouchChanged) -> bool:

@@ -12,6 +12,7 @@ from domain.sequence import After, CallTask, FromAppointment, Part, Sequence, St
 from domain.touches import SENT, SETTLED, Channel, Disposition, TouchStatus
 
 _ZERO = timedelta(0)
+A_MOMENT = timedelta(minutes=1)
 NO_ADDRESS = "address.none"  # the gate's rule for a channel the lead cannot be reached on at all
 _UNSETTLED = frozenset({TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED})
 
@@ -28,6 +29,7 @@ class Due:
     action: Part | None
     condition: bool | None = True  # False: skip it; None: waits for another step
     movable: bool = True  # moves later parts of its channel when a window delays it
+    put_off: bool = False  # its time is no longer the plan's, but what a window or a provider made it
 
 
 def direct(state: LeadState) -> list[Touch]:
@@ -61,6 +63,7 @@ def pending(state: LeadState, sequence: Sequence) -> list[Due]:
                         part,
                         condition,
                         isinstance(step.timing, After),
+                        _put_off(state, enrollment, step, part),
                     )
                 )
     known = {(s.key, p.name) for s in sequence.steps for p in _parts(state, enrollment, s)}
@@ -82,8 +85,15 @@ def _parts(state: LeadState, enrollment: Enrollment, step: Step) -> Iterator[Par
 
 
 def _kept_waiting(touch: Touch) -> bool:
-    """Delayed, or refused because the lead has no such address: either way the answer must go another way."""
-    return touch.delayed_at is not None or (touch.status is TouchStatus.SKIPPED and touch.rule == NO_ADDRESS)
+    """Put off for more than a moment, or refused as the lead has no such address: the answer must go another way."""
+    if touch.delayed_at is not None and touch.until is not None:
+        return touch.until - touch.delayed_at >= A_MOMENT
+    return touch.status is TouchStatus.SKIPPED and touch.rule == NO_ADDRESS
+
+
+def _put_off(state: LeadState, enrollment: Enrollment, step: Step, part: Part) -> bool:
+    touch = state.touches.get((enrollment.number, step.key, part.name))
+    return part.name == "at_once" or (touch is not None and touch.until is not None)
 
 
 def _is_pending(state: LeadState, enrollment: Enrollment, step: Step, part: Part) -> bool:
@@ -140,7 +150,7 @@ def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> date
         ),
         _ZERO,
     )
-    return anchor + step.timing.delay + enrollment.rested(anchor) + moved
+    return anchor + step.timing.delay + enrollment.lost(anchor) + moved
 
 
 def _moves(step: Step | None, part: str) -> bool:

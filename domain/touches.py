@@ -31,10 +31,8 @@ S = TouchStatus
 TRANSITIONS: dict[TouchStatus, frozenset[TouchStatus]] = {
     S.PLANNED: frozenset({S.DELAYED, S.CLAIMED, S.SKIPPED, S.MISSED, S.FAILED}),
     S.DELAYED: frozenset({S.DELAYED, S.CLAIMED, S.SKIPPED, S.MISSED, S.FAILED}),
-    # back to planned: the provider said that it did not take it, or nothing was sent
-    S.CLAIMED: frozenset(
-        {S.PLANNED, S.DELAYED, S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN, S.SKIPPED}
-    ),
+    # delayed: the provider said that it did not take it, or nothing was sent
+    S.CLAIMED: frozenset({S.DELAYED, S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN, S.SKIPPED}),
     S.ACCEPTED: frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED}),
     # a callback is a witness: the provider did take it
     S.UNKNOWN: frozenset({S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED}),

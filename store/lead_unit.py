@@ -7,7 +7,7 @@ the other leads of these addresses by id. Whoever holds an address holds off eve
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Executable, select, text, update
@@ -15,10 +15,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
-from domain.errors import NotFound
+from domain.errors import NoSuchLead
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
+from domain.next_action import OVERSLEPT
 from domain.touches import Channel
 from store import outbox, projection, tables
 from store.engine import Store
@@ -32,8 +33,12 @@ _ADDRESSES = (
 _READ_ADDRESSES, _LOCK_ADDRESSES = text(_ADDRESSES), text(_ADDRESSES + " FOR UPDATE OF a")
 _LOCK_LEAD = text("SELECT 1 FROM leads WHERE id = :lead FOR UPDATE")
 _STOPS = text(
-    "SELECT s.channel FROM stops s JOIN lead_addresses la ON la.address_id = s.address_id WHERE la.lead_id = :lead"
+    "SELECT la.address_id, s.channel FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id"
+    " WHERE la.lead_id = :lead"
 )
+
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +81,16 @@ class LeadUnit:
 
 @dataclass
 class Leads:
-    """Opens units. `now` gives product time."""
+    """Opens units. `now` gives product time; `overslept` see next_action."""
 
     store: Store
     book: SequenceBook
     now: Callable[[], datetime]
+    overslept: timedelta = OVERSLEPT
 
     @asynccontextmanager
     async def lead(self, lead_id: str, now: datetime | None = None) -> AsyncIterator[LeadUnit]:
-        """The lead under its lock, committed at the end; an exception rolls everything back. Raises NotFound."""
+        """The lead under its lock, committed at the end; an exception rolls everything back. Raises NoSuchLead."""
         async with self.store.engine.begin() as conn, self.within(conn, lead_id, now) as unit:
             yield unit
 
@@ -125,14 +131,40 @@ class Leads:
     async def _load(
         self, conn: AsyncConnection, lead_id: str, now: datetime | None, *, locked: bool, spreads: bool
     ) -> LeadUnit:
-        addresses = await self._addresses(conn, lead_id, lock=not locked)
-        if (await conn.execute(_LOCK_LEAD, {"lead": lead_id})).first() is None:
-            raise NotFound("no lead with this id")
+        if locked:
+            addresses = await self._addresses(conn, lead_id, lock=False)
+            await self._lock_lead(conn, lead_id)
+            closed = await self._closed(conn, lead_id, addresses)
+        else:
+            addresses, closed = await self._lock(conn, lead_id)
         state = await self.read(conn, lead_id)
-        stops = (await conn.execute(_STOPS, {"lead": lead_id})).scalars().all()
-        closed = frozenset(Channel(c) for c in stops)
-        journal = Journal(state, self.book)
-        return LeadUnit(conn, lead_id, journal, addresses, closed, now or self.now(), state, spreads=spreads)
+        now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
+        journal = Journal(state, self.book, self.overslept)
+        return LeadUnit(conn, lead_id, journal, addresses, closed or frozenset(), now, state, spreads=spreads)
+
+    async def _lock(self, conn: AsyncConnection, lead_id: str) -> tuple[tuple[Address, ...], frozenset[Channel]]:
+        """All addresses, then the lead. One that was joined while we waited is locked in its place: by going back."""
+        while True:
+            async with conn.begin_nested() as locks:
+                addresses = await self._addresses(conn, lead_id, lock=True)
+                await self._lock_lead(conn, lead_id)
+                closed = await self._closed(conn, lead_id, addresses)
+                if closed is not None:
+                    return addresses, closed
+                await locks.rollback()
+
+    async def _lock_lead(self, conn: AsyncConnection, lead_id: str) -> None:
+        if (await conn.execute(_LOCK_LEAD, {"lead": lead_id})).first() is None:
+            raise NoSuchLead("no lead with this id")
+
+    async def _closed(
+        self, conn: AsyncConnection, lead_id: str, addresses: tuple[Address, ...]
+    ) -> frozenset[Channel] | None:
+        """The channels stopped on the lead's addresses; None if it has other addresses by now."""
+        rows = (await conn.execute(_STOPS, {"lead": lead_id})).all()
+        if {str(address_id) for address_id, _ in rows} != {a.id for a in addresses}:
+            return None
+        return frozenset(Channel(channel) for _, channel in rows if channel is not None)
 
     async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
         """The state, from the facts."""
@@ -222,7 +254,15 @@ class Leads:
                     "code": code,
                     "lead_id": unit.lead_id,
                 }
-                await unit.conn.execute(insert(tables.stops).values(row).on_conflict_do_nothing())
+                stop = insert(tables.stops).values(row)
+                stronger = {"cause": stop.excluded.cause, "at": stop.excluded.at, "lead_id": stop.excluded.lead_id}
+                await unit.conn.execute(
+                    stop.on_conflict_do_update(
+                        index_elements=["address_id", "channel"],
+                        set_=stronger,
+                        where=(stop.excluded.cause == "opt_out") & (tables.stops.c.cause != "opt_out"),
+                    )
+                )
         if records:
             await self._stop_relatives(unit, records)
 

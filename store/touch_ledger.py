@@ -1,5 +1,6 @@
 """The ledger of touches: the gate and the claim before a provider, the settlement after. Implements domain.ledger."""
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,8 +25,12 @@ from store.composer import Composer
 from store.lead_unit import Leads, LeadUnit
 
 CLAIM_LIVES = timedelta(seconds=15)  # real
-MOST_ATTEMPTS = 8
 PROVIDER_QUIET = timedelta(hours=1)
+# A provider that is away is asked again after 2, 4, 8 ... 300 real seconds, about an hour long; a call that somebody
+# waits for at the desk, for a few seconds.
+MOST_ATTEMPTS, MOST_DIALS = 20, 3
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+MOST_QUIET_HOURS = 5  # so often a provider's own quiet hours put a touch off
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,10 @@ class TouchLedger:
             return self._view(unit, unit.journal.decide(unit.now))
 
     async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
+        asked = time.monotonic()
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
+            now += timedelta(seconds=time.monotonic() - asked)  # waiting for the lock may have taken a while
+            unit.now = max(unit.now, self.clock.product(now))
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is not None and touch.status is TouchStatus.CLAIMED:
                 return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
@@ -60,16 +68,15 @@ class TouchLedger:
                 case Accepted(provider_id=provider_id, status=status):
                     row["provider_id"] = provider_id
                     self._settle(unit, ref, touch.status, status)
-                case Unavailable(code=code, reason=reason):
-                    attempts = await self._attempts(unit, ref)
-                    status = TouchStatus.PLANNED if attempts < MOST_ATTEMPTS else TouchStatus.FAILED
-                    self._settle(unit, ref, touch.status, status, rule="channel.unavailable", reason=reason, code=code)
+                case Unavailable(code=code, reason=reason, retry_after=after):
+                    attempts, most = await self._attempts(unit, ref), MOST_DIALS if touch.task_id else MOST_ATTEMPTS
+                    pause = max(after, min(FIRST_PAUSE * 2.0 ** (attempts - 1), LONGEST_PAUSE))
+                    until = self.clock.product(now + timedelta(seconds=pause)) if attempts < most else None
+                    self._put_off(unit, ref, touch.status, until, rule="channel.unavailable", reason=reason, code=code)
                 case Rejected(code=code, reason=reason, remedy=Remedy.RESCHEDULE):
-                    until = next_open(unit.now + PROVIDER_QUIET, unit.state.zones)
-                    self._settle(
-                        unit, ref, touch.status, TouchStatus.DELAYED, until=until, rule="carrier.quiet_hours",
-                        reason=reason, code=code,
-                    )  # fmt: skip
+                    again = await self._attempts(unit, ref) < MOST_QUIET_HOURS
+                    until = next_open(unit.now + PROVIDER_QUIET, unit.state.zones) if again else None
+                    self._put_off(unit, ref, touch.status, until, rule="carrier.quiet_hours", reason=reason, code=code)
                 case Rejected(code=code, reason=reason, remedy=remedy):
                     self._settle(
                         unit, ref, touch.status, TouchStatus.FAILED, rule=f"carrier.{remedy}", reason=reason,
@@ -169,6 +176,13 @@ class TouchLedger:
     async def _attempts(self, unit: LeadUnit, ref: TouchRef) -> int:
         table = tables.touches
         return int(await unit.conn.scalar(select(table.c.attempts).where(table.c.id == ref.touch_id)) or 0)
+
+    def _put_off(
+        self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, until: datetime | None, **why: str | None
+    ) -> None:
+        """The workflow waits for `until`, and can be woken meanwhile; without one it was put off often enough."""
+        status = TouchStatus.DELAYED if until is not None else TouchStatus.FAILED
+        self._settle(unit, ref, was, status, until=until, **why)
 
     def _settle(self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, status: TouchStatus, **more: Any) -> None:
         if may_become(was, status):  # a callback may have been here first

@@ -4,15 +4,24 @@ from datetime import timedelta
 
 from temporalio.common import RetryPolicy
 
+# By the exception's name: a lead that is not there (a database older than Temporal) will not be there later either.
+HOPELESS = ["NoSuchLead"]
+
 # A plan is one short transaction; while the database is away it is tried until it is back.
 PLAN_LIMIT = timedelta(seconds=10)
 PLAN_RETRY = RetryPolicy(
-    initial_interval=timedelta(milliseconds=200), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=5),
+    non_retryable_error_types=HOPELESS,
 )
 
 # A touch: claim, one request of at most 8 s, settle; within the 15 s that a claim lives, so that the next try of a
 # killed worker begins when the claim is about to be over. The ledger bounds the tries, not Temporal.
 TOUCH_LIMIT = timedelta(seconds=12)
 TOUCH_RETRY = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(seconds=30)
+    initial_interval=timedelta(seconds=1),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=30),
+    non_retryable_error_types=HOPELESS,
 )

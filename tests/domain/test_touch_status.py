@@ -167,11 +167,11 @@ def test_a_drop_is_only_this_message() -> None:
     assert len(story.records) == before + 1
 
 
-def test_a_claim_given_back_is_claimed_again() -> None:
+def test_a_touch_put_off_by_its_provider_is_claimed_again() -> None:
     story = at(S.CLAIMED)
-    says(story, S.PLANNED)
-    story.run("2026-06-02 10:01")
-    assert ("06-02 10:00", "confirm", "sms", "sent") in story.table()
+    says(story, S.DELAYED, due_at=story.now, until=ny("2026-06-02 10:01"), rule="channel.unavailable")
+    story.run("2026-06-02 10:02")
+    assert ("06-02 10:01", "confirm", "sms", "sent") in story.table()
 
 
 def test_the_providers_quiet_hours_move_the_channel_like_any_window() -> None:

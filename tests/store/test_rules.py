@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from api.bookings import Booking, Bookings
 from api.commands import Commands
@@ -16,8 +16,9 @@ from domain import facts as f
 from domain.access import Actor, Role
 from domain.clock import Clock, Pace, virtual_clock
 from domain.fold import fold
+from domain.lead_state import LeadState
 from domain.ledger import Claim, TouchRef, View
-from domain.next_action import Touch
+from domain.next_action import ExpireTask, Finish, OpenTask, Touch, Wait
 from domain.ports import Accepted, InboundSms, OutcomeUnknown
 from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
@@ -56,6 +57,43 @@ class Clinic:
         assert isinstance(view.action, Touch), view.action
         a = view.action
         return TouchRef(lead_id, a.touch_id, a.enrollment, a.step, a.part, a.channel)
+
+    async def state(self, lead_id: str) -> LeadState:
+        async with self.store.engine.connect() as conn:
+            return await self.leads.read(conn, lead_id)
+
+    async def do_others(self, lead_id: str, but: TouchRef, now: datetime) -> None:
+        """Carries out what is due beside the one touch."""
+        view = await self.ledger.plan(lead_id, now)
+        while not isinstance(view.action, Wait | Finish):
+            match view.action:
+                case Touch() as a if a.touch_id == but.touch_id:
+                    return
+                case Touch() as a:
+                    ref = TouchRef(lead_id, a.touch_id, a.enrollment, a.step, a.part, a.channel)
+                    if isinstance(claimed := await self.ledger.claim(ref, now), Claim):
+                        claimed = await self.ledger.settle(ref, Accepted("x"), now)  # type: ignore[assignment]
+                    assert isinstance(claimed, View)
+                    view = claimed
+                case OpenTask(enrollment, step, part):
+                    view = await self.ledger.open_task(lead_id, enrollment, step, part, now)
+                case ExpireTask(task):
+                    view = await self.ledger.expire_task(lead_id, task, now)
+                case _:
+                    raise AssertionError(view.action)
+
+    async def causes(self) -> dict[str, str]:
+        """Channel -> cause of its stop."""
+        async with self.store.engine.connect() as conn:
+            rows = (await conn.execute(select(tables.stops.c.channel, tables.stops.c.cause))).all()
+        return {channel: cause for channel, cause in rows}
+
+    async def waits_for_a_lock(self) -> None:
+        """Until some transaction waits for another's lock."""
+        waiting = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        async with asyncio.timeout(10), self.store.engine.connect() as conn:
+            while not await conn.scalar(waiting):
+                await conn.rollback()
 
     async def rows(self, lead_id: str) -> dict[str, Any]:
         async with self.store.engine.connect() as conn:

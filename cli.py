@@ -9,7 +9,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from config.data_dir import DataDir, check_production
+from config.data_dir import DataDir, check_start
+from config.data_dir import clock as product_clock
 from config.settings import Settings
 from domain.errors import TendError
 from stack.keys_cli import app as keys_app
@@ -113,7 +114,7 @@ def api(data_dir: DataDirOption = None, host: HostOption = "127.0.0.1", port: Po
 @app.command()
 def sandbox(
     data_dir: DataDirOption = None,
-    host: HostOption = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Where the carrier listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The carrier's port.")] = 8010,
     personas: PersonasOption = "none",
 ) -> None:
@@ -133,21 +134,24 @@ def sandbox(
 
 @app.command()
 def migrate(data_dir: DataDirOption = None) -> None:
-    """Bring the database to the schema of this version."""
+    """Bring the database to the schema of this version, and publish the sequences that ship with it."""
     settings = read_settings(data_dir)
     if settings.database_url is None:
         raise StartError("no database: set TEND_DATABASE_URL, or use `tend up`, which migrates its embedded one")
+    from stack.publishing import publish_shipped  # noqa: PLC0415
     from store.migrate import migrate as run  # noqa: PLC0415
 
     asyncio.run(run(settings.database_url))
     print("the database is up to date")
+    for key, version in asyncio.run(publish_shipped(settings.database_url, product_clock(settings).now())):
+        print(f"sequence {key}: published version {version}")
 
 
 def _ready_settings(data_dir: Path | None) -> Settings:
     """Settings of a process that needs database, Temporal and keys. Raises StartError."""
     settings = read_settings(data_dir)
-    if wrong := check_production(settings):
-        raise StartError("production refuses to start: " + "; ".join(wrong))
+    if wrong := check_start(settings):
+        raise StartError(f"{settings.environment} refuses to start: " + "; ".join(wrong))
     for name in ("database_url", "temporal_address", "keys"):
         if getattr(settings, name) is None:
             raise StartError(f"TEND_{name.upper()} is not set, and no `tend up` is running on {settings.data_dir}")

@@ -71,12 +71,15 @@ async def run(settings: Settings) -> None:
         ledger = make_ledger(settings, store, book, clock, keyring)
         touches = await make_touch_activities(settings, ledger, clock, stack)
         workers = make_workers(client, PlanActivities(ledger, clock), touches)
-        for worker in workers:
-            await stack.enter_async_context(worker)
         relay = Relay(store.engine, TemporalDelivery(client, settings.continue_as_new_after))
-        log.info("worker ready")
-        await relay.run(stop)
-        log.info("worker stopping")
+        async with asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(worker.run())
+            log.info("worker ready")
+            await relay.run(stop)
+            log.info("worker stopping")
+            # all at once: none takes new work while another still finishes its own
+            await asyncio.gather(*(worker.shutdown() for worker in workers))
 
 
 async def register(client: Client, namespace: str) -> None:
@@ -96,9 +99,9 @@ async def register(client: Client, namespace: str) -> None:
 
 
 async def open_book(store: Store, clock: Clock) -> SequenceBook:
-    """Publishes the sequences that ship, where they are new, and reads all versions."""
+    """Publishes the sequences that ship, where their text was never seen before, and reads all versions."""
     templates = load_templates(CONFIG / "templates")
-    await publish(store, load_sequences(CONFIG / "sequences", templates), clock.product(datetime.now(UTC)))
+    await publish(store.engine, load_sequences(CONFIG / "sequences", templates), clock.product(datetime.now(UTC)))
     book = SequenceBook(store)
     await book.refresh()
     return book

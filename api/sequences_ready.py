@@ -30,6 +30,6 @@ async def keep_fresh(
         with suppress(SQLAlchemyError, OSError):
             await book.refresh()
             if not book.keys():
-                await publish(store, shipped, now())
+                await publish(store.engine, shipped, now())
                 await book.refresh()
         await asyncio.sleep(LOOKS_EVERY if book.keys() else TRIES_EVERY)

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,27 +160,32 @@ _NEEDED = {
 _NEEDED_LIVE = {
     "twilio_account_sid": "from the Twilio console",
     "twilio_auth_token": "from the Twilio console",
+    "twilio_from": "the number that calls, and texts where no messaging service is set",
     "sendgrid_api_key": "from SendGrid",
     "sendgrid_webhook_key": "the verification key of SendGrid's event webhook",
 }
 
 
-def check_production(settings: Settings) -> list[str]:
-    """Why these settings must not run in production, one line each; empty if they may (or in development)."""
-    if settings.environment is not Environment.PRODUCTION:
-        return []
-    wrong = [f"TEND_{n.upper()} is not set ({why})" for n, why in _NEEDED.items() if getattr(settings, n) is None]
-    if settings.carrier == "sandbox":
+def check_start(settings: Settings) -> list[str]:
+    """Why nothing may start with these settings, one line each; empty if it may.
+
+    Anywhere the live carrier needs its credentials. Production needs more: nothing made up, nothing left at a default.
+    """
+    production = settings.environment is Environment.PRODUCTION
+    wrong = _unset(settings, _NEEDED) if production else []
+    if settings.carrier == "live":
+        wrong += _unset(settings, _NEEDED_LIVE)
+    elif production:
         wrong.append("TEND_CARRIER is sandbox: set it to live")
-    else:
-        wrong += [
-            f"TEND_{n.upper()} is not set ({why})" for n, why in _NEEDED_LIVE.items() if getattr(settings, n) is None
-        ]
-        if settings.twilio_messaging_service_sid is None and settings.twilio_from is None:
-            wrong.append("neither TEND_TWILIO_MESSAGING_SERVICE_SID nor TEND_TWILIO_FROM is set (who texts)")
+    if not production:
+        return wrong
     for name, why in _DEFAULTED.items():
         if getattr(settings, name) == Settings.model_fields[name].default:
             wrong.append(f"TEND_{name.upper()} is the default ({why})")
     if DataDir(settings.data_dir).clock.exists():
         wrong.append("the data directory holds a virtual clock: use another TEND_DATA_DIR")
     return wrong
+
+
+def _unset(settings: Settings, needed: Mapping[str, str]) -> list[str]:
+    return [f"TEND_{n.upper()} is not set ({why})" for n, why in needed.items() if getattr(settings, n) is None]

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from content.library import PinnedSequence, parse_content
 from content.templates import Template
@@ -58,32 +59,33 @@ class SequenceBook:
         return found
 
 
-async def publish(store: Store, pinned: list[PinnedSequence], now: datetime) -> list[tuple[str, int]]:
-    """Stores each sequence whose content is new as its next version; returns those. `now` is product time."""
+async def publish(
+    engine: AsyncEngine, pinned: list[PinnedSequence], now: datetime, *, again: bool = False
+) -> list[tuple[str, int]]:
+    """Stores each sequence whose content is new as its next version; returns those. `now` is product time.
+
+    `again`: also one whose text is that of an earlier version, as when a change is taken back. Without it such a text
+    is left alone: a worker with older files than another's must not put its own in force again.
+    """
     published: list[tuple[str, int]] = []
-    async with store.engine.begin() as conn:
+    async with engine.begin() as conn:
         await conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _PUBLISH_LOCK})
         for one in pinned:
-            known = await conn.scalar(
-                select(table.c.version).where(table.c.key == one.sequence.key, table.c.content_hash == one.content_hash)
-            )
-            last = await conn.scalar(select(func.max(table.c.version)).where(table.c.key == one.sequence.key))
-            if known is not None and known == last:
+            key, digest = one.sequence.key, one.content_hash
+            rows = await conn.execute(select(table.c.version, table.c.content_hash).where(table.c.key == key))
+            versions = {version: found.partition("#")[0] for version, found in rows}
+            last = max(versions, default=0)
+            known = digest in versions.values()
+            if versions.get(last) == digest or (known and not again):
                 continue
-            if known is not None:  # an earlier text is back: a version of its own again, to be the latest
-                await conn.execute(
-                    table.update()
-                    .where(table.c.key == one.sequence.key, table.c.version == known)
-                    .values(content_hash=f"{one.content_hash}#{known}")
-                )
             row: dict[str, Any] = {
-                "key": one.sequence.key,
-                "version": (last or 0) + 1,
+                "key": key,
+                "version": last + 1,
                 "code": one.sequence.code,
-                "content_hash": one.content_hash,
+                "content_hash": f"{digest}#{last + 1}" if known else digest,
                 "content": one.content,
                 "published_at": now,
             }
             await conn.execute(insert(table).values(row))
-            published.append((one.sequence.key, row["version"]))
+            published.append((key, row["version"]))
     return published

@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import shutil
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -49,11 +52,16 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server, shared by all test processes of a run: the first starts it, the last stops it."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-    with FileLock(shared / "postgres.lock"):
+def postgres() -> Iterator[Server]:
+    """The server, shared by all test processes of a run: the first starts it, the last stops it.
+
+    Not in pytest's own folder: each run of pytest shuts that to everybody else, and run by root the server is not root.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    shared = Path(tempfile.gettempdir()) / f"tend-tests-{run[:16]}"
+    shared.mkdir(mode=0o711, exist_ok=True)
+    lock = FileLock(f"{shared}.lock")
+    with lock:
         # It counts the processes that use it, by id, and the last one's cleanup stops it and deletes the data.
         handle = get_server(shared / "pg", cleanup_mode="delete")
         server = Server(handle.get_uri())
@@ -62,8 +70,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             _prepare(server)
             migrated.touch()
     yield server
-    with FileLock(shared / "postgres.lock"):
+    with lock:
         handle.cleanup()
+        if not (shared / "pg").exists():
+            shutil.rmtree(shared, ignore_errors=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _prepare(server: Server) -> None:

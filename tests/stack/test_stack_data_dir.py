@@ -6,7 +6,7 @@ import socket
 import pytest
 from pydantic import SecretStr
 
-from config.data_dir import DataDir, check_production, clock, load_settings, write_private
+from config.data_dir import DataDir, check_start, clock, load_settings, write_private
 from config.settings import Environment, Settings
 from stack import carrier
 from stack.clock_file import ClockFile, parse
@@ -74,7 +74,7 @@ def test_production_takes_nothing_from_the_directory(directory: DataDir, monkeyp
     settings = load_settings(directory.path)
     assert settings.keys is None
     assert settings.database_url is None
-    assert check_production(Settings(environment=Environment.DEVELOPMENT)) == []
+    assert check_start(Settings(environment=Environment.DEVELOPMENT)) == []
 
 
 def test_production_that_has_all_it_needs(directory: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,14 +95,17 @@ def test_production_that_has_all_it_needs(directory: DataDir, monkeypatch: pytes
     }
     for name, value in values.items():
         monkeypatch.setenv(f"TEND_{name}", value)
-    assert check_production(load_settings(directory.path)) == []
+    assert check_start(load_settings(directory.path)) == []
     monkeypatch.delenv("TEND_TWILIO_FROM")
-    assert check_production(load_settings(directory.path)) == [
-        "neither TEND_TWILIO_MESSAGING_SERVICE_SID nor TEND_TWILIO_FROM is set (who texts)"
+    assert check_start(load_settings(directory.path)) == [
+        "TEND_TWILIO_FROM is not set (the number that calls, and texts where no messaging service is set)"
     ]
+    monkeypatch.setenv("TEND_ENVIRONMENT", "development")  # the live carrier cannot do without anywhere
+    assert [line.split()[0] for line in check_start(load_settings(directory.path))] == ["TEND_TWILIO_FROM"]
+    monkeypatch.setenv("TEND_ENVIRONMENT", "production")
     monkeypatch.setenv("TEND_TWILIO_FROM", "+12125550100")
     ClockFile(directory, parse(None, "60"), virtual_allowed=True).run()
-    assert "virtual clock" in check_production(load_settings(directory.path))[0]
+    assert "virtual clock" in check_start(load_settings(directory.path))[0]
 
 
 def test_the_clock_is_the_directory_s(directory: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:

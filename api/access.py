@@ -25,6 +25,7 @@ class Right(StrEnum):
 
 
 _ALL = frozenset(Right)
+CHANGE_NOTHING: Final = frozenset({Right.READ, Right.INSPECT})
 GRANTS: Final[dict[Role, frozenset[Right]]] = {
     Role.ADMIN: _ALL,
     Role.MANAGER: _ALL - {Right.CODEC},

@@ -27,7 +27,7 @@ from config.data_dir import clock as read_clock
 from config.settings import Environment as Stage
 from config.settings import Settings
 from content.facilities import load_facilities
-from content.library import load_sequences
+from content.library import load_sequences, report
 from content.links import Links
 from content.places import warm_up
 from content.templates import load_templates
@@ -63,7 +63,8 @@ def create_app(settings: Settings) -> FastAPI:
     production = settings.environment is Stage.PRODUCTION
     listener = DeliveredListener(settings.database_url)
     services = _services(settings, keyring, Leads(store, book, clock.now), listener)
-    shipped = load_sequences(CONFIG / "sequences", load_templates(CONFIG / "templates"))
+    templates = load_templates(CONFIG / "templates")
+    shipped, log = load_sequences(CONFIG / "sequences", templates), make_log(settings.log_level)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -73,6 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
             fresh = asyncio.create_task(keep_fresh(store, book, shipped, clock.now), name="sequences")
             stack.push_async_callback(_end, fresh)
             await asyncio.to_thread(warm_up)
+            for cost in report(templates):
+                log.info("sms template", **cost._asdict())
             yield
 
     app = FastAPI(
@@ -103,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(
         Edge,
         meters=services.meters,
-        log=make_log(settings.log_level),
+        log=log,
         secure=production and settings.public_url.startswith("https://"),
     )
     return app
@@ -132,7 +135,7 @@ def _services(settings: Settings, keyring: KeyRing, leads: Leads, listener: Deli
             loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True, undefined=StrictUndefined
         ),
         temporal=_temporal(settings, keyring),
-        # each may hold two connections; there are twice as many as the pool keeps
+        # each may need two connections; there are twice as many as the pool keeps
         once=asyncio.Semaphore(POOL),
     )
 

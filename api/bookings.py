@@ -50,24 +50,30 @@ class Bookings:
         """Records the event. `free_only`: refuse a time that is taken at the facility (a lead's own booking)."""
         if booking.event is f.BookingEvent.BOOKED and booking.starts_at is None:
             raise InvalidInput("starts_at", "a booked appointment has a start")
+        # first of all: of two first events that name different leads, the second must find the first one's lead
+        await one_at_a_time(conn, f"appointment/{booking.appointment_id}")
         lead_id = await self._lead(conn, booking)
-        await _one_at_a_time(conn, f"appointment/{booking.appointment_id}")
         if free_only and booking.starts_at is not None:
             await self._must_be_free(conn, booking)
         async with self.leads.within(conn, lead_id) as unit:
             if isinstance(actor, Actor) and actor.facilities and unit.state.facility not in actor.facilities:
                 raise NotFound("no lead with this id")
+            first = booking.appointment_id not in unit.state.appointments
             fact = f.AppointmentChanged(
                 event=booking.event,
                 appointment_id=booking.appointment_id,
                 starts_at=booking.starts_at,
-                facility=booking.facility or unit.state.facility,
+                # later events that name no place leave it as it is known
+                facility=booking.facility or (unit.state.facility if first else None),
                 occurred_at=booking.occurred_at,
             )
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
                 unit.wake("appointment_changed")
+            stands = unit.state.appointments[booking.appointment_id]
+            if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
+                raise Refused("something newer is known of this appointment; please choose another time")
             await audit.append(conn, actor, f"appointment_{booking.event}", lead_id)
         return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value)
 
@@ -106,7 +112,7 @@ class Bookings:
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:
         table = tables.appointments
         assert booking.starts_at is not None
-        await _one_at_a_time(conn, f"slot/{booking.facility}/{booking.starts_at.isoformat()}")
+        await one_at_a_time(conn, f"slot/{booking.facility}/{booking.starts_at.isoformat()}")
         taken = await conn.scalar(
             select(table.c.id).where(
                 table.c.facility == booking.facility,
@@ -125,5 +131,6 @@ def _lead_id(given: str) -> str:
         raise NotFound("no lead with this id") from None
 
 
-async def _one_at_a_time(conn: AsyncConnection, what: str) -> None:
+async def one_at_a_time(conn: AsyncConnection, what: str) -> None:
+    """Whoever else asks for `what` waits until this transaction ends."""
     await conn.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": what})

@@ -20,7 +20,7 @@ from domain.lead_state import STAFF
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import audit, tables
-from store.lead_unit import Leads, LeadUnit
+from store.lead_unit import KIND_OF, Leads, LeadUnit
 from store.replies import assign_reply
 
 Decide = Callable[[LeadUnit], list[f.Fact]]
@@ -40,6 +40,7 @@ class Applied:
 class _Open:
     unit: LeadUnit
     waiter: Waiter | None = None
+    in_flight: list[str] = field(default_factory=list)  # beside the lead's own
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,19 @@ class Commands:
             if unit.outbox_id is not None:
                 held.waiter = self.listener.expect(unit.outbox_id)
 
-    async def _apply(self, actor: Actor, lead_id: str, action: str, signal: str, decide: Decide) -> Applied:
+    async def _apply(  # noqa: PLR0917
+        self,
+        actor: Actor,
+        lead_id: str,
+        action: str,
+        signal: str,
+        decide: Decide,
+        stops: tuple[Channel, ...] = (),
+    ) -> Applied:
+        """`stops`: the channels it stops, for every lead with the same address."""
         async with self._open(actor, lead_id, action) as held:
+            if stops:
+                held.in_flight = await _claimed(held.unit, stops)
             facts = decide(held.unit)
             for fact in facts:
                 held.unit.append(fact, actor.name)
@@ -101,7 +113,8 @@ class Commands:
             applied = False
         else:
             applied = held.waiter is None or await held.waiter.wait(TEMPORAL_TAKES_WITHIN)
-        in_flight = [t.touch_id for t in state.touches.values() if t.status is TouchStatus.CLAIMED]
+        own = [t.touch_id for t in state.touches.values() if t.status is TouchStatus.CLAIMED]
+        in_flight = list(dict.fromkeys(own + held.in_flight))
         return Applied(commands.snapshot(state), "applied" if applied else "pending", in_flight)
 
     # --- the lead ----------------------------------------------------------------------------------------------------
@@ -129,7 +142,7 @@ class Commands:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.opt_out(u.state, wanted, "entered by a person")
 
-        return await self._apply(actor, lead_id, "lead_opted_out", "lead_opted_out", decide)
+        return await self._apply(actor, lead_id, "lead_opted_out", "lead_opted_out", decide, wanted)
 
     async def disqualify(self, actor: Actor, lead_id: str, reason: str) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:
@@ -239,6 +252,14 @@ class Commands:
         if found is None:
             raise NotFound("no task with this id")
         return str(found)
+
+
+async def _claimed(unit: LeadUnit, channels: tuple[Channel, ...]) -> list[str]:
+    """Touches already claimed for the unit's addresses of these channels, whichever lead's they are."""
+    table, kinds = tables.touches, {KIND_OF[channel] for channel in channels}
+    addresses = [a.id for a in unit.addresses if a.kind in kinds]
+    query = select(table.c.id).where(table.c.address_id.in_(addresses), table.c.status == TouchStatus.CLAIMED.value)
+    return [str(i) for i in (await unit.conn.execute(query.order_by(table.c.id))).scalars()]
 
 
 def _scope(actor: Actor, unit: LeadUnit) -> None:

@@ -7,15 +7,13 @@ unexpected errors, which may quote a person's data: their kind and place say eno
 import secrets
 import time
 import traceback
-from http import HTTPStatus
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.meters import Meters
-from api.problems import problem
+from api.problems import TooLarge, fault, too_large
 
 BODY_LIMIT = 1_000_000  # bytes
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -59,16 +57,14 @@ class Edge:
 
         try:
             if _declared(scope) > BODY_LIMIT:
-                await _too_large()(scope, receive, answer)
+                await too_large()(scope, receive, answer)
             else:
                 await self._app(scope, _limited(receive), answer)
         except Exception as error:
             self._log.error("request failed", request_id=request_id, error=_kinds(error), at=_frames(error))
             if status:
                 raise ResponseCut from None
-            await problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"this is a fault of ours; quote {request_id}")(
-                scope, receive, answer
-            )
+            await fault(request_id)(scope, receive, answer)
         finally:
             self._tell(scope, status, time.perf_counter() - began, request_id)
 
@@ -87,10 +83,6 @@ def _declared(scope: Scope) -> int:
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
 
 
-def _too_large() -> Any:
-    return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 1 MB")
-
-
 def _limited(receive: Receive) -> Receive:
     """For bodies that do not say how long they are."""
     seen = 0
@@ -101,7 +93,7 @@ def _limited(receive: Receive) -> Receive:
         if message["type"] == "http.request":
             seen += len(message.get("body", b""))
             if seen > BODY_LIMIT:
-                raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                raise TooLarge
         return message
 
     return counted

@@ -1,6 +1,8 @@
 """Kinds of values in requests and answers. Messages of errors never repeat a value."""
 
 import ipaddress
+import math
+import re
 import unicodedata
 import uuid
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ from pydantic import (
     AwareDatetime,
     BeforeValidator,
     Field,
+    JsonValue,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
@@ -54,6 +57,28 @@ def _text(text: str) -> str:
     return text
 
 
+def _plain(value: JsonValue) -> JsonValue:
+    """JSON that can be kept and told again: JSON's readers take more than its writers write."""
+    found: list[JsonValue] = [value]
+    while found:
+        match found.pop():
+            case dict() as inner:
+                found += [*inner, *inner.values()]
+            case list() as inner:
+                found += inner
+            case str() as inner:
+                _text(inner)
+            case float() as inner if not math.isfinite(inner):
+                raise ValueError("must not hold NaN or Infinity")
+    return value
+
+
+def _opaque(text: str) -> str:
+    if not _OPAQUE.fullmatch(text):
+        raise ValueError("must be an id without meaning: 1 to 128 letters, digits, '.', '_', ':' and '-'")
+    return text
+
+
 def _stated(value: Any) -> Any:
     if not isinstance(value, str) or len(value) < 16 or value[4:5] != "-":
         raise ValueError("must be a time in ISO 8601 with its offset, as in 2026-11-23T10:00:00.000-05:00")
@@ -92,6 +117,9 @@ def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+_OPAQUE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+
 def _line(longest: int, shortest: int = 1) -> Any:
     return StringConstraints(strip_whitespace=True, min_length=shortest, max_length=longest)
 
@@ -101,6 +129,13 @@ Word = Annotated[str, _line(80), AfterValidator(_one_line)]
 Line = Annotated[str, _line(300), AfterValidator(_one_line)]
 Url = Annotated[str, _line(2000), AfterValidator(_one_line)]
 Text = Annotated[str, _line(4000), AfterValidator(_text)]
+Plain = Annotated[JsonValue, AfterValidator(_plain)]
+Sought = Annotated[str, _line(254), AfterValidator(_one_line)]
+Opaque = Annotated[
+    str,
+    AfterValidator(_opaque),
+    WithJsonSchema({"type": "string", "pattern": f"^{_OPAQUE.pattern}$", "examples": ["appt-1001"]}),
+]
 Phone = Annotated[
     str,
     _line(40),

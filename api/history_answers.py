@@ -20,6 +20,29 @@ class HistoryEntry(BaseModel):
     until: Time | None = None
 
 
+class InquiryDetails(BaseModel):
+    """What a person sent with one inquiry, as it was sent; of a repeat it may differ from what the lead shows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"first_name": "Ada", "phone": "+12125550143", "concern": "Evenings, please"}]}
+    )
+
+    first_name: str | None = None
+    last_name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    service_line: str | None = None
+    concern: str | None = None
+    urgency: str | None = None
+    preferred_facility: str | None = None
+    postal_code: str | None = None
+    timezone: str | None = None
+    language: str | None = None
+    channels: list[Channel] | None = None
+    best_times: list[str] | None = None
+    insurance: dict[str, str] | None = None
+
+
 class TimelineEntry(BaseModel):
     """One thing that happened. Which fields are there depends on `kind`; `no` is the fact's number."""
 
@@ -119,6 +142,7 @@ class TimelineEntry(BaseModel):
     exit_reason: ExitReason | None = None
     source: str | None = None
     repeat: bool | None = None
+    details: InquiryDetails | None = Field(None, description="Of an inquiry, for roles that may read it.")
     stopped: list[Channel] | None = None
 
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
-from api.fields import Email, Ip, Line, Moment, Name, Phone, Text, Url, Word
+from api.fields import Email, Ip, Line, Moment, Name, Phone, Plain, Text, Url, Word
+from content.facilities import Facilities
 from content.places import candidate_zones
 from domain.errors import InvalidInput
 from domain.touches import Channel
@@ -63,7 +64,7 @@ class Touchpoint(BaseModel):
     """Something the person met before asking; fields of its own are kept."""
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, JsonValue]
+    __pydantic_extra__: dict[Word, Plain]
 
     channel: Word
     campaign: Line | None = None
@@ -121,7 +122,7 @@ class IntakeForm(Form):
     service_line: Line | None = None
     concern: Text | None = None
     urgency: Literal["routine", "soon", "urgent", "crisis"] = "routine"
-    preferred_facility: Word | None = None
+    preferred_facility: Annotated[Word, Field(description="A key of config/facilities.yaml.")] | None = None
     postal_code: Annotated[str, StringConstraints(pattern=r"^[0-9]{5}(-?[0-9]{4})?$")] | None = None
     timezone: Annotated[Word, Field(description="IANA name.", examples=["America/New_York"])] | None = None
     language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")] | None = None
@@ -131,7 +132,7 @@ class IntakeForm(Form):
     source: Source
     touchpoints: Annotated[list[Touchpoint], Field(max_length=50)] = []
     consents: Annotated[list[Consent], Field(max_length=20)] = []
-    sequence: Word | None = None
+    sequence: Annotated[Word, Field(description="One that does not turn on an appointment.")] | None = None
     is_test: bool = False
 
     @field_validator("best_times", mode="before")
@@ -139,8 +140,10 @@ class IntakeForm(Form):
     def _one_or_several(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
-    def intake(self, facilities: tuple[str, ...]) -> Intake:
+    def intake(self, facilities: tuple[str, ...], known: Facilities) -> Intake:
         """For the store. `facilities` are those of the key: it takes in leads for them alone. Raises InvalidInput."""
+        if self.preferred_facility is not None:
+            known.check("preferred_facility", self.preferred_facility)
         if self.phone is None and self.email is None:
             raise InvalidInput("phone", "give a phone or an email: without either nobody can answer")
         return Intake(

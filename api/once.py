@@ -1,29 +1,30 @@
-"""The guard of every route with a rule: who asks, and whether this very request was answered before."""
+"""The guard of every route with a rule: who asks, one transaction for each change, and whether it was done before."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import ClientDisconnect
 
-from api.access import GuardedRoute, Right, admit
-from api.commands import Commands
-from api.services import Services, of
+from api.access import CHANGE_NOTHING, GuardedRoute, admit
+from api.services import of
 from domain.access import Actor
 from domain.errors import InvalidInput
 from store import idempotency
 
-HEADER = "Idempotency-Key"
-LONGEST = 200
+HEADER: Final = "Idempotency-Key"
+KEY: Final = re.compile(r"[!-~]{1,200}")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ApiRoute(GuardedRoute):
-    """Asks for the key first, then for the Idempotency-Key of a write, then runs the route."""
+    """Asks for the key first, then runs the route; one that changes something, in one transaction."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler, right = super().get_route_handler(), self.right
@@ -31,48 +32,49 @@ class ApiRoute(GuardedRoute):
         async def guarded(request: Request) -> Response:
             actor = await admit(request, right)
             request.state.actor = actor
-            key = request.headers.get(HEADER)
-            if key is None or actor is None or right is Right.READ:
+            if actor is None or right in CHANGE_NOTHING:
                 return await handler(request)
-            if not 0 < len(key) <= LONGEST or "\x00" in key:
-                raise InvalidInput(HEADER, f"must have 1 to {LONGEST} characters")
+            key = request.headers.get(HEADER)
+            if key is not None and not KEY.fullmatch(key):
+                raise InvalidInput(HEADER, "must be 1 to 200 visible ASCII characters, without spaces")
             return await _once(request, actor, key, handler)
 
         return guarded
 
 
-async def _once(request: Request, actor: Actor, key: str, handler: Handler) -> Response:
-    """Runs the handler while the key is held; a second request with it waits and gets the same answer.
+async def _once(request: Request, actor: Actor, key: str | None, handler: Handler) -> Response:
+    """Runs the handler in one transaction: with an error nothing was done, and with the answer everything.
 
-    Only what was done is remembered: a refused request did nothing, and may be tried again with its key.
+    While it runs it holds the key, if there is one; a second request with it waits and gets the same answer. Only
+    what was done is remembered: a refused request did nothing, and may be tried again with its key.
     """
     services = of(request)
     store = services.store
-    digest = sha256(f"{request.method} {request.url.path}\n".encode() + await request.body()).digest()
+    body = await _body(request)  # before a connection is held: others need not wait for a slow sender
     async with services.once, store.engine.begin() as conn:
-        replay = await idempotency.begin(conn, store.vault, actor.id, key, digest)
-        if replay is not None:
-            return JSONResponse(replay.answer, replay.status, {"Idempotency-Replayed": "true"})
-        request.state.conn, request.state.commands = conn, services.commands.within(conn)
+        if key is not None:
+            digest = sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
+            replay = await idempotency.begin(conn, store.vault, actor.id, key, digest)
+            if replay is not None:
+                return JSONResponse(replay.answer, replay.status, {"Idempotency-Replayed": "true"})
+        commands = request.state.commands = services.commands.within(conn)
         response = await handler(request)
         answer = json.loads(bytes(response.body))
-        await idempotency.finish(conn, store.vault, actor.id, key, response.status_code, answer)
-    commands: Commands = request.state.commands
+        if key is not None:
+            await idempotency.finish(conn, store.vault, actor.id, key, response.status_code, answer)
     if "workflow" not in answer or not commands.unheard or not await commands.all_heard():
         return response
     # What was kept with the command says pending; Temporal has heard of it now, and so does whoever asks again.
     answer |= {"workflow": "applied"}
-    async with store.engine.begin() as conn:
-        await idempotency.finish(conn, store.vault, actor.id, key, response.status_code, answer)
+    if key is not None:
+        with suppress(SQLAlchemyError):  # it is done: a database that went away since is no reason to say otherwise
+            async with store.engine.begin() as conn:
+                await idempotency.finish(conn, store.vault, actor.id, key, response.status_code, answer)
     return JSONResponse(answer, response.status_code)
 
 
-@asynccontextmanager
-async def transaction(request: Request, services: Services) -> AsyncIterator[AsyncConnection]:
-    """The transaction that holds the request's Idempotency-Key, or one of its own."""
-    held: AsyncConnection | None = getattr(request.state, "conn", None)
-    if held is not None:
-        yield held
-        return
-    async with services.store.engine.begin() as conn:
-        yield conn
+async def _body(request: Request) -> bytes:
+    try:
+        return await request.body()
+    except ClientDisconnect:
+        raise InvalidInput("body", "broke off") from None

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.access import RULES, Right
-from api.once import HEADER, LONGEST
+from api.access import CHANGE_NOTHING, RULES
+from api.once import HEADER, KEY
 from api.problems import MEDIA_TYPE, Problem
 
 TITLE = "Tend"
@@ -55,7 +55,7 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
         statuses |= {"400", "413", "422"}
     if operation.get("parameters"):
         statuses.add("422")
-    if right not in (None, Right.READ, Right.INSPECT):
+    if right is not None and right not in CHANGE_NOTHING:
         statuses |= {"404", "409", "422"}
         operation.setdefault("parameters", []).append(
             {
@@ -63,7 +63,7 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
                 "in": "header",
                 "required": False,
                 "description": "The same key with the same request gives the same answer, done once.",
-                "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST, "pattern": "^[A-Za-z0-9._:-]+$"},
+                "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
             }
         )
     for status in sorted(statuses):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -12,11 +12,27 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api.access import NoKey, NotAllowed
-from domain.errors import InvalidInput, NotFound, Refused
+from domain.errors import InvalidInput, NotFound, Refused, TendError
 from store.idempotency import IdempotencyMismatch
 
 MEDIA_TYPE = "application/problem+json"
 _SHOWN = 80  # characters of a name somebody sent
+STATUS: Final[Mapping[type[TendError], HTTPStatus]] = {
+    NoKey: HTTPStatus.UNAUTHORIZED,
+    NotAllowed: HTTPStatus.FORBIDDEN,
+    NotFound: HTTPStatus.NOT_FOUND,
+    Refused: HTTPStatus.CONFLICT,
+    InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+}
+AWAY: Final = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class TooLarge(HTTPException):
+    """A body that went beyond the limit while it was read."""
+
+    def __init__(self) -> None:
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
 class FieldError(BaseModel):
@@ -72,16 +88,29 @@ def problem(
 
 
 def invalid(errors: list[tuple[str, str]]) -> Response:
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(f"{f}: {m}" for f, m in errors[:5]), errors=errors)
+    return problem(STATUS[InvalidInput], "; ".join(f"{f}: {m}" for f, m in errors[:5]), errors=errors)
+
+
+def too_large() -> Response:
+    return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is larger than 1 MB")
+
+
+def fault(request_id: str) -> Response:
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, f"this is a fault of ours; quote {request_id}")
+
+
+def status_of(error: type[TendError] | None) -> HTTPStatus:
+    """Of a page, which tells a person what went wrong in its own words."""
+    return HTTPStatus.OK if error is None else STATUS[error]
 
 
 def install(app: FastAPI) -> None:
     """Answers for everything that a route may raise on purpose."""
     handlers: dict[type[Exception], Any] = {
         NoKey: _no_key,
-        NotAllowed: lambda _, e: problem(HTTPStatus.FORBIDDEN, str(e)),
-        NotFound: lambda _, e: problem(HTTPStatus.NOT_FOUND, str(e)),
-        Refused: lambda _, e: problem(HTTPStatus.CONFLICT, e.reason, state=e.state),
+        NotAllowed: lambda _, e: problem(STATUS[NotAllowed], str(e)),
+        NotFound: lambda _, e: problem(STATUS[NotFound], str(e)),
+        Refused: lambda _, e: problem(STATUS[Refused], e.reason, state=e.state),
         InvalidInput: lambda _, e: invalid([(e.field, e.reason)]),
         IdempotencyMismatch: lambda _, e: invalid([("Idempotency-Key", str(e))]),
         RequestValidationError: _validation,
@@ -105,7 +134,7 @@ def _asynchronous(answer: Any) -> Any:
 
 
 def _no_key(_: Request, error: NoKey) -> Response:
-    return problem(HTTPStatus.UNAUTHORIZED, str(error), headers={"WWW-Authenticate": "Bearer"})
+    return problem(STATUS[NoKey], str(error), headers={"WWW-Authenticate": "Bearer"})
 
 
 def _http(_: Request, error: HTTPException) -> Response:
@@ -157,9 +186,7 @@ def _message(error: Mapping[str, Any]) -> str:
 
 
 def _database_away(_: Request, __: Exception) -> Response:
-    return problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "the database does not answer; try again soon", headers={"Retry-After": "2"}
-    )
+    return problem(AWAY, "the database does not answer; try again soon", headers={"Retry-After": "2"})
 
 
 def _database(request: Request, error: DBAPIError) -> Response:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
-from api.fields import Email, Id, Line, Moment, Phone, Text, Word
+from api.fields import Email, Id, Line, Moment, Opaque, Phone, Sought, Text, Word
 from api.intake_form import Form
 from domain.facts import BookingEvent, Outcome
 from domain.lead_state import Stage, State
@@ -17,7 +17,7 @@ def _example(**fields: Any) -> dict[str, Any]:
 
 Limit = Annotated[int, Field(ge=1, le=200, description="How many at most.")]
 Cursor = Annotated[str, StringConstraints(max_length=300)]
-Query = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=254)]
+LONGEST_SMS = 1600  # what Twilio takes (error 21617 above it)
 
 
 class Search(Form):
@@ -28,7 +28,7 @@ class Search(Form):
     state: State | None = None
     stage: Stage | None = None
     facility: Word | None = None
-    q: Query | None = None
+    q: Sought | None = None
     cursor: Cursor | None = None
     limit: Limit = 50
 
@@ -77,7 +77,15 @@ class Message(Form):
     model_config = _example(channel="sms", body="Thank you for writing. We will call you today.")  # type: ignore[assignment]
 
     channel: Literal["sms", "email"]
-    body: Annotated[Text, Field(description="An SMS holds up to 1600 characters.")]
+    body: Annotated[Text, Field(description=f"An SMS holds at most {LONGEST_SMS} characters.")]
+
+    @field_validator("body")
+    @classmethod
+    def _fits(cls, body: str, info: ValidationInfo) -> str:
+        units = len(body.encode("utf-16-le")) // 2  # as carriers count: most emoji are two
+        if info.data.get("channel") == "sms" and units > LONGEST_SMS:
+            raise ValueError(f"an SMS holds at most {LONGEST_SMS} characters, and this has {units}: use email")
+        return body
 
 
 class Note(Form):
@@ -107,12 +115,14 @@ class BookingForm(Form):
     )
 
     event: BookingEvent
-    appointment_id: Annotated[Line, Field(description="The scheduler's own id, the same in all its events.")]
+    appointment_id: Annotated[
+        Opaque, Field(description="The scheduler's own id, the same in all its events; nothing that tells of a person.")
+    ]
     lead_id: Id | None = None
     phone: Phone | None = None
     email: Email | None = None
     starts_at: Moment | None = None
-    facility: Word | None = None
+    facility: Annotated[Word, Field(description="Absent: the lead's at first, then as it was.")] | None = None
     occurred_at: Annotated[Moment, Field(description="Decides between events of one appointment, in any order.")]
 
 

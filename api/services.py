@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Services:
     """`twilio` and `sendgrid` are None where their secrets are not set: then no callback is believed.
 
-    `temporal` raises if Temporal does not answer. `once` bounds requests that hold a second connection.
+    `temporal` raises if Temporal does not answer. `once` bounds requests that write: each may need a second connection.
     """
 
     production: bool
@@ -55,7 +55,7 @@ def of(request: Request) -> Services:
 
 
 async def _services(request: Request) -> Services:
-    """Where an Idempotency-Key is held, commands run in the transaction that holds it."""
+    """In a request that writes, commands run in its one transaction."""
     commands: Commands | None = getattr(request.state, "commands", None)
     return of(request) if commands is None else replace(of(request), commands=commands)
 

@@ -4,6 +4,7 @@ from pydantic import BaseModel
 
 from api.answers import Owner
 from api.fields import Time
+from api.history_answers import InquiryDetails
 from domain.facts import Outcome, TaskKind, TaskState
 from domain.lead_state import Stage, State
 from domain.touches import Channel, Disposition, TouchStatus
@@ -31,7 +32,10 @@ class TaskLead(BaseModel):
 
 
 class TaskView(BaseModel):
-    """Work for a person. `message` is what the lead wrote; `script` what to say on a call."""
+    """Work for a person. `message` is what the lead wrote; `script` what to say on a call.
+
+    `inquiry` is what the person sent, for a task that an inquiry opened.
+    """
 
     id: str
     lead_id: str
@@ -49,6 +53,7 @@ class TaskView(BaseModel):
     notes: str | None
     candidates: list[str] | None
     message: str | None
+    inquiry: InquiryDetails | None
     script: str | None
     opened_at: Time
     closed_at: Time | None

@@ -11,6 +11,9 @@ from typing import Final
 from domain.ports import ChannelError, OutcomeUnknown, Rejected, Remedy, Unavailable
 
 MAX_RETRY_AFTER = 300.0  # real seconds; a provider's longer wish is cut, the activity's own deadline decides
+# Real seconds for a connection to come about. Well below a request's whole limit: who has not connected by then has
+# sent nothing, and that must be known before the limit is over.
+CONNECT_WITHIN = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -11,11 +12,11 @@ from sendgrid.helpers.eventwebhook import EventWebhook
 
 from channels.errors import SENDGRID_DROPPED
 from domain.errors import InvalidInput
-from domain.ports import Remedy, TouchUpdate
+from domain.ports import NoMoreMail, Remedy, TouchUpdate
 from domain.touches import TouchStatus
 
-# Not here: deferred (on the way), open and click (machines do both), spamreport and unsubscribes (a person's word, not
-# the fate of a mail).
+# Neither here nor below: deferred (on the way), open and click (machines do both), group_resubscribe (a click on a page
+# of the provider's is no consent that we could prove).
 STATUSES: Final = {
     "processed": TouchStatus.ACCEPTED,
     "delivered": TouchStatus.DELIVERED,
@@ -23,8 +24,15 @@ STATUSES: Final = {
     "blocked": TouchStatus.UNDELIVERED,
     "dropped": TouchStatus.FAILED,
 }
+# A person's word, not the fate of a mail: it holds for the address.
+NO_MORE_MAIL: Final = {
+    "spamreport": "reported a mail as spam",
+    "unsubscribe": "unsubscribed at the mail provider",
+    "group_unsubscribe": "unsubscribed at the mail provider",
+}
 
 _ID = re.compile(r"[A-Za-z0-9_.=+/-]{2,128}")
+_ADDRESS = re.compile(r"[^@\s\x00-\x1f\ud800-\udfff]{1,64}@[^@\s\x00-\x1f\ud800-\udfff]{1,255}")
 _SMTP = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
 
 
@@ -49,30 +57,55 @@ class SendGridEvents:
             return False
 
 
-def parse(raw: bytes) -> list[TouchUpdate]:
-    """What became of mails, in the order given. Events that are no touch's, or say nothing of its fate, are left out.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What concerns us, in the order given, and how many events could not be understood."""
 
-    Raises InvalidInput if the body is not an array of objects, or an event that counts has no usable id.
+    news: tuple[TouchUpdate | NoMoreMail, ...]
+    unreadable: int
+
+
+def parse(raw: bytes) -> Batch:
+    """What became of mails, and who wants no more.
+
+    Events that are no touch's, or say nothing of its fate, are left out. One that cannot be understood does not lose
+    the others. Raises InvalidInput if the body is no array.
     """
     try:
         events = json.loads(raw)
     except ValueError:
         raise InvalidInput("body", "is not JSON") from None
-    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+    if not isinstance(events, list):
         raise InvalidInput("body", "must be an array of events")
-    return [update for event in events if (update := _update(event)) is not None]
+    news: list[TouchUpdate | NoMoreMail] = []
+    unreadable = 0
+    for event in events:
+        try:
+            item = _news(event)
+        except InvalidInput:
+            unreadable += 1
+        else:
+            news += [item] if item is not None else []
+    return Batch(tuple(news), unreadable)
 
 
-def _update(event: Mapping[str, Any]) -> TouchUpdate | None:
-    word, touch_id = event.get("event"), event.get("touch_id")
-    status = STATUSES.get(word) if isinstance(word, str) else None
-    if status is None or not touch_id:
+def _news(event: object) -> TouchUpdate | NoMoreMail | None:
+    if not isinstance(event, Mapping):
+        raise InvalidInput("body", "must be an array of events")
+    word = event.get("event")
+    if not isinstance(word, str):
+        raise InvalidInput("event", "must be a word")
+    if word in NO_MORE_MAIL:
+        return NoMoreMail(_id(event, "sg_event_id"), _address(event), NO_MORE_MAIL[word])
+    status = STATUSES.get(word)
+    if status is None or not event.get("touch_id"):
         return None
+    message_id = str(event.get("sg_message_id") or "").partition(".")[0]
     return TouchUpdate(
         event_id=_id(event, "sg_event_id"),
         touch_id=_id(event, "touch_id"),
         # SendGrid lengthens the X-Message-Id of its answer by ".<server>"
-        provider_id=str(event.get("sg_message_id") or "").partition(".")[0][:128],
+        provider_id=message_id if _ID.fullmatch(message_id) else "",
         status=status,
         at=_time(event.get("timestamp")),
         code=_smtp_code(event) if status in {TouchStatus.UNDELIVERED, TouchStatus.FAILED} else None,
@@ -103,6 +136,13 @@ def _id(event: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise InvalidInput(name, "must be an id")
     return value
+
+
+def _address(event: Mapping[str, Any]) -> str:
+    value = event.get("email")
+    if not isinstance(value, str) or not _ADDRESS.fullmatch(value.strip()):
+        raise InvalidInput("email", "must be an address")
+    return value.strip().lower()
 
 
 def _time(seconds: object) -> datetime | None:

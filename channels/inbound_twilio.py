@@ -9,6 +9,7 @@ from typing import Any, Final
 from twilio.request_validator import RequestValidator
 
 from channels.errors import clean_code, twilio_remedy
+from channels.twilio_sms import MESSAGE_STATUSES
 from channels.twilio_voice import is_machine
 from domain.errors import InvalidInput
 from domain.ports import InboundSms, Remedy, TouchUpdate
@@ -17,19 +18,11 @@ from domain.touches import Disposition, TouchStatus
 Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
 """A form as it was posted: pairs (a name may come twice), a mapping, or Starlette's FormData."""
 
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# Bare or behind the name of its channel (rcs:+1...). A number without + is one of this country.
+_E164 = re.compile(r"(?:[a-z]+:)?(\+[1-9][0-9]{6,14})")
+_NATIONAL = re.compile(r"1?([2-9][0-9]{9})")
 _ID = re.compile(r"[A-Za-z0-9_-]{2,64}")
 
-# Not here, and of no interest: accepted, scheduled, queued, sending, receiving, received.
-MESSAGE_STATUSES: Final = {
-    "sent": TouchStatus.ACCEPTED,
-    "delivered": TouchStatus.DELIVERED,
-    "read": TouchStatus.DELIVERED,
-    "partially_delivered": TouchStatus.DELIVERED,
-    "undelivered": TouchStatus.UNDELIVERED,
-    "failed": TouchStatus.FAILED,
-    "canceled": TouchStatus.FAILED,
-}
 # Only how a call can end: queued, initiated, ringing and in-progress are on the way.
 CALL_ENDS: Final = {
     "completed": Disposition.ANSWERED,
@@ -64,13 +57,19 @@ class TwilioWebhooks:
 
 
 def parse_sms(form: Form) -> InboundSms:
-    """An inbound text. Raises InvalidInput. The body may be empty (a picture)."""
+    """An inbound text. Raises InvalidInput only where its id or the number it is from is missing: it may be a stop.
+
+    The body may be empty (a picture). OptOutType comes with the carrier's advanced opt-out, whose words are the
+    account's own. Its START and HELP are texts like any other: nobody is opted in by a text, and a person answers.
+    """
     fields = dict(pairs(form))
+    known_as = next((name for name in ("MessageSid", "SmsMessageSid", "SmsSid") if fields.get(name)), "MessageSid")
     return InboundSms(
-        event_id=f"{_id(fields, 'MessageSid')}:received",
+        event_id=f"{_id(fields, known_as)}:received",
         sender=_number(fields, "From"),
-        to=_number(fields, "To"),
-        body=fields.get("Body", ""),
+        to=_text(fields, "To"),
+        body=_text(fields, "Body"),
+        is_stop=fields.get("OptOutType", "").strip().upper() == "STOP",
     )
 
 
@@ -150,10 +149,17 @@ def _word(fields: Mapping[str, str], name: str) -> str:
 
 
 def _number(fields: Mapping[str, str], name: str) -> str:
-    value = fields.get(name, "")
-    if not _E164.fullmatch(value):
-        raise InvalidInput(name, "must be a number in E.164")
-    return value
+    value = fields.get(name, "").strip()
+    if international := _E164.fullmatch(value):
+        return international[1]
+    if national := _NATIONAL.fullmatch(value):
+        return f"+1{national[1]}"
+    raise InvalidInput(name, "must be a number in E.164")
+
+
+def _text(fields: Mapping[str, str], name: str) -> str:
+    """What somebody wrote, without what no database and no answer of ours can hold."""
+    return fields.get(name, "").encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 def _touch(touch_id: str) -> str:

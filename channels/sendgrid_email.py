@@ -7,16 +7,12 @@ in a mail, and nothing but the touch's opaque id goes into its custom arguments.
 import asyncio
 import http.client
 import logging
-import socket
-import ssl
 import time
-import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.error import URLError
 
-from python_http_client.client import Client as HttpClient
 from python_http_client.exceptions import HTTPError
 from sendgrid import SendGridAPIClient
 from sendgrid.helpers.mail import (
@@ -34,6 +30,7 @@ from sendgrid.helpers.mail import (
 
 from channels.base_url import sandbox_base
 from channels.errors import sendgrid_error, unknown, unreachable
+from channels.sendgrid_http import MailClient, NotConnected, Turn, handlers_for
 from domain.ports import Accepted, ChannelError, Email, Unavailable
 
 SENDGRID = "https://api.sendgrid.com"
@@ -52,25 +49,29 @@ class SendGridEmail:
     def __init__(self, api_key: str, sender: str, sender_name: str | None = None, base_url: str | None = None) -> None:
         if not api_key:
             raise ValueError("SendGrid needs an API key")
-        host = sandbox_base(base_url) if base_url else SENDGRID
-        self._sendgrid = SendGridAPIClient(api_key, host=host)
-        transport = _HttpClient if base_url is None else _SandboxHttpClient
-        headers = dict(self._sendgrid.client.request_headers)
-        self._sendgrid.client = transport(host=host, request_headers=headers, version=3)
+        self._host = sandbox_base(base_url) if base_url else SENDGRID
+        self._proxies = base_url is None
+        self._headers = dict(SendGridAPIClient(api_key, host=self._host).client.request_headers)
         self._sender = sender
         self._sender_name = sender_name
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sendgrid")
 
     async def send(self, email: Email, limit: float) -> Accepted:
-        """Posts once. A thread cannot be stopped: after a timeout it may still get through, hence OutcomeUnknown."""
-        job = self._pool.submit(self._post, self._build(email), limit)
+        """Posts once, within `limit` from now, however long it waits for a thread.
+
+        A thread cannot be stopped once it writes: after a timeout the mail may still get through, hence OutcomeUnknown.
+        """
+        turn = Turn(limit)
+        job = self._pool.submit(self._post, self._build(email), turn)
         try:
             async with asyncio.timeout(limit):
                 return await asyncio.wrap_future(job)
         except TimeoutError:
-            if job.cancelled():  # it was still waiting for a thread
-                raise Unavailable("SendGrid: all connections are busy, nothing was sent") from None
+            if turn.take_away():
+                raise Unavailable("SendGrid: no thread or connection in time, nothing was sent") from None
             raise unknown("SendGrid", f"no answer within {limit:g} s") from None
+        finally:
+            turn.take_away()  # whoever was cancelled writes no more
 
     async def aclose(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -98,15 +99,18 @@ class SendGridEmail:
         body: dict[str, Any] = mail.get()
         return body
 
-    def _post(self, body: dict[str, Any], limit: float) -> Accepted:
+    def _post(self, body: dict[str, Any], turn: Turn) -> Accepted:
         error: ChannelError
+        if (left := turn.left()) <= 0:
+            raise Unavailable("SendGrid: no thread in time, nothing was sent")
+        client = MailClient(host=self._host, request_headers=dict(self._headers), version=3)
+        client.handlers = handlers_for(turn, proxies=self._proxies)
         try:
-            answer = self._sendgrid.client.mail.send.post(request_body=body, timeout=limit)
+            answer = client.mail.send.post(request_body=body, timeout=left)
         except HTTPError as refusal:
             error = sendgrid_error(int(refusal.status_code), _until_reset(refusal.headers))
         except URLError as fault:
-            nothing_sent = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError)
-            if isinstance(fault.reason, nothing_sent):
+            if isinstance(fault.reason, NotConnected):
                 error = unreachable("SendGrid")
             else:
                 error = unknown("SendGrid", "the connection was cut or timed out")
@@ -115,37 +119,6 @@ class SendGridEmail:
         else:
             return Accepted(answer.headers.get("X-Message-Id") or "")
         raise error  # outside the handlers: their exceptions hold SendGrid's text
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_args: Any, **_kwargs: Any) -> None:
-        return None  # a redirect would carry the API key elsewhere and lose the mail; it is raised as an HTTPError
-
-
-class _HttpClient(HttpClient):  # type: ignore[misc]  # the SDK carries no types
-    """The SDK's transport, without redirects."""
-
-    handlers: tuple[urllib.request.BaseHandler, ...] = (_NoRedirects(),)
-
-    def _build_client(self, name: str | None = None) -> "_HttpClient":
-        # the parent's makes its own class, which would lose ours at the first segment of the path
-        return type(self)(
-            host=self.host,
-            version=self._version,
-            request_headers=dict(self.request_headers),
-            url_path=[*self._url_path, name] if name else self._url_path,
-            append_slash=self.append_slash,
-            timeout=self.timeout,
-        )
-
-    def _make_request(self, _opener: object, request: urllib.request.Request, timeout: float | None = None) -> Any:
-        return super()._make_request(urllib.request.build_opener(*self.handlers), request, timeout=timeout)
-
-
-class _SandboxHttpClient(_HttpClient):
-    """The same past any proxy: what goes to the sandbox stays on this network."""
-
-    handlers = (_NoRedirects(), urllib.request.ProxyHandler({}))
 
 
 def _until_reset(headers: Mapping[str, str] | None) -> float | None:

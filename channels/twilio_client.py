@@ -14,7 +14,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from channels.base_url import sandbox_base
-from channels.errors import clean_code, twilio_error, unknown, unreachable
+from channels.errors import CONNECT_WITHIN, clean_code, twilio_error, unknown, unreachable
 from domain.ports import ChannelError, OutcomeUnknown
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]  # the SDK carries no 
                 allow_redirects=False,
             ) as answer:
                 text = await answer.text()
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError):
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError):
             raise unreachable("Twilio") from None
         except (aiohttp.ClientError, OSError) as error:
             if isinstance(error, TimeoutError):
@@ -124,7 +124,7 @@ class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]  # the SDK carries no 
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE),
-                timeout=aiohttp.ClientTimeout(total=None),
+                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._base is None,
             )

@@ -16,9 +16,12 @@ LIST_SIZE = 100
 # Twilio's times are whole seconds, and its clock is not ours.
 SLACK = timedelta(seconds=2)
 
-STATUSES: Final = {
+# In answers and in callbacks. Not here: accepted, scheduled, queued, sending (on the way), receiving, received.
+MESSAGE_STATUSES: Final = {
+    "sent": TouchStatus.ACCEPTED,
     "delivered": TouchStatus.DELIVERED,
     "read": TouchStatus.DELIVERED,
+    "partially_delivered": TouchStatus.DELIVERED,
     "undelivered": TouchStatus.UNDELIVERED,
     "failed": TouchStatus.FAILED,
     "canceled": TouchStatus.FAILED,
@@ -77,7 +80,7 @@ def accepted(message: Any) -> Accepted:
     """What Twilio's record of a text says in our words."""
     if not message.sid:
         raise unknown("Twilio", "its answer holds no id")
-    return Accepted(str(message.sid), STATUSES.get(str(message.status), TouchStatus.ACCEPTED))
+    return Accepted(str(message.sid), MESSAGE_STATUSES.get(str(message.status), TouchStatus.ACCEPTED))
 
 
 def made_since(record: Any, since: datetime) -> bool:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import phonenumbers
 
 from content.yaml_file import read_yaml
-from domain.errors import InvalidSequence
+from domain.errors import InvalidInput, InvalidSequence
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 NOTICE = timedelta(hours=1)  # nobody can come sooner
@@ -43,6 +43,11 @@ class Facilities:
     def get(self, key: str | None) -> Facility:
         """The facility of that key; the default one if it is unknown or not given."""
         return self.by_key.get(key or self.default) or self.by_key[self.default]
+
+    def check(self, field: str, *keys: str) -> None:
+        """Raises InvalidInput, naming `field` and the known keys, if one of `keys` is unknown."""
+        if any(key not in self.by_key for key in keys):
+            raise InvalidInput(field, f"is no facility of ours; give one of {', '.join(self.by_key)}")
 
 
 def free_times(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from content.segments import Encoding, segments
-from content.templates import SAMPLE, Template, from_json, load_templates, render_sms, to_json
+from content.templates import SAMPLE, Template, from_json, render_sms, to_json
 from content.yaml_file import read_yaml, yaml_files
 from domain.errors import InvalidSequence
 from domain.sequence import CallTask, Message, Sequence, StaffTask, Switch, parse_sequence
@@ -59,10 +59,10 @@ def system_templates(templates: Mapping[str, Template]) -> dict[str, Template]:
     return {name: templates[name] for name in SYSTEM_TEMPLATES}
 
 
-def report(directory: Path) -> list[TextCost]:
-    """Encoding and segments of every SMS template of a directory, with typical values. Raises InvalidSequence."""
+def report(templates: Mapping[str, Template]) -> list[TextCost]:
+    """Encoding and segments of every SMS template, with typical values."""
     costs = []
-    for name, template in load_templates(directory).items():
+    for name, template in templates.items():
         if template.channel == "sms":
             cost = segments(render_sms(template, SAMPLE))
             costs.append(TextCost(name, cost.encoding, cost.count))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -12,6 +13,8 @@ from demo.cast import Guest
 from demo.client import Client, Json
 
 LOOKS_AGAIN = 0.8  # real seconds after which a timeline is read though the lead's row has not changed
+STAFF = {"persona": "the coordinator"}  # whose key acts, by its name
+OWN_TOUCHES = {"staff": "answer", "stop": "stop"}  # touches of no sequence
 CHANNEL_WORDS = {"sms": "text", "email": "e-mail", "voice": "call"}
 _ON_THE_WAY = {"planned", "claimed"}
 
@@ -22,6 +25,7 @@ class Line:
 
     at: datetime
     who: str
+    step: str
     what: str
     why: str = ""
     order: tuple[int, int] = (0, 0)  # of what happened at one time
@@ -47,19 +51,32 @@ class Watched:
     def enrollment(self) -> int:
         return int((self.summary.get("sequence") or {}).get("enrollment", 0))
 
+    def runs(self, sequence: str) -> set[int]:
+        """The numbers of this lead's enrollments in a sequence."""
+        return {int(e["enrollment"]) for e in self.timeline if e["kind"] == "enrolled" and e["sequence"] == sequence}
+
     def touches(self) -> list[Json]:
         return [entry for entry in self.timeline if entry["kind"] == "touch"]
 
+    def step_of(self, touch_id: object) -> str:
+        return next((str(touch["step"]) for touch in self.touches() if touch["id"] == touch_id), "")
+
+    def call_ended(self, touch_id: object) -> str:
+        """How the call of this touch ended, in words."""
+        calls = (entry for entry in self.timeline if entry["kind"] == "call" and entry.get("touch_id") == touch_id)
+        return next((_disposition(entry) for entry in calls), "")
+
     def last_touch(self) -> Json | None:
-        done = [touch for touch in self.touches() if touch["status"] not in _ON_THE_WAY]
+        done = [t for t in self.touches() if t.get("channel") and t["status"] not in _ON_THE_WAY]
         return max(done, key=lambda touch: str(touch["history"][-1]["at"]), default=None)
 
 
 class Board:
-    """All leads of the demo. `refresh` answers what is new since the last time."""
+    """All leads of the demo, and what happened to them, oldest first."""
 
-    def __init__(self, tend: Client) -> None:
+    def __init__(self, tend: Client, zone: ZoneInfo) -> None:
         self._tend = tend
+        self._zone = zone
         self.leads: list[Watched] = []
         self.feed: list[Line] = []
 
@@ -70,17 +87,16 @@ class Board:
     def finished(self) -> bool:
         return bool(self.leads) and all(lead.finished for lead in self.leads)
 
-    async def refresh(self, *, thoroughly: bool = False) -> list[Line]:
+    async def refresh(self, *, thoroughly: bool = False) -> None:
         """Reads what may have changed (or all); nothing where the API is away for the moment."""
         try:
             page = await self._tend.leads()
             fresh = {row["id"]: row for row in page}
             await asyncio.gather(*(self._read(lead, fresh.get(lead.lead_id), thoroughly) for lead in self.leads))
         except httpx.HTTPError:
-            return []
-        new = sorted((line for lead in self.leads for line in self._news(lead)), key=lambda line: (line.at, line.order))
-        self.feed += new
-        return new
+            return
+        new = [line for lead in self.leads for line in self._news(lead)]
+        self.feed = sorted([*self.feed, *new], key=lambda line: (line.at, line.order))
 
     async def _read(self, lead: Watched, row: Json | None, thoroughly: bool) -> None:
         if row is None:
@@ -100,58 +116,60 @@ class Board:
             key = entry.get("id") or f"fact {entry['no']}"
             steps = entry.get("history") or [entry]
             for number in range(lead.seen.get(key, 0), len(steps)):
-                told = _tell(lead, entry, steps[number])
+                told = _tell(lead, entry, steps[number], self._zone)
                 if told is not None:
                     at = datetime.fromisoformat(steps[number]["at"])
                     last = 1000 if entry["kind"] == "finished" else 0
-                    yield Line(at, lead.guest.name, *told, order=(last + number, entry["no"]))
+                    yield Line(at, lead.guest.first_name, *told, order=(last + number, entry["no"]))
             lead.seen[key] = len(steps)
 
 
-def _tell(lead: Watched, entry: Json, step: Json) -> tuple[str, str] | None:  # noqa: PLR0912 - one case a kind
-    """What happened and why, in a few words; None for what needs no line of its own."""
+def _tell(  # noqa: PLR0912 - one case a kind
+    lead: Watched, entry: Json, step: Json, zone: ZoneInfo
+) -> tuple[str, str, str] | None:
+    """The step, what happened and why, in a few words; None for what needs no line of its own."""
     match entry["kind"]:
         case "inquired":
-            return "asks", f"by {entry.get('source', 'web_form').replace('_', ' ')}"
+            return "", "asks", f"by {entry.get('source', 'web_form').replace('_', ' ')}"
         case "enrolled":
-            return f"begins {entry['sequence']} (version {entry['version']})", str(entry.get("cause", ""))
+            return "", f"begins {entry['sequence']}, version {entry['version']}", _spaced(entry.get("cause"))
         case "touch":
             return _touch(lead, entry, step)
         case "task":
             return _task(entry, step)
         case "reply":
-            return f'writes "{entry.get("body") or ""}"', ""
+            return "", f'writes "{entry.get("body") or ""}"', ""
         case "call":
-            return "call ended: " + entry["disposition"].replace("_", " "), ""
+            return lead.step_of(entry.get("touch_id")), "call ended: " + _disposition(entry), ""
         case "appointment":
-            when = entry.get("starts_at")
-            return f"appointment {entry['event'].replace('_', ' ')}", f"for {when[:16]}Z" if when else ""
+            starts = datetime.fromisoformat(entry["starts_at"]).astimezone(zone) if entry.get("starts_at") else None
+            return "", f"appointment: {_spaced(entry['event'])}", f"for {starts:%a %H:%M}" if starts else ""
         case "opt_out":
-            return f"opted out of {' and '.join(entry['channels'])}", str(entry.get("cause", ""))
+            return "", f"opted out of {' and '.join(entry['channels'])}", _spaced(entry.get("cause"))
         case "rested":
-            return "cadence rests", str(entry.get("cause", ""))
+            return "", "cadence rests", _spaced(entry.get("cause"))
         case "resumed":
-            return "cadence goes on", str(entry.get("cause", ""))
+            return "", "cadence goes on", _spaced(entry.get("cause"))
         case "finished":
-            return "finished", entry["exit_reason"].replace("_", " ")
+            return "", f"finished: {_spaced(entry['exit_reason'])}", ""
         case "decision":
-            return str(entry.get("decision", "decided")), str(entry.get("cause") or entry.get("reason") or "")
+            return "", str(entry.get("decision", "decided")), _spaced(entry.get("cause") or entry.get("reason"))
         case "paused" | "skipped" | "note" | "assigned" | "merged" as kind:
-            return kind, str(entry.get("reason") or "")
+            return "", kind, _spaced(entry.get("reason"))
         case _:
             return None
 
 
-def _touch(lead: Watched, entry: Json, step: Json) -> tuple[str, str] | None:
+def _touch(lead: Watched, entry: Json, step: Json) -> tuple[str, str, str] | None:
     status, channel = step["status"], entry.get("channel")
-    if status in _ON_THE_WAY:
-        return None
+    if status in _ON_THE_WAY or channel is None:
+        return None  # a wait that ended sends nothing
     if status == "delivered" or (channel == "voice" and entry.get("task_id") and status != "accepted"):
         return None  # a call's end has a line of its own
     said = {"accepted": "dialled" if channel == "voice" else "sent"}.get(status, status)
     why = _why_then(lead, entry) if status == "accepted" else step.get("reason") or ""
-    name = {"staff": "of a person", "stop": "confirming the stop"}.get(entry["step"], entry["step"])
-    return f"{CHANNEL_WORDS.get(channel or '', 'step')} {name}: {said}", why
+    name = OWN_TOUCHES.get(str(entry["step"]), str(entry["step"]))
+    return name, f"{CHANNEL_WORDS[channel]} {said}", why
 
 
 def _why_then(lead: Watched, entry: Json) -> str:
@@ -166,10 +184,21 @@ def _why_then(lead: Watched, entry: Json) -> str:
     return lead.reasons.get((entry["enrollment"], entry["step"]), "")
 
 
-def _task(entry: Json, step: Json) -> tuple[str, str]:
-    kind, status = entry["task_kind"], step["status"]
-    about = f" for {entry['step']}" if entry.get("step") else ""
-    if status == "done" and entry.get("outcome"):
-        return f"{kind} task{about}: done, {entry['outcome'].replace('_', ' ')}", step.get("reason") or ""
-    by = f" by {entry['claimed_by']}" if status == "claimed" and entry.get("claimed_by") else ""
-    return f"{kind} task{about}: {status}{by}", step.get("reason") or ""
+def _task(entry: Json, step: Json) -> tuple[str, str, str] | None:
+    kind, status, reason = entry["task_kind"], step["status"], step.get("reason") or ""
+    name = entry.get("step") or ""
+    if status == "done":
+        outcome = entry.get("outcome")
+        return (name, f"{kind} task done: {_spaced(outcome)}", reason) if outcome else None
+    if status == "missed" and kind == "call":
+        return None  # the touch has that line
+    by = f" by {STAFF.get(entry['claimed_by'], 'a person')}" if status == "claimed" and entry.get("claimed_by") else ""
+    return name, f"{kind} task {'opens' if status == 'open' else status}{by}", reason
+
+
+def _disposition(call: Json) -> str:
+    return _spaced(call["disposition"]).replace("answered by person", "answered")
+
+
+def _spaced(word: object) -> str:
+    return str(word or "").replace("_", " ")

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 
 COORDINATOR = "coordinator"
+VISITOR_PHONE = "+12125550142"  # of the lead that who watches the demo may send; nobody answers there but they
+VISITOR_PERSONA = "silent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,13 @@ GUESTS = (
     Guest("Ada", "Example", "eager", "replies at once", "+12125550111"),
     Guest("Ben", "Example", "slow", "replies after hours", "+12125550112"),
     Guest("Cleo", "Example", "silent", "never answers", "+12125550113"),
-    Guest("Dara", "Example", "books", "books from the link, comes", "+12125550114"),
+    Guest("Dara", "Example", "books", "books and comes", "+12125550114"),
     Guest("Eli", "Example", "opts_out", "writes STOP", "+12125550115"),
-    Guest("Finn", "Example", "wrong_number", "says: wrong number", "+12125550116"),
-    Guest("Gwen", "Example", "no_show", "books, does not come", "+12125550117"),
+    Guest("Finn", "Example", "wrong_number", "wrong number", "+12125550116"),
+    Guest("Gwen", "Example", "no_show", "books, stays away", "+12125550117"),
     Guest("Hugo", "Example", "answers", "picks up the phone", "+12125550118"),
     # in California it is still before eight when the demo begins: the text has to wait, the e-mail goes at once
-    Guest("Iris", "Example", "voicemail", "voicemail, in California", "+12135550119", "90001"),
+    Guest("Iris", "Example", "voicemail", "voicemail, California", "+12135550119", "90001"),
 )
 
 PERSONAS = (*(guest.persona for guest in GUESTS), COORDINATOR)

@@ -1,97 +1,88 @@
-"""The end of the demo: how each lead ended, where to look, and what to try next."""
+"""The end of the demo: where to look, and what to try next, as commands to copy."""
 
 import shlex
 import shutil
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from demo.board import Board, Watched
-
-_SENT = ("accepted", "delivered", "undelivered")
-_NOT_SENT = ("skipped", "missed", "failed", "unknown")
-
-
-def summary(console: Console, board: Board) -> None:
-    table = Table(title="How it went", title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in ("lead", "persona", "ended"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("sent", justify="right", no_wrap=True)
-    table.add_column("not sent, and why", ratio=1)
-    for lead in board.leads:
-        ended = lead.summary.get("exit_reason") or lead.summary.get("state", "")
-        sent = sum(touch["status"] in _SENT for touch in lead.touches())
-        table.add_row(lead.guest.name, lead.guest.persona, ended.replace("_", " "), str(sent), _not_sent(lead))
-    console.print()
-    console.print(table)
-
-
-def _not_sent(lead: Watched) -> str:
-    """Counted by status and reason; waits, which send nothing, are left out."""
-    found = Counter(
-        (touch["status"], touch.get("reason") or "")
-        for touch in lead.touches()
-        if touch["status"] in _NOT_SENT and touch.get("channel")
-    )
-    return "\n".join(f"{count} {status}" + (f": {why}" if why else "") for (status, why), count in found.items())
+from demo.cast import VISITOR_PHONE
 
 
 def where_to_look(console: Console, endpoints: dict[str, Any], directory: Path) -> None:
-    """Addresses, and commands to copy."""
+    """Addresses, and commands."""
     api, ui, sandbox = endpoints["api"], endpoints["temporal_ui"], endpoints["sandbox"]
-    console.print()
-    console.print("Open", style="bold")
+    console.print("\nOpen", style="bold")
     for name, address in (
-        ("API documentation", f"{api}/docs"),
+        ("API, to read and try", f"{api}/docs"),
         ("Temporal UI", ui),
         ("what reached the carrier", f"{sandbox}/_sandbox/outbox"),
     ):
-        console.print(f"  {name:<25}{address}", highlight=False, soft_wrap=True)
-    console.print("Try", style="bold")
-    for what, command in commands(api, ui, directory):
+        console.print(f"  {name:<26}{address}", highlight=False, soft_wrap=True)
+    console.print("\nTry, in a second terminal", style="bold")
+    for what, command in commands(endpoints, directory):
         console.print(f"  # {what}", style="dim", highlight=False, soft_wrap=True)
         # soft wrap: a command that is copied must not hold line breaks
         console.print(f"  {command}", highlight=False, soft_wrap=True, markup=False)
 
 
-def commands(api: str, ui: str, directory: Path) -> list[tuple[str, str]]:
-    """What to do, and how; each is one line for a shell in the present directory, the first comes first."""
-    place = _relative(directory)
-    auth = f'-H "Authorization: Bearer $(cat {shlex.quote(f"{place}/admin.key")})"'
-    json = "-H 'Content-Type: application/json'"
+def commands(endpoints: dict[str, Any], directory: Path) -> list[tuple[str, str]]:
+    """What to do, and how; each is one line for a shell anywhere on this machine, in this order.
+
+    The first prepares the shell, the second makes `$LEAD`; the others use both.
+    """
+    api, ui, sandbox = endpoints["api"], endpoints["temporal_ui"], endpoints["sandbox"]
+    place = directory.absolute()
+    json, python = "-H 'Content-Type: application/json'", shlex.quote(sys.executable)
+    header = f'"Authorization: Bearer $(cat {shlex.quote(str(place / "admin.key"))})"'
     lead = (
-        '{"first_name": "Test", "phone": "+12125550142", "email": "test@example.com", "postal_code": "10001", '
+        f'{{"first_name": "Test", "phone": "{VISITOR_PHONE}", "email": "test@example.com", "postal_code": "10001", '
         '"source": {"channel": "web_form"}}'
     )
-    its_id = 'sed \'s/.*"lead_id":"\\([^"]*\\)".*/\\1/\''
-    pause = '{"reason": "on holiday"}'
+    its_id = 'sed -n \'s/.*"lead_id": "\\(.*\\)".*/\\1/p\''
+    says = f'{{"channel": "sms", "from": "{VISITOR_PHONE}", "body": "%s"}}'
+    inbound = f"curl -s {json} {sandbox}/_sandbox/inbound"
+    tend = f"{_tend()} keys"
+    where = f"--data-dir {shlex.quote(str(place))}"
     return [
-        ("a lead of your own", f"LEAD=$(curl -s {auth} {json} {api}/v1/leads -d '{lead}' | {its_id}); echo $LEAD"),
-        ("what comes next for it", f"curl -s {auth} {api}/v1/leads/$LEAD/upcoming"),
-        ("everything that happened to it, and why", f"curl -s {auth} {api}/v1/leads/$LEAD/timeline"),
-        ("hold it", f"curl -s {auth} {json} {api}/v1/leads/$LEAD/pause -d '{pause}'"),
-        ("its workflow, to open in a browser", f"echo {ui}/namespaces/default/workflows/lead%2F$LEAD"),
+        ("first of all, once: ask the API with the key of the demo, and read what it says", _ask(header, json, python)),
         (
-            "a key for a colleague",
-            f"{_tend()} keys create --data-dir {shlex.quote(place)} --name desk --role coordinator",
+            "a lead of your own; it gets its first text at once",
+            f"LEAD=$(ask {api}/v1/leads -d '{lead}' | {its_id}); echo $LEAD",
         ),
+        ("where it stands", f"ask {api}/v1/leads/$LEAD"),
+        ("what comes next, when and why", f"ask {api}/v1/leads/$LEAD/upcoming"),
+        ("everything that happened to it", f"ask {api}/v1/leads/$LEAD/timeline"),
+        ("hold it", f'ask {api}/v1/leads/$LEAD/pause -d \'{{"reason": "on holiday"}}\''),
+        (
+            "let it go on, everything later by as long as it was held",
+            f'ask {api}/v1/leads/$LEAD/resume -d \'{{"mode": "shift"}}\'',
+        ),
+        (
+            "write as the lead: the cadence rests, and the coordinator answers",
+            f"{inbound} -d '{says % 'Please tell me more'}'",
+        ),
+        ("write STOP as the lead: nothing goes to this number any more", f"{inbound} -d '{says % 'STOP'}'"),
+        (
+            "all that reached its phone",
+            f"curl -s '{sandbox}/_sandbox/outbox?to=%2B{VISITOR_PHONE[1:]}' | {python} -m json.tool",
+        ),
+        ("its workflow, to open in a browser", f"echo {ui}/namespaces/default/workflows/lead%2F$LEAD"),
+        ("a key for a colleague, shown once", f"{tend} create {where} --name desk --role coordinator"),
+        ("all keys", f"{tend} list {where}"),
+        ("take it back", f"{tend} revoke desk {where}"),
     ]
 
 
+def _ask(header: str, json: str, python: str) -> str:
+    return f'ask() {{ curl -s -H {header} {json} "$@" | {python} -m json.tool; }}'
+
+
 def _tend() -> str:
-    """How to call `tend` from here."""
-    if shutil.which("tend"):
-        return "tend"
+    """How to call `tend` from anywhere."""
     beside = Path(sys.executable).parent / "tend"
-    return _relative(beside) if beside.exists() else f"{sys.executable} -m cli"
-
-
-def _relative(path: Path) -> str:
-    try:
-        return str(path.absolute().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    if beside.exists():
+        return shlex.quote(str(beside))
+    return "tend" if shutil.which("tend") else f"{shlex.quote(sys.executable)} -m cli"

@@ -4,10 +4,12 @@ import asyncio
 import shutil
 import signal
 import sys
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from time import monotonic
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -18,10 +20,12 @@ from rich.live import Live
 from config.data_dir import DataDir, write_private
 from content.facilities import Facility, load_facilities
 from demo import closing
-from demo.board import Board
-from demo.cast import GUESTS, PERSONAS
+from demo.board import Board, Line
+from demo.cast import GUESTS, PERSONAS, VISITOR_PERSONA, VISITOR_PHONE
 from demo.client import Client, client
 from demo.launch import Launched
+from demo.pace import AFTERWARDS, LASTS, pace_text
+from demo.summary import summary
 from demo.view import Screen
 from domain.clock import Clock
 from stack.preflight import StartError, make_directory
@@ -29,11 +33,8 @@ from stack.supervisor import end_leftovers
 
 MARKER = "demo.marker"
 FACILITIES = Path(__file__).resolve().parent.parent / "config" / "facilities.yaml"
-# Real until all is up, slow while people reply and call, fast over night, slower when the link to book goes out, fast
-# to the end; and after that so that one can watch a lead of one's own.
-PACE = "1:5s,480:4.6h,30000:19.3h,900:1.5h,36000:9d,3600"
-LASTS = timedelta(days=10)  # a rest and two nights added to the seven days of the cadence
 REFRESH = 0.4  # real seconds
+HOLDS_BACK = 4  # looks after which what happened until the first of them is known of every lead
 WIDTH = 120  # characters, where it is not a terminal's
 
 
@@ -59,7 +60,7 @@ async def demo(options: Options) -> None:
     make_fresh(DataDir(options.data_dir.absolute()))
     launched = Launched(
         options.data_dir,
-        *("--port", str(options.port), "--clock", began.isoformat(), "--pace", PACE),
+        *("--port", str(options.port), "--clock", began.isoformat(), "--pace", pace_text()),
         *("--personas", ",".join(PERSONAS)),
     )
     screen = Screen(console, ZoneInfo(facility.zone), facility.name, began, LASTS)
@@ -70,7 +71,11 @@ async def demo(options: Options) -> None:
         if not stop.is_set():
             show.result()
             if not options.once:
-                console.print("\nEverything stays up. Ctrl-C stops it.", style="bold")
+                console.print(
+                    f"\nEverything stays up; the clock now goes {AFTERWARDS // 60} min a second. Ctrl-C stops it all.",
+                    style="bold",
+                    soft_wrap=True,
+                )
                 await _until_it_ends(launched, stop)
         show.cancel()
         stopped.cancel()
@@ -110,12 +115,11 @@ def make_fresh(directory: DataDir) -> None:
 async def _show(launched: Launched, screen: Screen) -> None:
     """Takes the leads in, shows what happens until all is over, and sums up."""
     console = screen.console
-    console.print(
-        "Starting everything on this machine: Postgres, Temporal, sandbox carrier, API, worker ...", soft_wrap=True
-    )
+    console.print("Starting everything on this machine: Postgres, Temporal, sandbox carrier, API, worker ...")
     endpoints = await launched.start()
     async with client(endpoints, launched.admin_key) as tend:
-        board = Board(tend)
+        board = Board(tend, screen.zone)
+        started = monotonic()
         clock = Clock.read(launched.directory.clock)
         console.print(f"{len(GUESTS)} people ask, one after the other. API {endpoints['api']}/docs", highlight=False)
         asking = asyncio.create_task(_ask(tend, board, clock))
@@ -126,12 +130,13 @@ async def _show(launched: Launched, screen: Screen) -> None:
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
         await board.refresh(thoroughly=True)
-        closing.summary(console, board)
+        summary(console, board, timedelta(seconds=monotonic() - started))
         closing.where_to_look(console, endpoints, launched.directory.path)
 
 
 async def _ask(tend: Client, board: Board, clock: Clock) -> None:
     """The inquiries, over HTTP, each from somebody whose persona is set before."""
+    await tend.set_persona(VISITOR_PHONE, VISITOR_PERSONA)
     for guest in GUESTS:
         await tend.set_persona(guest.phone, guest.persona)
         taken = await tend.take_in(guest.inquiry(clock.now()))
@@ -143,18 +148,19 @@ async def _watch(launched: Launched, board: Board, screen: Screen, clock: Clock,
     """Until every lead has finished, or the time that is shown has passed."""
     console = screen.console
     lively = console.is_terminal and not console.is_dumb_terminal
+    told, moments = set[Line](), deque[datetime](maxlen=HOLDS_BACK)
     live = Live(console=console, auto_refresh=False) if lively else None
     if live is not None:
         live.start()
     try:
         while True:
-            new = await board.refresh()
             now = clock.now()
+            await board.refresh()
             if live is not None:
                 live.update(screen.page(board, now), refresh=True)
             else:
-                for line in new:
-                    console.print(screen.line(line), soft_wrap=True)
+                _print(screen, board, told, moments[0] if moments else screen.began)
+                moments.append(now)
             if asking.done():
                 asking.result()
                 if board.finished or now > screen.began + screen.lasts:
@@ -166,6 +172,16 @@ async def _watch(launched: Launched, board: Board, screen: Screen, clock: Clock,
         if live is not None:
             live.update(screen.page(board, clock.now()), refresh=True)
             live.stop()
+        else:
+            _print(screen, board, told, clock.now())
+
+
+def _print(screen: Screen, board: Board, told: set[Line], until: datetime) -> None:
+    """What happened up to a product time and is not told yet, in order."""
+    for line in board.feed:
+        if line.at <= until and line not in told:
+            screen.console.print(screen.line(line), soft_wrap=True)
+            told.add(line)
 
 
 async def _until_it_ends(launched: Launched, stop: asyncio.Event) -> None:

@@ -13,14 +13,15 @@ from sandbox.webhooks import NotReached
 
 log = logging.getLogger("sandbox.coordinator")
 
-LOOKS_EVERY = 0.5  # real seconds
-WATCHES_EVERY = 0.3  # real seconds, while a call runs
+LOOKS_EVERY = 0.25  # real seconds
+WATCHES_EVERY = 0.25  # real seconds, while a call runs
 WATCHES_FOR = 180.0  # real seconds
 SPARES = 5.0  # real seconds until a task that could not be done is looked at again
 TALKS = 120.0  # product seconds after an answered call until the outcome is entered
 PAGES = 5
 AT_ONCE = 20
 ANSWER = "Thank you for your message. We will call you today."
+NOT_THEIRS = "wrong number"  # a message with this needs no answer
 
 
 class Coordinator:
@@ -46,7 +47,7 @@ class Coordinator:
                 await asyncio.sleep(LOOKS_EVERY)
 
     async def _due(self) -> list[dict[str, Any]]:
-        """Open tasks that are due and not in hand."""
+        """Open tasks that are not in hand. A reply is due by a time and taken at once, all else from its time on."""
         found: list[dict[str, Any]] = []
         path = "/v1/tasks?state=open"
         for _ in range(PAGES):
@@ -57,7 +58,7 @@ class Coordinator:
             now = self._clock.now()
             for task in page.get("items", []):
                 due_at = task.get("due_at")
-                due = due_at is None or datetime.fromisoformat(due_at) <= now
+                due = task["kind"] == "reply" or due_at is None or datetime.fromisoformat(due_at) <= now
                 if due and task["kind"] in {"call", "reply", "callback"} and task["id"] not in self._in_hand:
                     found.append(task)
             if not page.get("next_cursor"):
@@ -105,9 +106,11 @@ class Coordinator:
         return {}
 
     async def _answer(self, task: dict[str, Any]) -> bool:
-        """Writes back, and closes the task unless the answer did so already."""
+        """Writes back, and closes the task unless the answer did so already. A wrong number is entered as such."""
         if not await self._did(task["id"], "claim"):
             return False
+        if NOT_THEIRS in (task.get("message") or "").lower():
+            return await self._did(task["id"], "complete", {"outcome": "wrong_number", "notes": "Not their number"})
         body = {"channel": "sms", "body": ANSWER}
         key = f"sandbox-answer-{task['id']}"
         written = await self._desk.insist("POST", f"/v1/leads/{task['lead_id']}/messages", body, key)

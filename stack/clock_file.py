@@ -5,7 +5,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from config.data_dir import DataDir, write_private
 from domain.clock import Clock, Pace, go_on, parse_pace, virtual_clock
@@ -13,6 +13,9 @@ from domain.errors import InvalidClock
 from stack.preflight import StartError, UsageError
 
 BEAT = 0.1  # real seconds between two signs of life: no more than this is told twice after a crash
+# Real time that a virtual clock stands still at first, which is what its users take to start: so much at least and at
+# most, and between them twice what the servers took, which tells how busy the machine is.
+STANDS_FOR = timedelta(seconds=4), timedelta(seconds=12)
 _REAL = (Pace(1.0, None),)
 
 
@@ -88,18 +91,24 @@ class ClockFile:
                 "leave out --clock to go on, or use another --data-dir"
             )
 
-    def run(self) -> Clock:
-        """Lets product time run from now on and writes the clock down; called just before its users start."""
+    def run(self, servers_took: float = 0.0) -> Clock:
+        """Lets product time run (a virtual clock: once its users have had time to start) and writes the clock down.
+
+        Called just before its users start, which read it once, so the moment at which it begins is set here.
+        `servers_took` is in real seconds.
+        """
         now, asked, directory = datetime.now(UTC), self._asked, self._directory
+        least, most = STANDS_FOR
+        begins = now + min(max(least, timedelta(seconds=2 * servers_took)), most)
         if self._kept is None:
-            clock = virtual_clock(now, asked.start or now, asked.paces) if self.virtual else Clock()
+            clock = virtual_clock(begins, asked.start or now, asked.paces) if self.virtual else Clock()
             self._kept = {"virtual": self.virtual, "clock": _said(asked), "pace": asked.pace or "1"}
         elif self._old is None:
             return Clock()
         else:
-            clock = go_on(self._old, min(self._stopped(), now), now)
+            clock = go_on(self._old, min(self._stopped(), begins), begins)
             if asked.pace is not None and asked.pace != self._kept["pace"]:
-                clock = virtual_clock(now, clock.product(now), asked.paces)
+                clock = virtual_clock(begins, clock.product(begins), asked.paces)
                 self._kept["pace"] = asked.pace
         if clock.virtual:
             # In this order: a fresh sign of life beside the old clock would count the time of the stop as run.
@@ -132,6 +141,12 @@ class ClockFile:
             return max(written, datetime.fromtimestamp(self._directory.clock_alive.stat().st_mtime, UTC))
         except FileNotFoundError:
             return written
+
+
+async def begun(clock: Clock) -> None:
+    """Returns once product time runs."""
+    for segment in clock.segments[:1]:
+        await asyncio.sleep(max(0.0, (segment.real - datetime.now(UTC)).total_seconds()))
 
 
 def _said(asked: Asked) -> str:

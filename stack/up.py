@@ -6,13 +6,15 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.data_dir import DataDir, check_production
+from config.data_dir import DataDir, check_start
 from config.settings import Environment, Settings
+from domain.errors import InvalidSequence
 from stack import carrier, clock_file, preflight
 from stack.endpoints import Endpoints, base_url
 from stack.keys import ensure_api_keys, ensure_ring
@@ -21,6 +23,7 @@ from stack.postgres import EmbeddedPostgres
 from stack.preflight import StartError, UsageError
 from stack.process import ChildSpec
 from stack.product import api_spec, child_environment, sandbox_spec, worker_spec
+from stack.publishing import publish_shipped
 from stack.supervisor import Supervisor, end_leftovers
 from stack.temporal_server import Temporal, server_spec
 from store.migrate import migrate
@@ -79,8 +82,8 @@ class Stack:
         self._asked_clock = clock_file.parse(options.clock, options.pace)
         self._personas = preflight.check_personas(options.personas, carrier.KNOWN_PERSONAS)
         settings = preflight.read_settings(options.data_dir)
-        if wrong := check_production(settings):
-            raise StartError("production refuses to start: " + "; ".join(wrong))
+        if wrong := check_start(settings):
+            raise StartError(f"{settings.environment} refuses to start: " + "; ".join(wrong))
         self._sandboxed = settings.carrier == "sandbox"
         if self._personas and not self._sandboxed:
             raise UsageError("--personas need the sandbox carrier: leave them out, or set TEND_CARRIER=sandbox")
@@ -124,9 +127,11 @@ class Stack:
         if self._sandboxed:
             carrier.ensure_credentials(directory)
 
-        clock.run()
+        product_time = clock.run(time.monotonic() - began)
         self._alive = asyncio.create_task(clock.keep_alive())
+        await self._publish(database_url, product_time.now())
         await self._supervisor.start(*self._product(settings, self._endpoints, temporal, ports["sandbox"]))
+        await clock_file.begun(product_time)
         self._complete = True
         self._announce()
         self._tell(time.monotonic() - began)
@@ -189,6 +194,14 @@ class Stack:
                 "if the database is of a newer Tend"
             ) from error
         say(f"migrations done ({time.monotonic() - began:.1f} s)")
+
+    async def _publish(self, database_url: str, now: datetime) -> None:
+        try:
+            published = await publish_shipped(database_url, now)
+        except InvalidSequence as error:
+            raise StartError(f"sequences: {error}") from None
+        if published:
+            say(f"sequences published: {', '.join(f'{key} version {version}' for key, version in published)}")
 
     def _product(
         self, settings: Settings, endpoints: Endpoints, temporal: Temporal, sandbox_port: int

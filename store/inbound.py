@@ -7,13 +7,14 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import commands
 from domain import facts as f
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
-from domain.ports import InboundSms, TouchUpdate
+from domain.ports import InboundSms, NoMoreMail, TouchUpdate
 from domain.reactions import PHONE, task_id
 from domain.touches import Channel, TouchStatus, may_become, touch_id
-from store import tables
+from store import audit, tables
 from store.lead_unit import Leads, LeadUnit
 
 
@@ -29,9 +30,9 @@ class Inbound:
         async with self.leads.store.engine.begin() as conn:
             if not await _first_time(conn, "twilio", sms.event_id, "sms"):
                 return False
-            address_id = await self._address(conn, sms.sender)
+            address_id = await self._address(conn, "phone", sms.sender)
             living, finished = await _leads_at(conn, address_id)
-            if is_opt_out(sms.body):
+            if sms.is_stop or is_opt_out(sms.body):
                 await self._stop(conn, address_id, living or finished[:1], sms)
                 return bool(living or finished)
             wrote = living or finished[:1]
@@ -58,6 +59,25 @@ class Inbound:
                 # the first witness of a claim whose answer never came
                 known = update(table).where(table.c.id == wanted, table.c.provider_id.is_(None))
                 unit.after.append(known.values(provider_id=update_.provider_id))
+        return True
+
+    async def no_more_mail(self, provider: str, told: NoMoreMail) -> bool:
+        """A stop of e-mail for the address. False if it was known already, or if no lead has it."""
+        async with self.leads.store.engine.begin() as conn:
+            if not await _first_time(conn, provider, told.event_id, "opt_out"):
+                return False
+            address_id = await self._address(conn, "email", told.address)
+            living, finished = await _leads_at(conn, address_id)
+            if not living and not finished:
+                await self._shut(conn, address_id, (Channel.EMAIL,))
+                return False
+            async with self.leads.within(conn, (living or finished)[0], locked=True) as unit:
+                facts = commands.opt_out(unit.state, (Channel.EMAIL,), told.cause)
+                for fact in facts:
+                    unit.append(fact, "lead")
+                if facts:
+                    unit.wake("lead_opted_out")
+                await audit.append(conn, "lead", "lead_opted_out", unit.lead_id)
         return True
 
     def _updated(self, unit: LeadUnit, update_: TouchUpdate) -> None:
@@ -91,21 +111,25 @@ class Inbound:
             unit.append(ended, "carrier")
             unit.wake("call_completed")
 
-    async def _address(self, conn: AsyncConnection, phone: str) -> str:
-        """The row of the number, made if it is new, and locked: a stop holds for leads that come later too."""
+    async def _address(self, conn: AsyncConnection, kind: str, value: str) -> str:
+        """The row of the address, made if it is new, and locked: a stop holds for leads that come later too."""
         vault, table = self.leads.store.vault, tables.addresses
-        blind = vault.blind("phone", phone)
-        row = {"id": str(uuid.uuid4()), "kind": "phone", "value": phone, "blind": blind}
+        blind = vault.blind(kind, value)
+        row = {"id": str(uuid.uuid4()), "kind": kind, "value": value, "blind": blind}
         await conn.execute(insert(table).values(vault.seal_row(table, row)).on_conflict_do_nothing())
-        locked = select(table.c.id).where(table.c.kind == "phone", table.c.blind == blind).with_for_update()
+        locked = select(table.c.id).where(table.c.kind == kind, table.c.blind == blind).with_for_update()
         return str((await conn.execute(locked)).scalar_one())
+
+    async def _shut(self, conn: AsyncConnection, address_id: str, channels: tuple[Channel, ...]) -> None:
+        """A stop on an address that no lead has yet."""
+        now = self.leads.now()
+        for channel in channels:
+            row = {"address_id": address_id, "channel": channel.value, "cause": "opt_out", "at": now}
+            await conn.execute(insert(tables.stops).values(row).on_conflict_do_nothing())
 
     async def _stop(self, conn: AsyncConnection, address_id: str, lead_ids: list[str], sms: InboundSms) -> None:
         if not lead_ids:
-            now = self.leads.now()
-            for channel in PHONE:
-                row = {"address_id": address_id, "channel": channel.value, "cause": "opt_out", "at": now}
-                await conn.execute(insert(tables.stops).values(row).on_conflict_do_nothing())
+            await self._shut(conn, address_id, PHONE)
             return
         first = lead_ids[0]
         async with self.leads.within(conn, first, locked=True) as unit:
@@ -117,8 +141,9 @@ class Inbound:
             closed = tuple(c for c in PHONE if c not in unit.state.opted_out)
             if not closed:
                 return
-            unit.append(f.OptedOut(channels=closed, cause="the lead wrote a stop word"), "lead")
-            if self.confirm:
+            cause = "the carrier took the text as a stop" if sms.is_stop else "the lead wrote a stop word"
+            unit.append(f.OptedOut(channels=closed, cause=cause), "lead")
+            if self.confirm and not sms.is_stop:  # a stop that the carrier took is one it has answered
                 self._confirm(unit)
             unit.wake("lead_opted_out")
 

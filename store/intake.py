@@ -1,6 +1,7 @@
 """Taking in a lead: everything of an inquiry in the caller's one transaction."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +18,14 @@ from domain.same_person import compatible, fold_name
 from domain.touches import Channel
 from store import audit, outbox, tables
 from store.lead_unit import Leads, LeadUnit
+from store.vault import Vault
 
 DEFAULT_SEQUENCE = "consultation"
-_STAMP = ("page", "referrer", "click_ids", "visitor_id")  # may tell who somebody is: sealed
-_SOURCE = ("channel", "form", "variant", "campaign", "ad_group", "keyword", "creative")
+_OTHER = {"phone": "another number", "email": "another e-mail address"}
+_WORDS = (
+    "first_name", "last_name", "phone", "email", "service_line", "concern", "urgency", "preferred_facility",
+    "postal_code", "timezone", "language",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,21 +63,23 @@ class TakenIn:
 
 
 async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor) -> TakenIn:
-    """A new lead, or a repeat inquiry of a living one. Raises InvalidInput for an unknown sequence."""
+    """A new lead, or a repeat inquiry of a living one. Raises InvalidInput for a sequence that cannot be."""
     try:
-        leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
+        sequence = leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
     except NotFound as e:
         raise InvalidInput("sequence", str(e)) from None
+    if sequence.anchored():
+        raise InvalidInput("sequence", "turns on an appointment, and an inquiry has none: book one by /v1/bookings")
     addresses = await _lock_addresses(leads, conn, intake)
     known = await _living(leads, conn, list(addresses.values()), intake)
     if known is not None:
         async with leads.within(conn, known, locked=True) as unit:
-            await _inquire(leads, unit, intake, by, repeat=True)
+            await _inquire(leads, unit, intake, by, addresses)
             await _join_addresses(conn, known, addresses)
             unit.wake("staff_acted")
     else:
         unit = await _insert(leads, conn, intake, addresses)
-        await _inquire(leads, unit, intake, by, repeat=False)
+        await _inquire(leads, unit, intake, by)
         await leads.write(unit)
         await outbox.add(conn, unit.lead_id, "start", unit.state.last_no)
     await audit.append(conn, by, "lead_taken_in" if known is None else "lead_asked_again", unit.lead_id)
@@ -151,9 +158,15 @@ async def _join_addresses(conn: AsyncConnection, lead_id: str, addresses: dict[s
         await conn.execute(insert(link).values(new).on_conflict_do_nothing())
 
 
-async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, *, repeat: bool) -> None:
-    stopped = await _stopped(unit)
-    unit.append(
+async def _inquire(
+    leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, given: dict[str, str] | None = None
+) -> None:
+    """`given`: of a repeat, its addresses (kind -> id)."""
+    repeat, stopped = given is not None, await _stopped(unit)
+    known = {a.kind: a.id for a in unit.addresses}
+    same = [kind for kind, address_id in sorted((given or {}).items()) if known.get(kind) == address_id]
+    other = [kind for kind in sorted(given or {}, reverse=True) if kind in known and kind not in same]
+    inquired = unit.append(
         f.Inquired(
             source=str(intake.source.get("channel")),
             zones=intake.zones,
@@ -162,16 +175,26 @@ async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, *, r
             email=intake.email is not None,
             stopped=() if repeat else stopped,
             repeat=repeat,
+            same=tuple(same),
         ),
         by.name,
     )
-    no = unit.state.last_no
+    if other:
+        _tell_of_other(unit, other)
     for consent in intake.consents:
         unit.append(f.Consented(channel=Channel(consent["channel"]), purpose=consent["purpose"]), "lead")
     if not repeat:
         sequence = leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
         unit.append(enroll(unit.state, sequence, "inquired"), "system")
-    await _evidence(leads, unit, intake, no)
+    await _evidence(leads, unit, intake, inquired.no)
+
+
+def _tell_of_other(unit: LeadUnit, kinds: list[str]) -> None:
+    """A lead keeps its addresses; the callback that a repeat opens says that the person gave others."""
+    for record in tuple(unit.journal.appended):
+        if isinstance(record.fact, f.TaskOpened) and record.fact.task_kind is f.TaskKind.CALLBACK:
+            reason = f"{record.fact.reason}, and gave {' and '.join(_OTHER[kind] for kind in kinds)}"
+            unit.append(record.fact.model_copy(update={"reason": reason}), "system")
 
 
 async def _stopped(unit: LeadUnit) -> tuple[Channel, ...]:
@@ -182,25 +205,45 @@ async def _stopped(unit: LeadUnit) -> tuple[Channel, ...]:
 
 
 async def _evidence(leads: Leads, unit: LeadUnit, intake: Intake, no: int) -> None:
-    """Consents as shown, the stamp of this inquiry, and what was seen before it. Added, never overwritten."""
+    """Consents as shown, this inquiry with its stamp, and what was seen before it. Added, never overwritten."""
     vault, conn, lead_id = leads.store.vault, unit.conn, unit.lead_id
-    source = intake.source
-    stamp = {k: source[k] for k in _STAMP if source.get(k) is not None}
-    row: dict[str, Any] = {k: source.get(k) for k in _SOURCE}
-    row |= {"id": str(uuid.uuid4()), "lead_id": lead_id, "fact_no": no, "stamp": stamp or None, "at": unit.now}
+    row = {
+        "id": str(uuid.uuid4()),
+        "lead_id": lead_id,
+        "fact_no": no,
+        "channel": intake.source.get("channel"),
+        "stamp": {k: v for k, v in intake.source.items() if k != "channel" and v is not None} or None,
+        "details": _details(intake),
+        "at": unit.now,
+    }
     await conn.execute(insert(tables.sources).values(vault.seal_row(tables.sources, row)))
     for consent in intake.consents:
         given = {k: consent.get(k) for k in ("channel", "purpose", "text", "ip", "url", "at")}
         given |= {"id": str(uuid.uuid4()), "lead_id": lead_id}
         await conn.execute(insert(tables.consents).values(vault.seal_row(tables.consents, given)))
     for point in intake.touchpoints:
-        rest = {k: v for k, v in point.items() if k not in ("channel", "campaign", "at") and v is not None}
+        rest = {k: v for k, v in point.items() if k not in ("channel", "at") and v is not None}
         seen = {
             "id": str(uuid.uuid4()),
             "lead_id": lead_id,
             "channel": point["channel"],
-            "campaign": point.get("campaign"),
             "at": point.get("at"),
             "data": rest or None,
         }
         await conn.execute(insert(tables.touchpoints).values(vault.seal_row(tables.touchpoints, seen)))
+
+
+def _details(intake: Intake) -> dict[str, Any]:
+    """What the person sent, as it was sent."""
+    given = {k: getattr(intake, k) for k in _WORDS} | {"channels": list(intake.channels)} | intake.details
+    return {k: v for k, v in given.items() if v}
+
+
+async def read_inquiries(conn: AsyncConnection, vault: Vault, lead_ids: Iterable[str]) -> dict[tuple[str, int], Any]:
+    """What people sent with each of their inquiries, by the lead's id and the number of its fact."""
+    table, wanted = tables.sources, set(lead_ids)
+    if not wanted:
+        return {}
+    query = select(table.c.id, table.c.lead_id, table.c.fact_no, table.c.details).where(table.c.lead_id.in_(wanted))
+    rows = [vault.open_row(table, row) for row in (await conn.execute(query)).mappings()]
+    return {(str(r["lead_id"]), r["fact_no"]): r["details"] for r in rows if r["details"]}

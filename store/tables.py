@@ -164,8 +164,9 @@ sources = Table(
     _id(),
     _lead(),
     _int("fact_no"),
-    *(_text(name, null=True) for name in ("channel", "form", "variant", "campaign", "ad_group", "keyword", "creative")),
-    _sealed_json("stamp"),  # page, referrer, click_ids, visitor_id
+    _text("channel", null=True),
+    _sealed_json("stamp"),  # form, campaign, keyword, page, click_ids and the like: they tell who, or what for
+    _sealed_json("details"),  # what the person sent with this inquiry
     _time("at"),
     Index(None, "lead_id"),
 )
@@ -176,9 +177,8 @@ touchpoints = Table(
     _id(),
     _lead(),
     _text("channel"),
-    _text("campaign", null=True),
     _time("at", null=True),
-    _sealed_json("data"),
+    _sealed_json("data"),  # campaign, and what else it said
     Index(None, "lead_id"),
 )
 
@@ -329,7 +329,7 @@ idempotency = Table(
     "idempotency",
     metadata,
     _text("actor_id", primary_key=True),
-    _text("key", primary_key=True),
+    _text("key", primary_key=True),  # its keyed hash in hex: callers take addresses of people as keys
     Column("body_hash", LargeBinary, nullable=False),
     _int("status", null=True),  # null until the answer is known, seen by its own transaction only
     _sealed_json("answer"),

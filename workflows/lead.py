@@ -45,23 +45,23 @@ class LeadWorkflow:
                     plan = await self._rest(plan)
                 case "finish":
                     self._show(plan)
-                    if not self._woken:
-                        return plan.reason
-                    plan = await self._ask()
+                    return plan.reason
                 case _:
                     assert_never(plan.action)
 
     async def _ask(self) -> m.Plan:
-        self._woken = False
-        plan: m.Plan = await workflow.execute_activity(
-            names.PLAN,
-            self._lead,
-            result_type=m.Plan,
-            start_to_close_timeout=PLAN_LIMIT,
-            retry_policy=PLAN_RETRY,
-            summary="what is next",
-        )
-        return plan
+        while True:
+            self._woken = False
+            plan: m.Plan = await workflow.execute_activity(
+                names.PLAN,
+                self._lead,
+                result_type=m.Plan,
+                start_to_close_timeout=PLAN_LIMIT,
+                retry_policy=PLAN_RETRY,
+                summary="what is next",
+            )
+            if not self._woken:
+                return plan
 
     async def _carry_out(self, do: m.Do) -> m.Plan:
         touch = do.kind == "touch"

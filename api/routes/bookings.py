@@ -14,6 +14,8 @@ router = APIRouter(prefix="/v1/bookings", tags=["bookings"], route_class=ApiRout
 @router.post("", response_model=answers.Booked, summary="Tell of an appointment")
 async def tell(body: schemas.BookingForm, services: Wired, actor: Who) -> answers.Booked:
     """Booked, rescheduled, cancelled, arrived, no-show, completed. Repeats and events out of order are harmless."""
+    if body.facility is not None:
+        services.facilities.check("facility", body.facility)
     await sequences_ready(services)
     booking = Booking(
         event=body.event,

@@ -2,12 +2,12 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 
 from api import answers, fields, history_answers, schemas
 from api.access import Right, in_scope, may
 from api.intake_form import IntakeForm
-from api.once import ApiRoute, transaction
+from api.once import ApiRoute
 from api.sequences_ready import sequences_ready
 from api.services import Services, Who, Wired
 from domain.access import Actor, Role
@@ -15,7 +15,7 @@ from domain.lead_state import Stage, State
 from domain.same_person import fold_name
 from domain.standing import standing
 from store import audit
-from store.intake import DEFAULT_SEQUENCE, take_in
+from store.intake import DEFAULT_SEQUENCE, read_inquiries, take_in
 from store.reading import LeadFilter, facility_of, list_leads, read_lead
 from store.timeline import read_timeline
 
@@ -23,14 +23,15 @@ router = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=ApiRoute)
 
 
 @router.post("", status_code=202, response_model=answers.TakenIn, summary="Take in a lead")
-async def take_in_lead(form: IntakeForm, request: Request, services: Wired, actor: Who) -> answers.TakenIn:
+async def take_in_lead(form: IntakeForm, services: Wired, actor: Who) -> answers.TakenIn:
     """Needs no Temporal: the lead is on file with the answer, and its sequence starts as soon as Temporal is there.
 
-    A repeat inquiry of a living lead does not start a second conversation: it answers with that lead's id.
+    A repeat inquiry of a living lead does not start a second conversation: it answers with that lead's id. What it
+    says is kept with it, on the timeline; another number or e-mail address is for a person to use, not for Tend.
     """
-    intake = form.intake(actor.facilities)
+    intake = form.intake(actor.facilities, services.facilities)
     await sequences_ready(services)
-    async with transaction(request, services) as conn:
+    async with services.commands.transaction() as conn:
         taken = await take_in(services.leads, conn, intake, actor)
         hidden = taken.duplicate_of is not None and not await _may_know(conn, actor, taken.lead_id)
     state, sequence, version = taken.state, taken.sequence, taken.sequence_version
@@ -75,8 +76,7 @@ async def _list(services: Services, actor: Actor, search: schemas.Search) -> dic
     store = services.store
     async with store.engine.begin() as conn:
         items, following = await list_leads(conn, store.vault, wanted, search.cursor, search.limit)
-        if items:
-            await audit.append(conn, actor, "leads_listed", detail=f"count={len(items)}")
+        await audit.append_each(conn, actor, "leads_listed", [item["id"] for item in items])
     return {"items": items, "next_cursor": following}
 
 
@@ -102,6 +102,8 @@ async def show(lead_id: fields.LeadId, services: Wired, actor: Who) -> dict[str,
         lead = await read_lead(conn, store.vault, lead_id)
         in_scope(actor, lead["preferred_facility"])
         await audit.append(conn, actor, "lead_viewed", lead_id)
+    for source in lead["sources"]:
+        source.pop("details", None)  # the timeline shows it, to those who may read what was written
     return lead
 
 
@@ -113,10 +115,15 @@ async def show(lead_id: fields.LeadId, services: Wired, actor: Who) -> dict[str,
 )
 async def timeline(lead_id: fields.LeadId, services: Wired, actor: Who) -> dict[str, Any]:
     """One entry for each touch and each task, with its history; the other kinds one entry for each fact."""
-    async with services.store.engine.begin() as conn:
+    words, store = may(actor, Right.WORDS), services.store
+    async with store.engine.begin() as conn:
         in_scope(actor, await facility_of(conn, lead_id))
-        items = await read_timeline(services.leads, conn, lead_id, words=may(actor, Right.WORDS))
+        items = await read_timeline(services.leads, conn, lead_id, words=words)
+        sent = await read_inquiries(conn, store.vault, [lead_id]) if words else {}
         await audit.append(conn, actor, "timeline_viewed", lead_id)
+    for item in items:
+        if item["kind"] == "inquired":
+            item["details"] = sent.get((lead_id, item["no"]))
     return {"lead_id": lead_id, "items": items}
 
 

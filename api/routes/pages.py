@@ -2,19 +2,19 @@
 
 import secrets
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy import text
 
 from api import unsubscribe
+from api.bookings import one_at_a_time
 from api.fields import iso
 from api.own_booking import OwnBooking, book_free, is_lead, own_booking
+from api.problems import status_of
 from api.services import Services, Wired
 from content.facilities import Facility
-from domain.errors import NotFound, Refused
+from domain.errors import InvalidInput, NotFound, Refused, TendError
 
 router = APIRouter(tags=["pages"], include_in_schema=False)
 _INVALID = "This link is not valid. Please call us, or ask for a new one."
@@ -24,9 +24,9 @@ _INVALID = "This link is not valid. Please call us, or ask for a new one."
 async def booking_page(token: str, services: Wired) -> Response:
     try:
         lead_id = await is_lead(services, services.links.lead_id("booking", token))
-        return _booking(services, await own_booking(services, lead_id), HTTPStatus.OK)
+        return _booking(services, await own_booking(services, lead_id))
     except NotFound:
-        return _plain(services, _INVALID, HTTPStatus.NOT_FOUND)
+        return _plain(services, _INVALID, NotFound)
 
 
 @router.post("/b/{token}")
@@ -38,26 +38,20 @@ async def book(token: str, request: Request, services: Wired) -> Response:
         lead_id = await is_lead(services, services.links.lead_id("booking", token))
         async with services.once, services.store.engine.begin() as conn:
             # two clicks at once are one after the other, so that the second sees what the first has booked
-            await conn.execute(
-                text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": f"b/{lead_id}"}
-            )
+            await one_at_a_time(conn, f"b/{lead_id}")
             own = await own_booking(services, lead_id)
             if own.starts_at is not None:
-                return _booking(
-                    services, own, HTTPStatus.OK if chosen in (None, own.starts_at) else HTTPStatus.CONFLICT
-                )
+                return _booking(services, own, None if chosen in (None, own.starts_at) else Refused)
             if chosen is None:
-                return _booking(services, own, HTTPStatus.UNPROCESSABLE_ENTITY, "Please choose one of these times.")
+                return _booking(services, own, InvalidInput, "Please choose one of these times.")
             try:
                 booked = await book_free(services, own, chosen)
             except Refused:
                 fresh = await own_booking(services, lead_id)
-                return _booking(
-                    services, fresh, HTTPStatus.CONFLICT, "This time is no longer free. Please choose another."
-                )
-            return _booking(services, booked, HTTPStatus.OK)
+                return _booking(services, fresh, Refused, "This time is no longer free. Please choose another.")
+            return _booking(services, booked)
     except NotFound:
-        return _plain(services, _INVALID, HTTPStatus.NOT_FOUND)
+        return _plain(services, _INVALID, NotFound)
 
 
 @router.get("/u/{token}")
@@ -67,8 +61,8 @@ async def unsubscribe_page(token: str, services: Wired) -> Response:
         lead_id = await is_lead(services, services.links.lead_id("unsubscribe", token))
         done = await unsubscribe.is_done(services.leads, lead_id)
     except NotFound:
-        return _plain(services, _INVALID, HTTPStatus.NOT_FOUND)
-    return _page(services, "unsubscribe.html", HTTPStatus.OK, done=done)
+        return _plain(services, _INVALID, NotFound)
+    return _page(services, "unsubscribe.html", done=done)
 
 
 @router.post("/u/{token}")
@@ -78,8 +72,8 @@ async def unsubscribe_now(token: str, services: Wired) -> Response:
         lead_id = await is_lead(services, services.links.lead_id("unsubscribe", token))
         await unsubscribe.opt_out(services.leads, lead_id)
     except NotFound:
-        return _plain(services, _INVALID, HTTPStatus.NOT_FOUND)
-    return _page(services, "unsubscribe.html", HTTPStatus.OK, done=True)
+        return _plain(services, _INVALID, NotFound)
+    return _page(services, "unsubscribe.html", done=True)
 
 
 def _instant(value: object) -> datetime | None:
@@ -90,11 +84,13 @@ def _instant(value: object) -> datetime | None:
     return at if at is not None and at.tzinfo is not None and 1900 < at.year < 2200 else None
 
 
-def _booking(services: Services, own: OwnBooking, status: HTTPStatus, alert: str | None = None) -> Response:
+def _booking(
+    services: Services, own: OwnBooking, error: type[TendError] | None = None, alert: str | None = None
+) -> Response:
     return _page(
         services,
         "booking.html",
-        status,
+        error,
         facility=own.facility,
         appointment_id=own.appointment_id,
         starts_at=iso(own.starts_at) if own.starts_at else None,
@@ -117,14 +113,14 @@ def _local(at: datetime, facility: Facility, form: str) -> str:
     return at.astimezone(ZoneInfo(facility.zone)).strftime(form)
 
 
-def _plain(services: Services, message: str, status: HTTPStatus) -> Response:
-    return _page(services, "plain.html", status, message=message)
+def _plain(services: Services, message: str, error: type[TendError]) -> Response:
+    return _page(services, "plain.html", error, message=message)
 
 
-def _page(services: Services, name: str, status: HTTPStatus, **values: Any) -> Response:
+def _page(services: Services, name: str, error: type[TendError] | None = None, **values: Any) -> Response:
     nonce = secrets.token_urlsafe(16)
     html = services.pages.get_template(name).render(organization=services.organization, nonce=nonce, **values)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     )
-    return Response(html, status, {"Content-Security-Policy": policy}, media_type="text/html")
+    return Response(html, status_of(error), {"Content-Security-Policy": policy}, media_type="text/html")

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import secrets
-from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -14,6 +13,7 @@ from sqlalchemy import text
 from api import answers
 from api.once import ApiRoute
 from api.openapi import document
+from api.problems import AWAY, status_of
 from api.sequences_ready import sequences_ready
 from api.services import Services, Wired
 
@@ -30,7 +30,7 @@ async def healthz() -> dict[str, str]:
 @health.get(
     "/readyz",
     response_model=answers.Readiness,
-    responses={503: {"model": answers.Readiness, "description": "A dependency is away; it is named"}},
+    responses={int(AWAY): {"model": answers.Readiness, "description": "A dependency is away; it is named"}},
     summary="Whether every dependency answers",
 )
 async def readyz(services: Wired) -> Response:
@@ -40,7 +40,7 @@ async def readyz(services: Wired) -> Response:
     checks = dict(zip(names, found, strict=True))
     ready = all(result == "ok" for result in checks.values())
     body = {"status": "ready" if ready else "not ready", "checks": checks}
-    return JSONResponse(body, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE)
+    return JSONResponse(body, status_of(None) if ready else AWAY)
 
 
 async def _check(check: Any, services: Services) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Query
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import fields, schemas, task_answers
 from api.access import Right, in_scope, may
@@ -15,7 +16,10 @@ from domain.access import Actor
 from domain.errors import NotFound
 from domain.facts import TaskKind, TaskState
 from domain.lead_state import LeadState
+from domain.reactions import task_id as opened_id
 from store import audit
+from store.intake import read_inquiries
+from store.reading import Row
 from store.sequences import SequenceBook
 from store.task_reading import Script, TaskFilter, list_tasks, read_task
 
@@ -42,9 +46,9 @@ async def list_(services: Wired, actor: Who, search: Annotated[TaskSearch, Query
         items, following = await list_tasks(
             services.leads, conn, wanted, _script(services), cursor=search.cursor, limit=search.limit
         )
-        if items:
-            await audit.append(conn, actor, "tasks_listed", detail=f"count={len(items)}")
-    return {"items": [_readable(item, actor) for item in items], "next_cursor": following}
+        await audit.append_each(conn, actor, "tasks_listed", [item["lead_id"] for item in items])
+        shown = await _readable(services, conn, actor, items)
+    return {"items": shown, "next_cursor": following}
 
 
 @router.get("/{task_id}", response_model=task_answers.TaskView, summary="One task")
@@ -61,11 +65,18 @@ async def _show(services: Services, actor: Actor, task_id: str, action: str | No
             raise NotFound("no task with this id") from None
         if action is not None:
             await audit.append(conn, actor, action, task["lead_id"], detail=task_id)
-    return _readable(task, actor)
+        (shown,) = await _readable(services, conn, actor, [task])
+    return shown
 
 
-def _readable(task: dict[str, Any], actor: Actor) -> dict[str, Any]:
-    return task if may(actor, Right.WORDS) else task | {"message": None, "notes": None}
+async def _readable(services: Services, conn: AsyncConnection, actor: Actor, tasks: list[Row]) -> list[Row]:
+    """With the inquiry that opened each, and without words that the actor may not read."""
+    if not may(actor, Right.WORDS):
+        return [task | {"message": None, "notes": None, "inquiry": None} for task in tasks]
+    asked = {task["lead_id"] for task in tasks if task["kind"] in (TaskKind.CALLBACK, TaskKind.REVIEW)}
+    found = await read_inquiries(conn, services.store.vault, asked)
+    opened_by = {opened_id(lead_id, no): details for (lead_id, no), details in found.items()}
+    return [task | {"inquiry": opened_by.get(task["id"])} for task in tasks]
 
 
 @router.post("/{task_id}/claim", response_model=task_answers.TaskView, summary="Take a task on")

@@ -6,6 +6,7 @@ from api.services import Wired
 from api.webhooks.refusal import refused, unreadable
 from channels.inbound_sendgrid import parse
 from domain.errors import InvalidInput
+from domain.ports import NoMoreMail, TouchUpdate
 
 router = APIRouter(prefix="/webhooks/sendgrid", tags=["webhooks"], include_in_schema=False)
 _PROVIDER = "sendgrid"
@@ -13,17 +14,25 @@ _PROVIDER = "sendgrid"
 
 @router.post("/events")
 async def events(request: Request, services: Wired) -> Response:
-    """Events come in batches; each is stored once, so a batch that broke off may be sent again."""
+    """Events come in batches; each is stored once, so a batch that broke off may be sent again.
+
+    One that cannot be understood is counted and left out: refused, it would lose the good ones beside it.
+    """
     raw = await request.body()
     signature = request.headers.get("x-twilio-email-event-webhook-signature")
     timestamp = request.headers.get("x-twilio-email-event-webhook-timestamp")
     if services.sendgrid is None or not services.sendgrid.verify(raw, signature, timestamp):
         return refused(services, _PROVIDER)
     try:
-        updates = parse(raw)
+        batch = parse(raw)
     except InvalidInput as error:
         return unreadable(services, _PROVIDER, error)
-    for update in updates:
-        result = "taken" if await services.inbound.update(_PROVIDER, update) else "repeated_or_unknown"
-        services.meters.webhooks.labels(_PROVIDER, result).inc()
+    for item in batch.news:
+        match item:
+            case TouchUpdate():
+                new = await services.inbound.update(_PROVIDER, item)
+            case NoMoreMail():
+                new = await services.inbound.no_more_mail(_PROVIDER, item)
+        services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()
+    services.meters.webhooks.labels(_PROVIDER, "unreadable").inc(batch.unreadable)
     return Response(status_code=204)

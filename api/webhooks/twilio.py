@@ -22,11 +22,17 @@ def _twiml(text: str) -> Response:
 async def _form(request: Request, services: Services) -> FormData | None:
     """The form, if Twilio signed it for the very address it was sent to; else None."""
     form = await request.form(max_files=0)
-    path = request.scope["path"] + (f"?{query}" if (query := request.scope["query_string"].decode("latin-1")) else "")
     signature = request.headers.get("x-twilio-signature")
-    if services.twilio is not None and services.twilio.verify(path, form, signature):
+    if services.twilio is not None and services.twilio.verify(_as_asked(request), form, signature):
         return form
     return None
+
+
+def _as_asked(request: Request) -> str:
+    """Path and query as they came over the wire: Twilio signs %-escapes, which the server's `path` has undone."""
+    raw: bytes = request.scope["raw_path"]
+    query: bytes = request.scope["query_string"]
+    return (raw + b"?" + query if query else raw).decode("latin-1")
 
 
 @router.post("/sms")

@@ -1,6 +1,8 @@
 """Taking in leads: what is stored, what is refused, and that one request counts once."""
 
 import asyncio
+import json
+import re
 from typing import Any
 
 import pytest
@@ -85,6 +87,7 @@ def _without(path: str) -> dict[str, Any]:
     return body
 
 
+POINT = {"channel": "event", "at": "2026-11-20T10:00:00Z"}
 BAD: list[tuple[str, dict[str, Any]]] = [
     ("first_name", _without("first_name")),
     ("first_name", inquiry(first_name="")),
@@ -114,8 +117,19 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("consents[0].ip", inquiry(consents=[FULL["consents"][0] | {"ip": "here"}])),
     ("touchpoints[0].at", inquiry(touchpoints=[{"channel": "event"}])),
     ("insurance.group", inquiry(insurance={"payer": "Example", "group": "1"})),
+    ("preferred_facility", inquiry(preferred_facility="downtown-typo")),
     ("sequence", inquiry(sequence="none_such")),
+    ("sequence", inquiry(sequence="booked")),  # it turns on an appointment
     ("nickname", inquiry(nickname="Ad")),
+    ("concern", inquiry(concern="a\x00b")),
+    ("concern", inquiry(concern="\ud800")),
+    ("timezone", inquiry(timezone="\ud800")),
+    ("source.click_ids.gclid", inquiry(source={"channel": "web_form", "click_ids": {"gclid": "a\x00"}})),
+    ("touchpoints[0].page", inquiry(touchpoints=[POINT | {"page": ["a\x00"]}])),
+    ("touchpoints[0].page", inquiry(touchpoints=[POINT | {"page": {"x": "\ud800"}}])),
+    ("touchpoints[0].page", inquiry(touchpoints=[POINT | {"page": {"\ud800": 1}}])),
+    ("touchpoints[0].page", inquiry(touchpoints=[POINT | {"page": float("nan")}])),
+    ("touchpoints[0]", inquiry(touchpoints=[POINT | {"\ud800": 1}])),
     ("is_test", inquiry(is_test="perhaps")),
 ]
 
@@ -124,9 +138,10 @@ BAD: list[tuple[str, dict[str, Any]]] = [
 async def test_what_cannot_be_is_refused_by_name_and_not_repeated(
     office: Office, field: str, body: dict[str, Any]
 ) -> None:
-    answer = await office.ask("POST", "/v1/leads", json=body)
+    headers = {"Content-Type": "application/json"}
+    answer = await office.ask("POST", "/v1/leads", content=json.dumps(body), headers=headers)
     is_problem(answer, 422, field)
-    for value in ("12345", "call me", "ada at", "Mars", "English please", "pigeon"):
+    for value in ("12345", "call me", "ada at", "Mars", "English please", "pigeon", "typo"):
         assert value not in answer.text
     async with office.services.store.engine.connect() as conn:
         assert await conn.scalar(select(func.count()).select_from(tables.leads)) == 0
@@ -187,6 +202,27 @@ async def test_the_same_idempotency_key_gives_the_same_answer(office: Office) ->
         422,
         "Idempotency-Key",
     )
+
+
+async def test_an_idempotency_key_is_kept_as_a_keyed_hash(office: Office) -> None:
+    headers = {"Idempotency-Key": "ada@example.com"}
+    for _ in range(2):
+        await office.post("/v1/leads", inquiry(), 202, headers=headers)
+    async with office.services.store.engine.connect() as conn:
+        (stored,) = (await conn.execute(select(tables.idempotency.c.key))).scalars()
+    assert re.fullmatch(r"[0-9a-f]{64}", stored)
+
+
+async def test_the_idempotency_keys_that_are_described_are_those_that_are_taken(office: Office) -> None:
+    made = (await office.http.get("/openapi.json")).json()
+    (described,) = [p for p in made["paths"]["/v1/leads"]["post"]["parameters"] if p["name"] == "Idempotency-Key"]
+    for number, key in enumerate(("ada@example.com", "a", "x" * 200, "x" * 201, "a b", "é", '"q/1"', "a\tb")):
+        headers = {"Idempotency-Key": key.encode()}
+        answer = await office.ask("POST", "/v1/leads", json=inquiry(first_name=f"A{number}"), headers=headers)
+        if re.search(described["schema"]["pattern"], key):
+            assert answer.status_code == 202, key
+        else:
+            is_problem(answer, 422, "Idempotency-Key")
 
 
 async def test_two_requests_at_once_with_one_idempotency_key_are_one_lead(office: Office) -> None:

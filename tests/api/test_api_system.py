@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import uuid
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +18,8 @@ from store.keys import make_key
 from tests.api.office import PHONE, Office, inquiry, is_problem, ring_text, settings
 from tests.conftest import Server
 from wire.keyring import KeyRing
+
+API = Path(__file__).parents[2] / "api"
 
 
 def _closed_port() -> int:
@@ -108,6 +111,9 @@ async def test_logs_and_metrics_name_routes_and_nothing_of_a_person(
         assert secret_ not in logged, secret_
         assert secret_ not in metrics.replace("?", ""), secret_
     lines = [json.loads(line) for line in logged.splitlines() if line.startswith("{")]
+    texts = {x["template"]: (x["encoding"], x["segments"]) for x in lines if x["event"] == "sms template"}
+    assert texts["confirm_callback"] == ("GSM-7", 1)
+    assert texts["scheduling_link"] == ("GSM-7", 2)
     requests = [(x["method"], x["route"], x["status"]) for x in lines if x["event"] == "request"]
     assert requests[:5] == [
         ("POST", "/v1/leads", 202),
@@ -144,3 +150,9 @@ async def test_every_answer_carries_the_security_headers(office: Office) -> None
         assert answer.headers["cache-control"] == "no-store"
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "access-control-allow-origin" not in answer.headers
+
+
+def test_one_place_decides_on_statuses_and_one_on_locks() -> None:
+    files = {p: p.read_text() for p in API.rglob("*.py") if p.parent.name != "webhooks"}
+    assert [p.name for p, code in files.items() if "HTTPStatus" in code] == ["problems.py"]
+    assert [p.name for p, code in files.items() if "pg_advisory" in code] == ["bookings.py"]

@@ -92,18 +92,30 @@ async def test_every_view_leaves_an_audit_row(office: Office) -> None:
     lead_id = await office.lead()
     for path in ("", "/timeline", "/upcoming"):
         await office.get(f"/v1/leads/{lead_id}{path}", Role.COMPLIANCE)
+    other = await office.lead()
     await office.get("/v1/leads", Role.COMPLIANCE)
+    await office.get("/v1/leads?state=paused", Role.COMPLIANCE)
     async with office.services.store.engine.connect() as conn:
         table = tables.audit
         rows = await conn.execute(
-            select(table.c.action, table.c.detail).where(table.c.role == "compliance").order_by(table.c.id)
+            select(table.c.action, table.c.lead_id).where(table.c.role == "compliance").order_by(table.c.id)
         )
-        assert [tuple(r) for r in rows] == [
-            ("lead_viewed", None),
-            ("timeline_viewed", None),
-            ("upcoming_viewed", None),
-            ("leads_listed", "count=1"),
-        ]
+        seen = [tuple(r) for r in rows]
+    assert seen[:3] == [("lead_viewed", lead_id), ("timeline_viewed", lead_id), ("upcoming_viewed", lead_id)]
+    assert sorted(seen[3:]) == sorted([("leads_listed", lead_id), ("leads_listed", other)])
+
+
+async def test_who_saw_a_lead_in_the_queue_is_known_too(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    await office.lead()
+    for number in (1, 2):  # one row for a lead, however many of its tasks were shown
+        await office.services.inbound.reply(InboundSms(f"SM{number}:received", PHONE, "+12125550100", "Hello"))
+        await office.lead(phone=PHONE)
+    assert len((await office.get("/v1/tasks", Role.COMPLIANCE))["items"]) > 1
+    async with office.services.store.engine.connect() as conn:
+        table = tables.audit
+        rows = await conn.execute(select(table.c.action, table.c.lead_id).where(table.c.role == "compliance"))
+        assert [tuple(r) for r in rows] == [("tasks_listed", lead_id)]
 
 
 @pytest.mark.parametrize("path", ["", "/timeline", "/upcoming"])

@@ -11,14 +11,17 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import create_async_engine
 from twilio.request_validator import RequestValidator
 
 from domain import facts as f
+from domain.lead_state import STOP
 from domain.touches import Channel, TouchStatus, touch_id
 from store import tables
-from tests.api.office import AUTH_TOKEN, PHONE, PUBLIC_URL, SENDGRID_KEY, Office, is_problem
+from tests.api.office import AUTH_TOKEN, EMAIL, PHONE, PUBLIC_URL, SENDGRID_KEY, Office, is_problem
 
 OURS = "+12125550100"
+TOUCH = "8d1f2a34-0000-4000-8000-000000000009"
 SMS = {"MessageSid": "SM01", "AccountSid": "AC01", "From": PHONE, "To": OURS, "Body": "Is Friday fine?"}
 
 
@@ -96,6 +99,74 @@ async def test_a_stop_word_opts_out_at_once(office: Office) -> None:
     await _twilio(office, "/webhooks/twilio/sms", SMS | {"Body": "STOP"})
     lead = await office.get(f"/v1/leads/{lead_id}")
     assert (lead["state"], lead["exit_reason"]) == ("finished", "opted_out")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"To": "89454"},
+        {"To": ""},
+        {"From": "rcs:" + PHONE},
+        {"Body": "S\x00TOP"},
+        {"Body": "STOP " + " " * 100_000},
+        {"Body": "\ufeffＳＴＯＰ\u200b"},
+        {"Body": "basta", "OptOutType": "STOP"},
+        {"Body": "", "OptOutType": "STOP"},
+    ],
+)
+async def test_no_stop_is_lost_over_its_form(office: Office, form: dict[str, str]) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    assert (await _twilio(office, "/webhooks/twilio/sms", SMS | {"Body": "STOP"} | form)).status_code == 200
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert (lead["state"], lead["exit_reason"], lead["open_tasks"]) == ("finished", "opted_out", [])
+
+
+@pytest.mark.parametrize(("form", "confirms"), [({"Body": "STOP"}, 1), ({"Body": "basta", "OptOutType": "STOP"}, 0)])
+async def test_a_stop_is_confirmed_once_by_us_or_by_the_carrier(
+    office: Office, form: dict[str, str], confirms: int
+) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    await _twilio(office, "/webhooks/twilio/sms", SMS | form)
+    async with office.services.store.engine.connect() as conn:
+        state = await office.services.leads.read(conn, lead_id)
+    assert len([t for t in state.touches.values() if t.step == STOP]) == confirms
+
+
+@pytest.mark.parametrize("kind", ["HELP", "START"])
+async def test_the_carriers_help_and_start_are_texts_that_a_person_answers(office: Office, kind: str) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    await _twilio(office, "/webhooks/twilio/sms", SMS | {"Body": kind, "OptOutType": kind})
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert lead["state"] == "resting"
+    assert [t["kind"] for t in lead["open_tasks"]] == ["reply"]
+
+
+async def test_the_address_is_checked_as_it_was_written_by_twilio(office: Office) -> None:
+    await office.lead(phone=PHONE)
+    assert (await _twilio(office, "/webhooks/twilio/%73ms?a=%20b", SMS)).status_code == 200
+    undone = RequestValidator(AUTH_TOKEN).compute_signature(PUBLIC_URL + "/webhooks/twilio/sms", SMS)
+    is_problem(await _twilio(office, "/webhooks/twilio/%73ms", SMS, undone), 403)
+
+
+async def test_a_callback_while_the_database_is_away_is_asked_for_again(office: Office) -> None:
+    """Twilio (by its retry policy) and SendGrid try a 5xx again, and nothing else."""
+    store, real = office.services.store, office.services.store.engine
+    object.__setattr__(store, "engine", create_async_engine("postgresql+psycopg://nobody@127.0.0.1:1/none"))
+    try:
+        status = {"MessageSid": "SM09", "MessageStatus": "delivered"}
+        for answer in (
+            await _twilio(office, "/webhooks/twilio/sms", SMS | {"Body": "STOP"}),
+            await _twilio(office, f"/webhooks/twilio/status?touch={TOUCH}", status),
+            await _twilio(
+                office, f"/webhooks/twilio/voice/status?touch={TOUCH}", {"CallSid": "CA09", "CallStatus": "busy"}
+            ),
+            await _sendgrid(office, [{"event": "delivered", "sg_event_id": "ev9", "touch_id": TOUCH}]),
+            await _sendgrid(office, [{"event": "spamreport", "sg_event_id": "ev10", "email": EMAIL}]),
+        ):
+            is_problem(answer, 503)
+            assert answer.headers["retry-after"]
+    finally:
+        object.__setattr__(store, "engine", real)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +257,33 @@ async def test_a_hard_bounce_closes_the_address(office: Office) -> None:
     assert stops["email"] == [("email", "suppressed")]
     timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
     assert [i["cause"] for i in timeline if i.get("decision") == "suppressed"] == ["suppressed"]
+
+
+@pytest.mark.parametrize("word", ["spamreport", "unsubscribe", "group_unsubscribe"])
+async def test_who_reports_spam_or_unsubscribes_gets_no_more_mail(office: Office, word: str) -> None:
+    first, second = (
+        await office.lead(phone=PHONE, email=EMAIL),
+        await office.lead(first_name="Bo", phone=None, email=EMAIL),
+    )
+    assert first != second
+    bad = {"event": "delivered", "sg_event_id": None, "touch_id": TOUCH}
+    told = {"event": word, "sg_event_id": "ev4", "email": "Ada@Example.com"}
+    for _ in range(2):
+        assert (await _sendgrid(office, [bad, told])).status_code == 204
+    for lead_id in (first, second):
+        lead = await office.get(f"/v1/leads/{lead_id}")
+        stops = {a["kind"]: [(s["channel"], s["cause"]) for s in a["stops"]] for a in lead["addresses"]}
+        assert stops["email"] == [("email", "opt_out")]
+        assert not stops.get("phone")
+    assert await _metric(office, "sendgrid", "taken") == 1
+    assert await _metric(office, "sendgrid", "repeated_or_unknown") == 1
+    assert await _metric(office, "sendgrid", "unreadable") == 2
+
+
+async def test_an_address_that_wants_no_mail_keeps_its_stop_for_a_lead_to_come(office: Office) -> None:
+    await _sendgrid(office, [{"event": "spamreport", "sg_event_id": "ev5", "email": EMAIL}])
+    lead = await office.get(f"/v1/leads/{await office.lead(email=EMAIL)}")
+    assert [s["cause"] for a in lead["addresses"] if a["kind"] == "email" for s in a["stops"]] == ["opt_out"]
 
 
 async def test_what_sendgrid_did_not_sign_is_refused(office: Office) -> None:

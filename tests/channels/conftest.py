@@ -1,5 +1,5 @@
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -20,6 +20,26 @@ async def provider() -> AsyncIterator[Provider]:
     yield it
     it.released.set()
     await server.close()
+
+
+@pytest.fixture
+def deaf() -> Iterator[dict[str, str]]:
+    """Base URLs by scheme at which no connection ever comes about: TCP is left unanswered, or TLS is."""
+    with socket.socket() as full, socket.socket() as mute:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        waiting = [socket.socket() for _ in range(4)]  # nobody takes them, so there is no room for one more
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        yield {
+            "http": f"http://127.0.0.1:{full.getsockname()[1]}",
+            "https": f"https://127.0.0.1:{mute.getsockname()[1]}",
+        }
+        for one in waiting:
+            one.close()
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from channels.inbound_sendgrid import SendGridEvents, parse
+from channels.inbound_sendgrid import Batch, SendGridEvents, parse
 from domain.errors import InvalidInput
-from domain.ports import Remedy
+from domain.ports import NoMoreMail, Remedy, TouchUpdate
 from domain.touches import TouchStatus
 
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
@@ -52,6 +52,10 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
         SendGridEvents(key)
 
 
+def read(*events: object) -> Batch:
+    return parse(json.dumps(events).encode())
+
+
 def event(word: str, **more: object) -> dict[str, object]:
     return {
         "event": word,
@@ -79,7 +83,8 @@ def event(word: str, **more: object) -> dict[str, object]:
 def test_what_becomes_of_a_mail(
     given: dict[str, object], status: TouchStatus, remedy: Remedy | None, code: str | None
 ) -> None:
-    (update,) = parse(json.dumps([given]).encode())
+    (update,) = read(given).news
+    assert isinstance(update, TouchUpdate)
     assert (update.status, update.remedy, update.code) == (status, remedy, code)
     assert (update.event_id, update.touch_id) == (given["sg_event_id"], given["touch_id"])
     assert update.provider_id == "msg1"
@@ -87,32 +92,67 @@ def test_what_becomes_of_a_mail(
 
 
 def test_the_rest_is_left_out_and_the_order_kept() -> None:
-    words = ["deferred", "open", "click", "spamreport", "unsubscribe", "group_unsubscribe", "something new"]
+    words = ["deferred", "open", "click", "group_resubscribe", "something new"]
     batch = [*map(event, words), event("delivered"), event("processed"), event("delivered", touch_id=None)]
     del batch[-1]["touch_id"]
-    assert [update.status for update in parse(json.dumps(batch).encode())] == [
+    taken = read(*batch)
+    assert [update.status for update in taken.news if isinstance(update, TouchUpdate)] == [
         TouchStatus.DELIVERED,
         TouchStatus.ACCEPTED,
     ]
+    assert (len(taken.news), taken.unreadable) == (2, 0)
+
+
+@pytest.mark.parametrize("word", ["spamreport", "unsubscribe", "group_unsubscribe"])
+def test_who_wants_no_more_mail_is_known_by_address_alone(word: str) -> None:
+    given = event(word, email=" Ada@Example.com")
+    del given["touch_id"], given["sg_message_id"]
+    (told,) = read(given).news
+    assert isinstance(told, NoMoreMail)
+    assert (told.event_id, told.address) == (f"ev-{word}", "ada@example.com")
+    assert "ada" not in repr(told)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        1,
+        None,
+        ["delivered"],
+        {},
+        event("delivered", event=["delivered"]),
+        event("delivered", sg_event_id=None),
+        event("delivered", sg_event_id="a\x00b"),
+        event("delivered", touch_id={"a": 1}),
+        event("delivered", touch_id="\ud800"),
+        event("spamreport", email=None),
+        event("spamreport", email="nobody"),
+        event("unsubscribe", email="a\x00@example.com"),
+        event("unsubscribe", email="\ud800@example.com"),
+        event("unsubscribe", sg_event_id=""),
+    ],
+)
+def test_one_bad_event_does_not_lose_the_others(bad: object) -> None:
+    taken = read(event("processed"), bad, event("delivered"))
+    assert [update.event_id for update in taken.news] == ["ev-processed", "ev-delivered"]
+    assert taken.unreadable == 1
+
+
+@pytest.mark.parametrize("message_id", [None, 5, "a\x00b", "\ud800", "x" * 1000, {"a": 1}])
+def test_an_odd_message_id_does_not_lose_the_event(message_id: object) -> None:
+    (update,) = read(event("delivered", sg_message_id=message_id)).news
+    assert isinstance(update, TouchUpdate)
+    assert not update.provider_id
 
 
 @pytest.mark.parametrize("stamp", [None, "soon", True, 1e30])
 def test_an_unreadable_time_does_not_lose_the_event(stamp: object) -> None:
-    assert parse(json.dumps([event("delivered", timestamp=stamp)]).encode())[0].at is None
+    (update,) = read(event("delivered", timestamp=stamp)).news
+    assert isinstance(update, TouchUpdate)
+    assert update.at is None
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"\xff",
-        b"{",
-        b"{}",
-        b"[1]",
-        json.dumps([event("delivered", sg_event_id=None)]).encode(),
-        json.dumps([event("delivered", touch_id={"a": 1})]).encode(),
-    ],
-)
+@pytest.mark.parametrize("raw", [b"", b"\xff", b"{", b"{}", b"5"])
 def test_malformed_bodies(raw: bytes) -> None:
     with pytest.raises(InvalidInput):
         parse(raw)

@@ -97,7 +97,7 @@ def test_an_inbound_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("MessageSid", ""), ("From", "Example"), ("To", ""), ("From", "2125550123")]
+    ("name", "value"), [("MessageSid", ""), ("MessageSid", "a b"), ("From", ""), ("From", "Example"), ("From", "89454")]
 )
 def test_a_malformed_text_names_the_field_and_not_its_value(name: str, value: str) -> None:
     with pytest.raises(InvalidInput) as caught:
@@ -106,12 +106,55 @@ def test_a_malformed_text_names_the_field_and_not_its_value(name: str, value: st
     assert not value or value not in str(caught.value)
 
 
+STOP = {"MessageSid": "SM1", "From": "+12125550123", "Body": "STOP"}
+
+
+@pytest.mark.parametrize("to", ["89454", "TENDCARE", "rcs:tend_agent", "", "+12125550100", "\x00", "x" * 10_000, None])
+def test_whoever_it_was_written_to_a_stop_is_taken(to: str | None) -> None:
+    assert parse_sms(STOP | ({"To": to} if to is not None else {})).body == "STOP"
+
+
+@pytest.mark.parametrize("sender", ["+12125550123", " +12125550123 ", "rcs:+12125550123", "12125550123", "2125550123"])
+def test_however_the_number_is_written_a_stop_is_taken(sender: str) -> None:
+    assert parse_sms(STOP | {"From": sender}).sender == "+12125550123"
+
+
+@pytest.mark.parametrize("name", ["SmsMessageSid", "SmsSid"])
+def test_the_id_may_come_under_its_older_names(name: str) -> None:
+    form = {k: v for k, v in STOP.items() if k != "MessageSid"} | {name: "SM2"}
+    assert parse_sms(form).event_id == "SM2:received"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("", ""),
+        ("S\x00TOP\x00", "STOP"),
+        ("STOP\ud800", "STOP?"),
+        ("\u200fSTOP\ufe0f 😀", "\u200fSTOP\ufe0f 😀"),
+        ("STOP " * 100_000, "STOP " * 100_000),
+    ],
+)
+def test_what_cannot_be_kept_of_a_text_is_left_out(given: str, kept: str) -> None:
+    assert parse_sms(STOP | {"Body": given}).body == kept
+
+
+@pytest.mark.parametrize(
+    ("word", "is_stop"),
+    [("STOP", True), ("stop", True), ("START", False), ("HELP", False), ("", False), (None, False)],
+)
+def test_the_carrier_says_what_is_a_stop_by_its_own_words(word: str | None, is_stop: bool) -> None:
+    form = STOP | {"Body": "basta"} | ({"OptOutType": word} if word is not None else {})
+    assert parse_sms(form).is_stop is is_stop
+
+
 @pytest.mark.parametrize(
     ("word", "status"),
     [
         ("sent", TouchStatus.ACCEPTED),
         ("delivered", TouchStatus.DELIVERED),
         ("read", TouchStatus.DELIVERED),
+        ("partially_delivered", TouchStatus.DELIVERED),
         ("undelivered", TouchStatus.UNDELIVERED),
         ("failed", TouchStatus.FAILED),
         ("canceled", TouchStatus.FAILED),

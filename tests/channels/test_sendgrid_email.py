@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import threading
 import time
@@ -7,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from channels.sendgrid_email import THREADS, SendGridEmail
+from channels.sendgrid_http import Turn
 from domain.ports import Email, OutcomeUnknown, Rejected, Remedy, Unavailable
 from tests.channels.fake_provider import Provider
 
@@ -103,6 +105,48 @@ async def test_waiting_for_a_thread_sends_nothing(provider: Provider, email: Sen
     provider.answer(202, "", {"X-Message-Id": "later"})
     assert (await email.send(MAIL, 5)).provider_id == "later"
     assert provider.posts == 1
+
+
+async def test_a_mail_that_waited_too_long_for_a_thread_does_not_leave(
+    provider: Provider, email: SendGridEmail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider.answer(202, "")
+    free = threading.Event()
+    for _ in range(THREADS):
+        email._pool.submit(free.wait)
+    sending = asyncio.create_task(email.send(MAIL, 60))
+    await asyncio.sleep(0)  # it queues
+    assert email._pool._work_queue.qsize() == 1
+    late = time.monotonic() + 61
+    monkeypatch.setattr("channels.sendgrid_http.monotonic", lambda: late)
+    free.set()
+    with pytest.raises(Unavailable):
+        await sending
+    assert not provider.seen
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    ("within", "limit", "why"), [(0.1, 30.0, "cannot be reached"), (30.0, 0.1, "nothing was sent")]
+)
+async def test_a_connection_that_does_not_come_about_in_time_sent_nothing(
+    deaf: dict[str, str], scheme: str, within: float, limit: float, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.sendgrid_http.CONNECT_WITHIN", within)
+    email = SendGridEmail("SG.secret", "care@example.com", base_url=deaf[scheme])
+    with pytest.raises(Unavailable, match=why):
+        await email.send(MAIL, limit)
+    await email.aclose()
+
+
+def test_either_the_thread_writes_or_the_caller_knows_that_it_did_not() -> None:
+    first, second, late = Turn(60), Turn(60), Turn(0)
+    assert first.take()
+    assert not first.take_away()
+    assert second.take_away()
+    assert not second.take()
+    assert not late.take()
+    assert late.take_away()
 
 
 @pytest.mark.parametrize("code", [301, 302, 307])

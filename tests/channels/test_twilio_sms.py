@@ -44,7 +44,7 @@ async def test_what_is_posted(provider: Provider, sms: TwilioSms) -> None:
         "To": [SMS.to],
         "Body": [SMS.body],
         "MessagingServiceSid": [SERVICE],
-        "StatusCallback": [f"https://tend.example.com/webhooks/twilio/status?touch={SMS.touch_id}"],
+        "StatusCallback": [f"https://tend.example.com/webhooks/twilio/status?touch={SMS.touch_id}#rc=5&rp=all"],
         "ValidityPeriod": ["14400"],
         "SmartEncoded": ["true"],
     }
@@ -113,6 +113,29 @@ async def test_without_a_connection_nothing_was_sent(closed_port: int, host: str
             await TwilioSms(client, "https://tend.example.com", from_="+12125550100").send(SMS, 30)
     finally:
         await client.aclose()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_connection_that_does_not_come_about_in_time_sent_nothing(
+    deaf: dict[str, str], scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channels.twilio_client.CONNECT_WITHIN", 0.1)
+    client = TwilioClient(ACCOUNT, "secret", deaf[scheme])
+    try:
+        with pytest.raises(Unavailable):
+            await TwilioSms(client, "https://tend.example.com", from_="+12125550100").send(SMS, 5)
+    finally:
+        await client.aclose()
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("queued", TouchStatus.ACCEPTED), ("partially_delivered", TouchStatus.DELIVERED)]
+)
+async def test_an_answer_says_what_a_callback_would(
+    provider: Provider, sms: TwilioSms, word: str, status: TouchStatus
+) -> None:
+    provider.answer(201, CREATED | {"status": word})
+    assert (await sms.send(SMS, 5)).status is status
 
 
 async def test_too_many_requests_say_when_to_come_back(provider: Provider, sms: TwilioSms) -> None:

@@ -32,8 +32,8 @@ async def test_what_is_posted(provider: Provider, voice: TwilioVoice) -> None:
     assert seen.form == {
         "To": [CALL.to],
         "From": ["+12125550100"],
-        "Url": [f"https://tend.example.com/webhooks/twilio/voice/answer?touch={CALL.touch_id}"],
-        "StatusCallback": [f"https://tend.example.com/webhooks/twilio/voice/status?touch={CALL.touch_id}"],
+        "Url": [f"https://tend.example.com/webhooks/twilio/voice/answer?touch={CALL.touch_id}#rc=5&rp=all"],
+        "StatusCallback": [f"https://tend.example.com/webhooks/twilio/voice/status?touch={CALL.touch_id}#rc=5&rp=all"],
         "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
         "MachineDetection": ["Enable"],
         "Timeout": ["25"],

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from content.facilities import Facilities, Facility, free_times, load_facilities
-from domain.errors import InvalidSequence
+from domain.errors import InvalidInput, InvalidSequence
 
 SHIPPED = Path(__file__).parents[2] / "config" / "facilities.yaml"
 ZONE = ZoneInfo("America/New_York")
@@ -189,3 +189,13 @@ def test_open_until_midnight_and_times_without_quotes(tmp_path: Path) -> None:
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidSequence, match=r"^facilities.yaml: cannot be read \(No such file or directory\)$"):
         load_facilities(tmp_path / "facilities.yaml")
+
+
+def test_an_unknown_facility_is_refused_with_the_known_ones() -> None:
+    known = load_facilities(SHIPPED)
+    known.check("facility", "main")
+    known.check("facility")
+    with pytest.raises(InvalidInput, match="facility: is no facility of ours; give one of main") as refused:
+        known.check("facility", "main", "downtown-typo")
+    assert refused.value.field == "facility"
+    assert "typo" not in str(refused.value)

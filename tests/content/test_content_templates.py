@@ -119,7 +119,7 @@ def test_the_confirmation_of_a_stop_is_one_segment_and_nothing_else() -> None:
 
 
 def test_the_report_names_every_text() -> None:
-    costs = {c.template: (c.encoding, c.segments) for c in report(SHIPPED)}
+    costs = {c.template: (c.encoding, c.segments) for c in report(TEMPLATES)}
     assert sorted(costs) == SMS
     assert costs["confirm_callback"] == ("GSM-7", 1)
     assert costs["scheduling_link"] == ("GSM-7", 2)

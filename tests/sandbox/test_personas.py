@@ -100,7 +100,13 @@ class Tasks:
     """A product with one task of each kind."""
 
     def __init__(self, receiver: Receiver) -> None:
-        self.kinds = {"t-call": "call", "t-reply": "reply", "t-review": "review", "t-later": "call"}
+        self.kinds = {
+            "t-call": "call",
+            "t-reply": "reply",
+            "t-wrong": "reply",
+            "t-review": "review",
+            "t-later": "call",
+        }
         self.state = dict.fromkeys(self.kinds, "open")
         self.disposition: str | None = None
         self.broken = 2  # the first answers fail
@@ -115,7 +121,8 @@ class Tasks:
         answers["POST /v1/leads/lead-1/messages"] = lambda got: (202, '{"touch_id": "x"}')
 
     def show(self, task: str) -> dict[str, str | None]:
-        due = datetime.now(UTC) + timedelta(days=30 if task == "t-later" else -1)
+        # a call is due from its time on, a reply by its time
+        due = datetime.now(UTC) + timedelta(days=-1 if self.kinds[task] == "call" and task != "t-later" else 30)
         return {
             "id": task,
             "kind": self.kinds[task],
@@ -123,6 +130,7 @@ class Tasks:
             "due_at": due.isoformat(),
             "state": self.state[task],
             "disposition": self.disposition if task == "t-call" else None,
+            "message": "Wrong number!" if task == "t-wrong" else "Please tell me more",
         }
 
     def list(self, got: Got) -> tuple[int, str]:
@@ -154,7 +162,15 @@ def test_the_coordinator_works_through_what_is_due(tmp_path: Path, receiver: Rec
         }
         (answered,) = receiver.wait_for("/v1/tasks/t-reply/complete")
         assert answered.json == {"outcome": "reached", "notes": "Answered"}
+        (wrong,) = receiver.wait_for("/v1/tasks/t-wrong/complete")
+        assert wrong.json == {"outcome": "wrong_number", "notes": "Not their number"}
         (message,) = receiver.all("/v1/leads/lead-1/messages")
         assert message.json == {"channel": "sms", "body": "Thank you for your message. We will call you today."}
         assert {got.headers["authorization"] for got in receiver.got} == {"Bearer staff-key"}
-    assert tasks.state == {"t-call": "completed", "t-reply": "completed", "t-review": "open", "t-later": "open"}
+    assert tasks.state == {
+        "t-call": "completed",
+        "t-reply": "completed",
+        "t-wrong": "completed",
+        "t-review": "open",
+        "t-later": "open",
+    }

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from config.data_dir import DataDir
-from domain.clock import Clock
-from stack.clock_file import ClockFile, parse
+from domain.clock import Clock, Segment
+from stack.clock_file import STANDS_FOR, ClockFile, begun, parse
 from stack.preflight import StartError, UsageError
 from tests.stack.conftest import Until
 
@@ -56,7 +56,7 @@ def test_a_given_time_and_pace(directory: DataDir) -> None:
     before = datetime.now(UTC)
     clock = clock_file(directory, START, "3600").run()
     assert clock.segments[0].product == PRODUCT
-    assert before <= clock.segments[0].real <= datetime.now(UTC)
+    assert before <= clock.segments[0].real - STANDS_FOR[0] <= datetime.now(UTC)
     assert clock.product(clock.segments[0].real + timedelta(seconds=24)) == PRODUCT + timedelta(days=1)
     assert Clock.read(directory.clock) == clock
 
@@ -73,8 +73,33 @@ def test_product_time_stands_still_while_the_stack_is_down(directory: DataDir) -
     went_down(directory, began + timedelta(seconds=24))
     clock = clock_file(directory).run()
     assert clock.segments[0].product == PRODUCT + timedelta(days=1)
-    assert datetime.now(UTC) - clock.segments[0].real < timedelta(minutes=1)
+    assert abs(datetime.now(UTC) - clock.segments[0].real) < timedelta(minutes=1)
     assert clock.segments[0].pace == 3600
+
+
+def test_product_time_stands_still_while_its_users_start(directory: DataDir) -> None:
+    for _ in range(3):  # however often it is stopped before it ran
+        before = datetime.now(UTC)
+        clock = clock_file(directory, START, "3600:1d,7").run()
+        assert clock.segments[0].real >= before + STANDS_FOR[0]
+        assert clock.product(clock.segments[0].real) == PRODUCT
+        assert clock.segments[1].real - clock.segments[0].real == timedelta(seconds=24)
+        went_down(directory, before)
+
+
+def test_it_stands_longer_on_a_busy_machine_but_not_for_ever(directory: DataDir) -> None:
+    began = datetime.now(UTC)
+    for took, least in ((4.0, timedelta(seconds=8)), (1000.0, STANDS_FOR[1])):
+        assert least <= clock_file(directory, START).run(took).segments[0].real - began <= least + timedelta(minutes=1)
+
+
+async def test_it_is_told_when_product_time_runs() -> None:
+    now = datetime.now(UTC)
+    soon, ago = now + timedelta(seconds=0.01), now - timedelta(days=1)
+    for real in (soon, ago):
+        await begun(Clock((Segment(real, PRODUCT, 60.0),)))
+        assert datetime.now(UTC) >= real
+    await begun(Clock())
 
 
 def test_a_crash_before_the_first_sign_of_life_lets_no_time_pass(directory: DataDir) -> None:

@@ -1,21 +1,25 @@
 """A clinic on skipped time: the production workflow, activities and ledger; real Postgres and time-skipping server.
 
-Only the channels are fakes: they keep what reached them, and can be told what to answer.
+Only the channels are fakes: they keep what reached them, and can be told what to answer. What travels (the ledger's
+answers to the workflow, the workflow's own to the server) can be held up, so that something happens meanwhile.
 """
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from temporalio import activity
-from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.common.v1 import Payload
+from temporalio.api.enums.v1 import EventType, IndexedValueType
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
+from temporalio.converter import PayloadCodec
 from temporalio.testing import WorkflowEnvironment
 
 from activities.plan import PlanActivities
@@ -24,8 +28,9 @@ from api.bookings import Bookings
 from api.commands import Commands
 from config.settings import Settings
 from domain.access import Actor, Role
-from domain.clock import Clock, Pace, virtual_clock
+from domain.clock import Clock, parse_pace, virtual_clock
 from domain.lead_state import LeadState
+from domain.ledger import Claim, TouchRef, View
 from domain.ports import Accepted, Call, ChannelError, Email, InboundSms, Sms
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
@@ -35,7 +40,7 @@ from store.inbound import Inbound
 from store.intake import Intake, TakenIn, take_in
 from store.lead_unit import Leads
 from store.touch_ledger import TouchLedger
-from wire.codec import data_converter
+from wire.codec import AesCodec, data_converter
 from wire.keyring import KeyRing
 from worker import make_ledger, make_workers, open_book
 from workflows import names
@@ -43,20 +48,109 @@ from workflows import names
 COORDINATOR = Actor(str(uuid.uuid4()), "desk", Role.COORDINATOR)
 NEW_YORK = ("America/New_York",)
 UTC_TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
+LONGEST = 20.0  # real seconds that a test waits for what must come
 TEST_SERVER = Path(__import__("sys").executable).parent / "temporal-test-server"
 
 
 @dataclass
+class Held:
+    """Something on its way that waits at a gate: `await held.reached()`, do what is to happen meanwhile, `release`."""
+
+    _reached: asyncio.Event = field(default_factory=asyncio.Event)
+    _released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def is_reached(self) -> bool:
+        return self._reached.is_set()
+
+    async def wait(self) -> None:
+        self._reached.set()
+        await self._released.wait()
+
+    async def reached(self) -> None:
+        async with asyncio.timeout(LONGEST):
+            await self._reached.wait()
+
+    def release(self) -> None:
+        self._released.set()
+
+
+class HoldingCodec(PayloadCodec):
+    """The product's codec; holds up the next message with a payload that is asked for."""
+
+    def __init__(self, codec: AesCodec) -> None:
+        self._codec = codec
+        self._next: tuple[Callable[[bytes], bool], Held] | None = None
+
+    def hold(self, wanted: Callable[[bytes], bool]) -> Held:
+        held = Held()
+        self._next = (wanted, held)
+        return held
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        if self._next is not None and any(self._next[0](payload.data) for payload in payloads):
+            (_, held), self._next = self._next, None
+            await held.wait()
+        return await self._codec.encode(payloads)
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return await self._codec.decode(payloads)
+
+
+@dataclass
+class WatchedLedger:
+    """The real ledger. It keeps what it was asked and which claims it granted; an answer can be held up."""
+
+    ledger: TouchLedger
+    asked: list[str] = field(default_factory=list)
+    claims: list[tuple[datetime, Claim]] = field(default_factory=list)
+    held: dict[str, Held] = field(default_factory=dict)
+
+    def hold(self, name: str) -> Held:
+        """The next answer of this method, which is found and committed but not yet told."""
+        self.held[name] = Held()
+        return self.held[name]
+
+    async def plan(self, lead_id: str, now: datetime) -> View:
+        return await self._tell("plan", await self.ledger.plan(lead_id, now))
+
+    async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
+        answer = await self.ledger.claim(ref, now)
+        self.asked.append("claim")
+        if isinstance(answer, Claim):
+            self.claims.append((now, answer))
+        return answer
+
+    async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
+        return await self._tell("settle", await self.ledger.settle(ref, result, now))
+
+    async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View:
+        return await self._tell("open_task", await self.ledger.open_task(lead_id, enrollment, step, part, now))
+
+    async def expire_task(self, lead_id: str, task_id: str, now: datetime) -> View:
+        return await self._tell("expire_task", await self.ledger.expire_task(lead_id, task_id, now))
+
+    async def _tell(self, name: str, view: View) -> View:
+        self.asked.append(name)
+        held = self.held.pop(name, None)
+        if held is not None:
+            await held.wait()
+        return view
+
+
+@dataclass
 class FakeChannel:
-    """Takes everything, unless told otherwise for the next requests."""
+    """Takes everything, unless told otherwise for the next requests. `limits`: of each, with its real time."""
 
     clock: Clock
     sent: list[tuple[datetime, Sms | Email | Call]] = field(default_factory=list)
+    limits: list[tuple[datetime, float]] = field(default_factory=list)
     answers: list[ChannelError] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
 
     async def send(self, message: Sms | Email | Call, limit: float) -> Accepted:
         assert limit > 0
+        self.limits.append((activity.info().started_time, limit))
         if self.answers:
             raise self.answers.pop(0)
         self.sent.append((self.clock.product(activity.info().started_time), message))
@@ -80,6 +174,8 @@ class World:
     delivery: TemporalDelivery
     ledger: TouchLedger
     clock: Clock
+    watched: WatchedLedger
+    codec: HoldingCodec
     channels: dict[str, FakeChannel]
     hand: list[datetime]  # one entry: the product time that the API's side acts at
 
@@ -97,32 +193,7 @@ class World:
 
     async def take(self, **changes: object) -> TakenIn:
         await self.tick()
-        intake = replace(
-            Intake(
-                first_name="Ada",
-                last_name="Example",
-                phone="+12125550101",
-                email="ada@example.com",
-                service_line=None,
-                concern=None,
-                urgency="routine",
-                preferred_facility="main",
-                postal_code=None,
-                timezone=None,
-                language=None,
-                zones=NEW_YORK,
-                channels=("sms", "voice", "email"),
-                details={},
-                source={"channel": "web_form"},
-                touchpoints=[],
-                consents=[],
-                sequence=None,
-                is_test=False,
-            ),
-            **changes,  # type: ignore[arg-type]
-        )
-        async with self.store.engine.begin() as conn:
-            return await take_in(self.leads, conn, intake, COORDINATOR)
+        return await take_in_one(self.leads, COORDINATOR, **changes)
 
     async def deliver(self) -> None:
         """What the relay does: every entry of the outbox, to Temporal."""
@@ -138,9 +209,48 @@ class World:
     def handle(self, lead_id: str) -> WorkflowHandle[object, str]:
         return self.client.get_workflow_handle(names.workflow_id(lead_id), result_type=str)
 
+    async def signal(self, lead_id: str, name: str = "staff_acted") -> None:
+        """A wake with nothing new behind it."""
+        await self.delivery.signal(lead_id, name, 0)
+
+    async def history(self, lead_id: str, run_id: str | None = None) -> list[HistoryEvent]:
+        """Of this run, or of the latest."""
+        handle = self.client.get_workflow_handle(names.workflow_id(lead_id), run_id=run_id)
+        return list((await handle.fetch_history()).events)
+
+    async def run_id(self, lead_id: str) -> str:
+        """Of the latest run."""
+        started = (await self.history(lead_id))[0].workflow_execution_started_event_attributes
+        return started.original_execution_run_id
+
+    async def until_event(
+        self, lead_id: str, holds: Callable[[list[HistoryEvent]], bool], what: str
+    ) -> list[HistoryEvent]:
+        """Waits (real time) until the history of the present run says so."""
+        deadline = asyncio.get_running_loop().time() + LONGEST
+        while not holds(events := await self.history(lead_id)):
+            assert asyncio.get_running_loop().time() < deadline, f"never came: {what}; {[kind(e) for e in events]}"
+            await asyncio.sleep(0.02)
+        return events
+
+    async def idle(self, lead_id: str) -> list[HistoryEvent]:
+        """Waits until all that the workflow has heard of is worked off; answers its history."""
+        return await self.until_event(lead_id, is_idle, "nothing more to do")
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Runs the workers."""
+        touches = TouchActivities(
+            self.watched, self.clock, self.channels["sms"], self.channels["voice"], self.channels["email"]
+        )
+        async with AsyncExitStack() as stack:
+            for worker in make_workers(self.client, PlanActivities(self.watched, self.clock), touches):
+                await stack.enter_async_context(worker)
+            yield
+
     async def result(self, lead_id: str) -> str:
         """Lets time run on until the workflow has ended."""
-        async with self.env.time_skipping_unlocked():
+        async with asyncio.timeout(3 * LONGEST), self.env.time_skipping_unlocked():
             return str(await self.handle(lead_id).result())
 
     async def advance(self, **length: float) -> datetime:
@@ -158,7 +268,7 @@ class World:
 
     async def until(self, lead_id: str, holds: Callable[[LeadState], bool], what: str = "condition") -> LeadState:
         """Waits (real time) until the facts say so."""
-        deadline = asyncio.get_running_loop().time() + 20
+        deadline = asyncio.get_running_loop().time() + LONGEST
         while not holds(state := await self.state(lead_id)):
             assert asyncio.get_running_loop().time() < deadline, f"never came: {what}; {describe(state)}"
             await asyncio.sleep(0.02)
@@ -173,14 +283,90 @@ def describe(state: LeadState) -> list[str]:
     return [str(state.state), *rows, *(f"task {t.kind} {t.step} {t.state}" for t in state.tasks.values())]
 
 
+async def take_in_one(leads: Leads, by: Actor, **changes: object) -> TakenIn:
+    intake = Intake(
+        first_name="Ada",
+        last_name="Example",
+        phone="+12125550101",
+        email="ada@example.com",
+        service_line=None,
+        concern=None,
+        urgency="routine",
+        preferred_facility="main",
+        postal_code=None,
+        timezone=None,
+        language=None,
+        zones=NEW_YORK,
+        channels=("sms", "voice", "email"),
+        details={},
+        source={"channel": "web_form"},
+        touchpoints=[],
+        consents=[],
+        sequence=None,
+        is_test=False,
+    )
+    async with leads.store.engine.begin() as conn:
+        return await take_in(leads, conn, replace(intake, **changes), by)  # type: ignore[arg-type]
+
+
+def kind(event: HistoryEvent) -> str:
+    """As `TIMER_STARTED`."""
+    return EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
+
+
+def count(events: list[HistoryEvent], *kinds: str) -> tuple[int, ...]:
+    found = [kind(event) for event in events]
+    return tuple(found.count(k) for k in kinds)
+
+
+def is_idle(events: list[HistoryEvent]) -> bool:
+    """No task of the workflow and no activity is under way, nor to be tried again."""
+    activities_open, task_open = 0, True
+    for name in map(kind, events):
+        match name:
+            case "ACTIVITY_TASK_SCHEDULED":
+                activities_open += 1
+            case "ACTIVITY_TASK_COMPLETED" | "ACTIVITY_TASK_FAILED" | "ACTIVITY_TASK_TIMED_OUT":
+                activities_open -= 1
+            case "WORKFLOW_TASK_SCHEDULED":
+                task_open = True
+            case "WORKFLOW_TASK_COMPLETED":
+                task_open = False
+            case _:
+                pass
+    return not activities_open and not task_open
+
+
+def activities(events: list[HistoryEvent]) -> list[str]:
+    """What was scheduled, in order, among the timers and signals."""
+    marks = {"TIMER_STARTED", "TIMER_CANCELED", "TIMER_FIRED", "WORKFLOW_EXECUTION_SIGNALED"}
+    return [
+        event.activity_task_scheduled_event_attributes.activity_type.name
+        if kind(event) == "ACTIVITY_TASK_SCHEDULED"
+        else kind(event)
+        for event in events
+        if kind(event) in marks or kind(event) == "ACTIVITY_TASK_SCHEDULED"
+    ]
+
+
 @asynccontextmanager
 async def open_world(
-    store: Store, keyring: KeyRing, *, start: datetime | None = None, renew_after: int | None = None
+    store: Store,
+    keyring: KeyRing,
+    *,
+    start: datetime | None = None,
+    renew_after: int | None = None,
+    pace: str = "1",
+    working: bool = True,
 ) -> AsyncIterator[World]:
-    """`start`: the product time at which it begins (default: a Tuesday, 10:00 in New York)."""
+    """`start`: the product time at which it begins (default: a Tuesday, 10:00 in New York).
+
+    `working`: False if the test starts the workers itself, by `world.working()`.
+    """
     settings = Settings(_env_file=None, public_url="http://tend.example.com")
+    codec = HoldingCodec(AesCodec(keyring))
     async with await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(TEST_SERVER), data_converter=data_converter(keyring)
+        test_server_existing_path=str(TEST_SERVER), data_converter=replace(data_converter(keyring), payload_codec=codec)
     ) as env:
         types = {
             key.name: getattr(IndexedValueType, f"INDEXED_VALUE_TYPE_{key.indexed_value_type.name}")
@@ -189,12 +375,11 @@ async def open_world(
         # the time-skipping server takes them but cannot list them
         request = AddSearchAttributesRequest(namespace="default", search_attributes=types)
         await env.client.operator_service.add_search_attributes(request)
-        clock = virtual_clock(await env.get_current_time(), start or UTC_TEN, [Pace(1.0, None)])
+        clock = virtual_clock(await env.get_current_time(), start or UTC_TEN, parse_pace(pace))
         book = await open_book(store, clock)
         ledger = make_ledger(settings, store, book, clock, keyring)
         hand = [start or UTC_TEN]
         leads = Leads(store, book, lambda: hand[0])
-        channels = {name: FakeChannel(clock) for name in ("sms", "voice", "email")}
         world = World(
             env,
             env.client,
@@ -206,16 +391,10 @@ async def open_world(
             TemporalDelivery(env.client, renew_after),
             ledger,
             clock,
-            channels,
+            WatchedLedger(ledger),
+            codec,
+            {name: FakeChannel(clock) for name in ("sms", "voice", "email")},
             hand,
         )
-        touches = TouchActivities(
-            ledger,
-            clock,
-            channels["sms"],
-            channels["voice"],
-            channels["email"],
-        )
-        workers = make_workers(env.client, PlanActivities(ledger, clock), touches)
-        async with workers[0], workers[1], workers[2], workers[3]:
+        async with world.working() if working else AsyncExitStack():
             yield world

@@ -1,0 +1,184 @@
+"""What schedulers and leads say of appointments: where they are, whose they are, and what still stands."""
+
+import asyncio
+import re
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from api.bookings import one_at_a_time
+from domain import facts as f
+from domain.access import Role
+from tests.api.office import PHONE, PUBLIC_URL, Office, is_problem
+
+_TIMES = re.compile(r'name="starts_at" value="([^"]+)"')
+
+
+async def _tell(office: Office, event: str, after: timedelta, **more: Any) -> Any:
+    body = {"event": event, "appointment_id": "a-1", "occurred_at": (office.now + after).isoformat()} | more
+    return await office.post("/v1/bookings", body)
+
+
+async def _place(office: Office, lead_id: str) -> str | None:
+    (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
+    place: str | None = appointment["facility"]
+    return place
+
+
+async def test_a_booking_ends_the_cadence_and_repeats_change_nothing(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    at = office.now.isoformat()
+    first = await office.book(lead_id, occurred_at=at)
+    again = await office.book(lead_id, occurred_at=at, starts_at=None)
+    assert (first["changed"], again["changed"]) == (True, False)
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert (lead["stage"], lead["sequence"]["key"]) == ("booked", "booked")
+    assert lead["appointments"][0]["status"] == "booked"
+
+
+async def test_a_scheduler_may_name_the_lead_by_its_address(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    body = {
+        "event": "booked",
+        "appointment_id": "a-2",
+        "phone": "212-555-0142",
+        "starts_at": (office.now + timedelta(days=2)).isoformat(),
+        "occurred_at": office.now.isoformat(),
+    }
+    booked = await office.post("/v1/bookings", body, role=Role.SCHEDULER)
+    assert (booked["lead_id"], booked["changed"]) == (lead_id, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "field"),
+    [
+        ({"event": "moved"}, 422, "event"),
+        ({"starts_at": None}, 422, "starts_at"),
+        ({"starts_at": "2026-11-23"}, 422, "starts_at"),
+        ({"occurred_at": None}, 422, "occurred_at"),
+        ({"appointment_id": ""}, 422, "appointment_id"),
+        ({"appointment_id": "a\x00"}, 422, "appointment_id"),
+        ({"lead_id": "x"}, 422, "lead_id"),
+        ({"lead_id": None}, 404, None),
+        ({"lead_id": str(uuid.UUID(int=7))}, 404, None),
+        ({"lead_id": None, "email": "nobody@example.com"}, 404, None),
+    ],
+)
+async def test_a_booking_that_cannot_be_is_refused(
+    office: Office, change: dict[str, Any], status: int, field: str | None
+) -> None:
+    body = {
+        "event": "booked",
+        "appointment_id": "a-3",
+        "lead_id": await office.lead(),
+        "starts_at": "2026-12-01T15:00:00Z",
+        "occurred_at": "2026-11-23T15:00:00Z",
+    } | change
+    body = {k: v for k, v in body.items() if v is not None}
+    is_problem(await office.ask("POST", "/v1/bookings", json=body), status, field)
+
+
+async def test_an_event_that_names_no_place_leaves_the_appointment_where_it_is(office: Office) -> None:
+    lead_id = await office.lead(preferred_facility="north")
+    await office.book(lead_id, facility="south")
+    moved = (office.now + timedelta(days=5)).isoformat()
+    for minutes, (event, more) in enumerate((("rescheduled", {"starts_at": moved}), ("cancelled", {})), 1):
+        await _tell(office, event, timedelta(minutes=minutes), **more)
+        assert await _place(office, lead_id) == "south", event
+
+
+async def test_an_appointments_first_event_without_a_place_is_at_the_leads(office: Office) -> None:
+    lead_id = await office.lead(preferred_facility="north")
+    await office.book(lead_id)
+    assert await _place(office, lead_id) == "north"
+
+
+async def test_a_place_that_is_none_of_ours_is_refused_with_the_known_ones(office: Office) -> None:
+    lead_id = await office.lead()
+    body = {
+        "event": "booked",
+        "appointment_id": "a-1",
+        "lead_id": lead_id,
+        "starts_at": "2026-12-01T15:00:00Z",
+        "facility": "downtown-typo",
+        "occurred_at": "2026-11-23T15:00:00Z",
+    }
+    problem = is_problem(await office.ask("POST", "/v1/bookings", json=body), 422, "facility")
+    assert "main, north, south" in problem["detail"]
+    assert "typo" not in str(problem)
+    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"] == []
+
+
+async def test_an_appointment_belongs_to_one_lead_whoever_is_named_at_the_same_moment(office: Office) -> None:
+    leads = [await office.lead(), await office.lead()]
+    waiting = text(
+        "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+        " WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted"
+    )
+    engine = office.services.store.engine
+    async with engine.connect() as watch:
+        async with engine.begin() as conn:
+            await one_at_a_time(conn, "appointment/a-1")
+            told = [
+                asyncio.create_task(
+                    office.ask(
+                        "POST",
+                        "/v1/bookings",
+                        json={
+                            "event": "booked",
+                            "appointment_id": "a-1",
+                            "lead_id": lead_id,
+                            "starts_at": (office.now + timedelta(days=2)).isoformat(),
+                            "occurred_at": office.now.isoformat(),
+                        },
+                    )
+                )
+                for lead_id in leads
+            ]
+            async with asyncio.timeout(30):
+                while await watch.scalar(waiting) != 2:
+                    pass
+        answers = await asyncio.gather(*told)
+    assert sorted(a.status_code for a in answers) == [200, 409]
+    shown = [(await office.get(f"/v1/leads/{lead_id}"))["appointments"] for lead_id in leads]
+    assert sorted(map(len, shown)) == [0, 1]
+
+
+async def test_the_page_does_not_say_booked_when_it_is_not(office: Office) -> None:
+    """A time that the scheduler gave up at a later moment of its own clock."""
+    lead_id = await office.lead()
+    link = office.services.links.url("booking", lead_id).removeprefix(PUBLIC_URL)
+    times = _TIMES.findall((await office.http.get(link)).text)
+    assert (await office.http.post(link, data={"starts_at": times[0]})).status_code == 200
+    (mine,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
+    await _tell(office, "cancelled", timedelta(hours=1), appointment_id=mine["id"])
+
+    again = await office.http.post(link, data={"starts_at": times[0]})
+    assert again.status_code == 409
+    assert "data-appointment" not in again.text
+    assert _TIMES.findall(again.text)
+    assert (await office.http.post(link, data={"starts_at": times[1]})).status_code == 200
+    found = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
+    assert sorted(a["status"] for a in found) == [f.AppointmentStatus.BOOKED, f.AppointmentStatus.CANCELLED]
+
+
+@pytest.mark.parametrize("appointment_id", ["Ada Example, laser", "a b", "a/b", "ü", "a\n", "a" * 129, " a-1"])
+async def test_an_appointments_id_says_nothing_of_a_person(office: Office, appointment_id: str) -> None:
+    body = {
+        "event": "cancelled",
+        "appointment_id": appointment_id,
+        "lead_id": await office.lead(),
+        "occurred_at": "2026-11-23T15:00:00Z",
+    }
+    problem = is_problem(await office.ask("POST", "/v1/bookings", json=body), 422, "appointment_id")
+    assert "letters, digits" in problem["detail"]
+    assert appointment_id not in problem["detail"]
+
+
+async def test_an_appointments_id_may_be_any_that_schedulers_make(office: Office) -> None:
+    lead_id = await office.lead()
+    for appointment_id in ("A.b_c:d-1", "7" * 128):
+        assert (await office.book(lead_id, appointment_id=appointment_id))["appointment_id"] == appointment_id

@@ -1,0 +1,54 @@
+"""A database from before inquiries were sealed: nothing of what it held in clear is left, and its leads go on."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import select, text
+
+from store import migrate, tables
+from store.engine import make_engine
+
+_LEAD = "INSERT INTO leads (id, created_at, urgency, state, stage) VALUES (:lead, now(), 'routine', 'active', 'new')"
+_SOURCE = (
+    "INSERT INTO sources (id, lead_id, fact_no, channel, keyword, campaign, at)"
+    " VALUES (:lead, :lead, 1, 'google_ads', 'planted keyword', 'planted', now())"
+)
+_POINT = "INSERT INTO touchpoints (id, lead_id, channel, campaign) VALUES (:lead, :lead, 'google_ads', 'planted')"
+_KEY = "INSERT INTO idempotency (actor_id, key, body_hash) VALUES ('desk', 'ada@example.com', 'x')"
+
+
+async def test_what_was_kept_in_clear_is_gone_and_the_rows_stay(empty_database_url: str, monkeypatch: Any) -> None:
+    scripts = migrate._scripts()
+    with monkeypatch.context() as patch:
+        patch.setattr(migrate, "_run", _up_to("20261123_first_tables"))
+        await migrate.migrate(empty_database_url)
+    engine = make_engine(empty_database_url, pool_size=1)
+    async with engine.begin() as conn:
+        for statement in (_LEAD, _SOURCE, _POINT, _KEY):
+            await conn.execute(text(statement), {"lead": str(uuid.UUID(int=7))})
+
+    assert await migrate.migrate(empty_database_url) == scripts.get_current_head()
+    async with engine.connect() as conn:
+        for table, kept in ((tables.sources, 1), (tables.touchpoints, 1), (tables.idempotency, 0)):
+            rows = (await conn.execute(select(table))).all()
+            assert len(rows) == kept, table.name
+            assert "planted" not in str(rows)
+        where = "SELECT pg_read_binary_file(pg_relation_filepath(:name))"
+        await conn.execute(text("CHECKPOINT"))
+        for name in ("sources", "touchpoints", "idempotency"):
+            assert b"planted" not in bytes(await conn.scalar(text(where), {"name": name})), name
+    await engine.dispose()
+
+
+def _up_to(revision: str) -> Callable[..., None]:
+    run = migrate._run
+
+    def partly(conn: Any, scripts: Any, _: Any) -> None:
+        def steps(rev: Any, __: MigrationContext) -> Any:
+            return scripts._upgrade_revs(revision, rev)
+
+        run(conn, scripts, steps)
+
+    return partly

@@ -1,6 +1,7 @@
 """The `tend` command."""
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.data_dir import DataDir, check_start
 from config.data_dir import clock as product_clock
 from config.settings import Settings
 from domain.errors import TendError
 from stack.keys_cli import app as keys_app
-from stack.preflight import StartError, read_settings
+from stack.preflight import StartError, check_ring, read_settings
 
 app = typer.Typer(
     name="tend",
@@ -155,6 +157,10 @@ def _ready_settings(data_dir: Path | None) -> Settings:
     for name in ("database_url", "temporal_address", "keys"):
         if getattr(settings, name) is None:
             raise StartError(f"TEND_{name.upper()} is not set, and no `tend up` is running on {settings.data_dir}")
+    assert settings.database_url is not None and settings.keys is not None
+    with contextlib.suppress(SQLAlchemyError):  # away, or not migrated: then nothing can be damaged yet
+        keys = settings.keys.get_secret_value()
+        asyncio.run(check_ring(settings.database_url, keys, DataDir(settings.data_dir).keys))
     return settings
 
 

@@ -148,6 +148,7 @@ def clock(settings: Settings) -> Clock:
 
 
 _DEFAULTED = {
+    "organization": "the practice's own name, which every message gives",
     "email_from": "the address mails come from",
     "postal_address": "the practice's own postal address",
     "public_url": "where providers and people reach the API",

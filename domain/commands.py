@@ -202,6 +202,8 @@ def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
     ended = disposition or task.disposition
     if ended is Disposition.ANSWERED and call and outcome is None:
         raise InvalidInput("outcome", "a person answered: say what came out of it")
+    if ended not in (None, Disposition.ANSWERED) and outcome not in (None, f.Outcome.WRONG_NUMBER):
+        raise InvalidInput("outcome", f"{outcome} needs a person who answered, but the call ended with {ended}")
     return [
         f.TaskClosed(
             task_id=task_id,

@@ -188,7 +188,7 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
         )
         if fact.status is TouchStatus.PLANNED:
             return replace(state, touches=put(state.touches, key, old))
-    if not may_become(old.status, fact.status):
+    if not may_become(old.status, fact.status, old.channel):
         return state
     new = replace(old, status=fact.status, at=at, rule=fact.rule, reason=fact.reason, code=fact.code, no=no)
     if fact.status is TouchStatus.DELAYED and fact.until is not None:

@@ -2,11 +2,12 @@
 
 import unicodedata
 
-_SHORTEST_PREFIX = 3  # Kat and Katherine, but not A and Anna by prefix: that is the rule of initials
-
 
 def compatible(first: str, last: str | None, other_first: str, other_last: str | None) -> bool:
-    """Same first name (or its initial or short form) and no contradicting last name. Case and accents do not count."""
+    """Same first name (or its initial) and no contradicting last name. Case and accents do not count.
+
+    A name that begins like the other is another's: Robert and Roberta may share a phone.
+    """
     a, b = fold_name(first), fold_name(other_first)
     c, d = fold_name(last or ""), fold_name(other_last or "")
     return _first_names_agree(a, b) and (not c or not d or c == d)
@@ -23,6 +24,4 @@ def _first_names_agree(a: str, b: str) -> bool:
     if a == b:
         return True
     short, long = sorted((a, b), key=len)
-    if len(short) == 1:
-        return long.startswith(short)
-    return len(short) >= _SHORTEST_PREFIX and long.startswith(short)
+    return len(short) == 1 and long.startswith(short)

@@ -48,7 +48,10 @@ SENT = frozenset({S.ACCEPTED, S.DELIVERED, S.UNDELIVERED})
 SETTLED = SENT | {S.FAILED, S.UNKNOWN, S.SKIPPED, S.MISSED}
 
 
-def may_become(now: TouchStatus, then: TouchStatus) -> bool:
+def may_become(now: TouchStatus, then: TouchStatus, channel: Channel | None) -> bool:
+    """Of two last words on a text or a call the first holds; only a mail may bounce after it was delivered."""
+    if now is S.DELIVERED and channel is not Channel.EMAIL:
+        return False
     return then in TRANSITIONS[now]
 
 

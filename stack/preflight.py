@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 from config.data_dir import DataDir, load_settings
 from config.settings import Settings
 from domain.errors import TendError
+from store import ring_check
 from store.engine import plain_url
 
 
@@ -115,3 +116,11 @@ def check_workers(count: int) -> None:
     """Raises UsageError if so many workers make no sense on one machine."""
     if not 1 <= count <= 64:
         raise UsageError(f"--workers {count}: give a number from 1 to 64")
+
+
+async def check_ring(database_url: str, ring: str, file: Path) -> None:
+    """Raises StartError if these are not the keys of this database, before anything is written with them."""
+    try:
+        await ring_check.check_ring(database_url, ring)
+    except ring_check.WrongRing as error:
+        raise StartError(f"{error}: correct TEND_KEYS, or put back {file}") from None

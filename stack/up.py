@@ -82,11 +82,11 @@ class Stack:
         self._asked_clock = clock_file.parse(options.clock, options.pace)
         self._personas = preflight.check_personas(options.personas, carrier.KNOWN_PERSONAS)
         settings = preflight.read_settings(options.data_dir)
-        if wrong := check_start(settings):
-            raise StartError(f"{settings.environment} refuses to start: " + "; ".join(wrong))
         self._sandboxed = settings.carrier == "sandbox"
         if self._personas and not self._sandboxed:
             raise UsageError("--personas need the sandbox carrier: leave them out, or set TEND_CARRIER=sandbox")
+        if wrong := check_start(settings):
+            raise StartError(f"{settings.environment} refuses to start: " + "; ".join(wrong))
         self._directory = DataDir(settings.data_dir.absolute())
         self._supervisor = Supervisor(self._directory.logs, self._directory.children, say, self._announce)
         self._endpoints: Endpoints | None = None
@@ -123,6 +123,7 @@ class Stack:
         database_url = self._endpoints.database_url
         await self._migrate(database_url)
         assert settings.keys is not None
+        await preflight.check_ring(database_url, settings.keys.get_secret_value(), directory.keys)
         await ensure_api_keys(directory, database_url, settings.keys.get_secret_value(), personas=bool(self._personas))
         if self._sandboxed:
             carrier.ensure_credentials(directory)

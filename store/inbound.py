@@ -85,7 +85,7 @@ class Inbound:
         if touch is None:
             return
         went_wrong = update_.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
-        if may_become(touch.status, update_.status):
+        if may_become(touch.status, update_.status, touch.channel):
             unit.append(
                 f.TouchChanged(
                     touch_id=touch.touch_id,

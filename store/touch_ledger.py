@@ -185,7 +185,7 @@ class TouchLedger:
         self._settle(unit, ref, was, status, until=until, **why)
 
     def _settle(self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, status: TouchStatus, **more: Any) -> None:
-        if may_become(was, status):  # a callback may have been here first
+        if may_become(was, status, ref.channel):  # a callback may have been here first
             self._changed(unit, ref, status, **more)
 
     def _changed(self, unit: LeadUnit, ref: TouchRef, status: TouchStatus, **more: Any) -> None:

@@ -134,34 +134,37 @@ class LeadWorkflow:
     def upcoming(self) -> list[m.UpcomingStep]:
         return list(self._plan.upcoming) if self._plan else []
 
+    # A signal wakes whatever it carries. With one parameter of a type the SDK would drop what does not fit it, and
+    # fail the workflow's task for ever where there is no payload, or a second one.
+
     @workflow.signal
-    def lead_replied(self, _: m.LeadReplied) -> None:
+    def lead_replied(self, *_: m.Signal) -> None:
         self._woken = True
 
     @workflow.signal
-    def appointment_changed(self, _: m.AppointmentChanged) -> None:
+    def appointment_changed(self, *_: m.Signal) -> None:
         self._woken = True
 
     @workflow.signal
-    def touch_updated(self, _: m.TouchUpdated) -> None:
+    def touch_updated(self, *_: m.Signal) -> None:
         self._woken = True
 
     @workflow.signal
-    def lead_opted_out(self, _: m.LeadOptedOut) -> None:
+    def lead_opted_out(self, *_: m.Signal) -> None:
         self._woken = True
 
     @workflow.signal
-    def call_completed(self, _: m.CallCompleted) -> None:
+    def call_completed(self, *_: m.Signal) -> None:
         self._woken = True
 
     @workflow.signal
-    def payment_received(self, _: m.PaymentReceived) -> None:
+    def payment_received(self, *_: m.Signal) -> None:
         self._woken = True
 
     @workflow.signal
-    def lead_merged(self, _: m.LeadMerged) -> None:
+    def lead_merged(self, *_: m.Signal) -> None:
         self._woken = True
 
     @workflow.signal
-    def staff_acted(self, _: m.StaffActed) -> None:
+    def staff_acted(self, *_: m.Signal) -> None:
         self._woken = True

@@ -19,41 +19,9 @@ class LeadStart(_Message):
 
 
 class Signal(_Message):
-    """`fact`: the number of the fact that is the reason."""
+    """What every signal carries. `fact`: the number of the fact that is the reason."""
 
     fact: int = 0
-
-
-class LeadReplied(Signal):
-    pass
-
-
-class AppointmentChanged(Signal):
-    pass
-
-
-class TouchUpdated(Signal):
-    pass
-
-
-class LeadOptedOut(Signal):
-    pass
-
-
-class CallCompleted(Signal):
-    pass
-
-
-class PaymentReceived(Signal):
-    pass
-
-
-class LeadMerged(Signal):
-    pass
-
-
-class StaffActed(Signal):
-    pass
 
 
 class Do(_Message):

@@ -14,6 +14,8 @@ from activities.touches import TouchActivities
 from config.settings import Settings
 from domain.clock import Clock, Pace, virtual_clock
 from domain.lead_state import Touch
+from domain.ledger import Claim, TouchRef
+from domain.next_action import ExpireTask, OpenTask
 from domain.next_action import Touch as TouchAction
 from domain.ports import Accepted, ChannelError, OutcomeUnknown, Rejected, Remedy, Unavailable
 from domain.touches import TouchStatus
@@ -46,6 +48,22 @@ class Clinic:
         env.info = replace(env.info, started_time=self.real, attempt=attempt)
         activities = TouchActivities(self.ledger, self.clock, self.channel, self.channel, self.channel)
         return await env.run(activities.touch, DoRef(lead_id=self.lead, do=self.do))
+
+    async def meanwhile(self) -> None:
+        """Carries out what else has fallen due, as the workflow would."""
+        while True:
+            view = await self.ledger.plan(self.lead, self.real)
+            match view.action:
+                case OpenTask(enrollment, step, part):
+                    await self.ledger.open_task(self.lead, enrollment, step, part, self.real)
+                case ExpireTask(task):
+                    await self.ledger.expire_task(self.lead, task, self.real)
+                case TouchAction(enrollment, step, part, channel, identity) if identity != self.do.touch_id:
+                    ref = TouchRef(self.lead, identity, enrollment, step, part, channel)
+                    assert isinstance(await self.ledger.claim(ref, self.real), Claim)
+                    await self.ledger.settle(ref, Accepted(identity), self.real)
+                case _:
+                    return
 
     async def confirm(self) -> Touch:
         async with self.leads.store.engine.connect() as conn:
@@ -105,6 +123,7 @@ async def test_not_taken_is_put_off_ever_longer_and_then_failed(clinic: Clinic) 
         assert touch.until is not None
         pauses.append((clinic.clock.real(touch.until) - clinic.real).total_seconds())
         clinic.real = clinic.clock.real(touch.until)
+        await clinic.meanwhile()
     assert pauses[:4] == [5.0, 5.0, 8.0, 16.0], "at least what the provider asked for"
     assert pauses[-1] == LONGEST_PAUSE
     assert pauses == sorted(pauses)

@@ -55,7 +55,7 @@ def test_every_pair_of_statuses(now: TouchStatus, then: TouchStatus) -> None:
     before, facts = story.state.touches[(1, "confirm", "sms")], len(story.records)
     says(story, then)
     after = story.state.touches[(1, "confirm", "sms")]
-    if may_become(now, then):
+    if may_become(now, then, Channel.SMS):
         assert after.status is then
     else:
         assert after is before
@@ -65,10 +65,15 @@ def test_every_pair_of_statuses(now: TouchStatus, then: TouchStatus) -> None:
 def test_every_status_has_its_transitions_and_only_unsettled_ones_go_back() -> None:
     assert set(TRANSITIONS) == set(TouchStatus)
     for now, then in product(TouchStatus, TouchStatus):
-        if now in SETTLED and may_become(now, then):
+        if now in SETTLED and may_become(now, then, Channel.EMAIL):
             assert then in SENT | {S.FAILED}
     for final in (S.UNDELIVERED, S.FAILED, S.SKIPPED, S.MISSED):
         assert not TRANSITIONS[final]
+
+
+def test_only_a_mail_may_bounce_after_it_was_delivered() -> None:
+    bounces = {channel: may_become(S.DELIVERED, S.UNDELIVERED, channel) for channel in Channel}
+    assert bounces == {Channel.SMS: False, Channel.VOICE: False, Channel.EMAIL: True}
 
 
 def test_a_callback_of_a_touch_that_never_was_is_no_touch() -> None:
@@ -87,7 +92,7 @@ def test_the_first_touch_that_a_provider_takes_makes_the_lead_contacted() -> Non
 def test_a_handset_that_was_away_gets_one_more_try_and_no_third(status: TouchStatus) -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
     if status is S.FAILED:
-        assert not may_become(S.DELIVERED, S.FAILED)
+        assert not may_become(S.DELIVERED, S.FAILED, Channel.EMAIL)
     for _ in range(3):  # told three times at one instant
         story.provider_says("confirm", "sms", status, remedy=Remedy.RETRY, code="30003")
     story.table()

@@ -127,6 +127,7 @@ def test_production_says_all_that_is_missing(tmp_path: Path) -> None:
         "TEND_DATABASE_URL",
         "TEND_TEMPORAL_ADDRESS",
         "TEND_CARRIER",
+        "TEND_ORGANIZATION",
         "TEND_EMAIL_FROM",
         "TEND_POSTAL_ADDRESS",
         "TEND_PUBLIC_URL",

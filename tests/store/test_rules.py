@@ -72,7 +72,7 @@ class Clinic:
                 case Touch() as a:
                     ref = TouchRef(lead_id, a.touch_id, a.enrollment, a.step, a.part, a.channel)
                     if isinstance(claimed := await self.ledger.claim(ref, now), Claim):
-                        claimed = await self.ledger.settle(ref, Accepted("x"), now)  # type: ignore[assignment]
+                        claimed = await self.ledger.settle(ref, Accepted("x"), now)
                     assert isinstance(claimed, View)
                     view = claimed
                 case OpenTask(enrollment, step, part):

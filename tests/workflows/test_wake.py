@@ -133,7 +133,6 @@ async def test_a_next_thing_to_do_is_not_done_if_a_signal_came_meanwhile(store: 
         assert len(world.sent("email")) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="what a plan says to do now is done though a signal came; the claim refuses it")
 async def test_what_a_plan_says_to_do_is_not_done_if_a_signal_came_meanwhile(store: Store, keyring: KeyRing) -> None:
     async with open_world(store, keyring) as world:
         lead = await world.inquire()

@@ -1,0 +1,37 @@
+"""Whether the key ring is the one that this database was written with: looked at before anything is written."""
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.errors import TendError
+from store.engine import make_engine
+from store.tables import addresses
+from store.vault import Vault, VaultError
+from wire.keyring import KeyRing
+
+
+class WrongRing(TendError):
+    """With these keys stored numbers would be neither read nor recognized: a stopped one would be written to again."""
+
+
+async def check_ring(database_url: str, ring: str) -> None:
+    """One address sealed with each key must open, and be found by its blind index. Raises WrongRing."""
+    engine = make_engine(database_url, pool_size=1)
+    try:
+        async with engine.connect() as conn:
+            await _check(conn, Vault(KeyRing.parse(ring)))
+    finally:
+        await engine.dispose()
+
+
+async def _check(conn: AsyncConnection, vault: Vault) -> None:
+    header = func.substring(addresses.c.value, 1, func.get_byte(addresses.c.value, 1) + 2)  # it names the key
+    one_a_key = select(addresses).ext(distinct_on(header)).order_by(header)
+    for row in (await conn.execute(one_a_key)).mappings():
+        try:
+            value = vault.open_row(addresses, row)["value"]
+        except VaultError:
+            raise WrongRing("the encryption keys are not those that this database was written with") from None
+        if vault.blind(row["kind"], value) != bytes(row["blind"]):
+            raise WrongRing("the encryption keys lack the oldest one, or it is not the last of the ring")

@@ -1,0 +1,34 @@
+"""The wrong keys are refused before anything is written with them."""
+
+import uuid
+
+import pytest
+
+from store.engine import Store
+from store.ring_check import WrongRing, check_ring
+from store.tables import addresses
+from store.vault import Vault
+from wire.keyring import KeyRing
+
+
+async def keep(store: Store, ring: str, phone: str) -> None:
+    vault = Vault(KeyRing.parse(ring))
+    row = {"id": str(uuid.uuid4()), "kind": "phone", "value": phone, "blind": vault.blind("phone", phone)}
+    async with store.engine.begin() as conn:
+        await conn.execute(addresses.insert().values(vault.seal_row(addresses, row)))
+
+
+async def test_only_the_ring_that_a_database_was_written_with_is_taken(store: Store, database_url: str) -> None:
+    old, newer, other = KeyRing.make(), KeyRing.make(), KeyRing.make()
+    await check_ring(database_url, other)  # an empty database can be anybody's
+    await keep(store, old, "+12125550101")
+    await check_ring(database_url, old)
+    rotated = f"{newer},{old}"
+    await keep(store, rotated, "+12125550102")
+    await check_ring(database_url, rotated)
+    for wrong in (old, newer, other, f"{old},{newer}", f"{other},{old}"):
+        with pytest.raises(WrongRing):
+            await check_ring(database_url, wrong)
+    forged = f"{old.partition(':')[0]}:{other.partition(':')[2]}"  # another key under the known name
+    with pytest.raises(WrongRing):
+        await check_ring(database_url, forged)

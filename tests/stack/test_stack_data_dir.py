@@ -90,6 +90,7 @@ def test_production_that_has_all_it_needs(directory: DataDir, monkeypatch: pytes
         "TWILIO_FROM": "+12125550100",
         "SENDGRID_API_KEY": "made-up",
         "SENDGRID_WEBHOOK_KEY": "made-up",
+        "ORGANIZATION": "A Practice",
         "EMAIL_FROM": "practice@example.com",
         "POSTAL_ADDRESS": "1 Example Road, Springfield, IL 62701",
     }

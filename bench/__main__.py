@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from bench import cadence, figures, first_sms, pace, reply, restart
+from bench import cadence, figures, first_sms, pace, reactions, reply, restart
 from bench.surroundings import Surroundings
 from domain.errors import TendError
 
 BENCHMARKS: dict[str, Callable[[], Awaitable[figures.Figure]]] = {
     "first-sms": first_sms.run,
     "reply": reply.run,
+    "reactions": reactions.run,
     "cadence": cadence.run,
     "pace": pace.run,
     "restart": restart.start_again,

@@ -9,8 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from temporalio.client import Client as Temporal
+
+from config.data_dir import load_settings
 from demo.client import Client, Json, client
 from demo.launch import Launched
+from wire.connect import connect
+from wire.keyring import KeyRing
 
 AREA_CODES = (212, 312, 415, 646, 713, 202, 305, 404, 503, 602)
 _PER_AREA = 100  # 555-0100 to 555-0199: numbers that are nobody's
@@ -29,6 +34,14 @@ async def stack(*words: str) -> AsyncIterator[tuple[Launched, Client]]:
             endpoints = await launched.start()
             async with client(endpoints, launched.admin_key) as found:
                 yield launched, found
+
+
+async def temporal_of(launched: Launched) -> Temporal:
+    """A client of its Temporal that can read what is sealed."""
+    settings = load_settings(launched.directory.path)
+    assert settings.keys is not None
+    keyring = KeyRing.parse(settings.keys.get_secret_value())
+    return await connect(launched.endpoints["temporal"], settings.temporal_namespace, keyring)
 
 
 def _ten_o_clock() -> str:

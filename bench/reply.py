@@ -10,12 +10,8 @@ from temporalio.client import Client as Temporal
 from temporalio.service import RPCError
 
 from bench.figures import Figure, Row, rows_of
-from bench.load import at_rate, lead, phone, stack, until
-from config.data_dir import load_settings
+from bench.load import at_rate, lead, phone, stack, temporal_of, until
 from demo.client import CallFailed, Client
-from demo.launch import Launched
-from wire.connect import connect
-from wire.keyring import KeyRing
 from workflows.messages import Snapshot
 from workflows.names import workflow_id
 
@@ -28,7 +24,7 @@ async def run() -> Figure:
     database: list[float] = []
     workflow: list[float] = []
     async with stack() as (launched, tend):
-        temporal = await _temporal(launched)
+        temporal = await temporal_of(launched)
         ids: dict[int, str] = {}
 
         async def take_in(number: int) -> None:
@@ -74,13 +70,6 @@ async def run() -> Figure:
             f"workflow's `snapshot` both say resting, looked at every {LOOKS_EVERY * 1000:.0f} ms.",
         ),
     )
-
-
-async def _temporal(launched: Launched) -> Temporal:
-    settings = load_settings(launched.directory.path)
-    assert settings.keys is not None
-    keyring = KeyRing.parse(settings.keys.get_secret_value())
-    return await connect(launched.endpoints["temporal"], settings.temporal_namespace, keyring)
 
 
 async def _in_database(tend: Client, lead_id: str) -> bool:

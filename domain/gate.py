@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.contact_window import next_open
+from domain.facts import AppointmentStatus
 from domain.lead_state import STAFF, STOP, LeadState
 from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence
@@ -85,12 +86,15 @@ def _anchored(sequence: Sequence | None, step_key: str) -> FromAppointment | Non
 def _useless_at(state: LeadState, sequence: Sequence | None, step_key: str, at: datetime, due: datetime | None) -> bool:
     """What was to come before the appointment (a reminder, its confirmation) is of no use once it has begun."""
     step = sequence.step(step_key) if sequence is not None and sequence.anchored() else None
-    starts_at = appointment.starts_at if (appointment := state.anchor()) is not None else None
-    if step is None or starts_at is None or at < starts_at:
+    appointment = state.anchor()
+    if step is None or appointment is None or appointment.begins is None:
+        return False
+    there = appointment.status is not AppointmentStatus.BOOKED  # arrived before its time, or late after all
+    if at < appointment.begins and not there:
         return False
     if isinstance(step.timing, FromAppointment):
         return step.timing.offset < timedelta(0)
-    return due is not None and due < starts_at
+    return there or (due is not None and due < appointment.begins)
 
 
 def _late(

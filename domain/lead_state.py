@@ -142,6 +142,11 @@ class Appointment:
     event: f.BookingEvent = f.BookingEvent.BOOKED
     no: int = 0  # of the fact that last changed its status, time or place
 
+    @property
+    def begins(self) -> datetime | None:
+        """Its start; where nobody told one, when something had become of it."""
+        return self.starts_at or (None if self.status is f.AppointmentStatus.BOOKED else self.occurred_at)
+
 
 @dataclass(frozen=True)
 class LeadState:

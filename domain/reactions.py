@@ -198,7 +198,8 @@ def _appointment(state: LeadState, fact: f.AppointmentChanged, no: int, at: date
         # given up for another that stands already: the sequence turns on that one now
         yield from _into(state, book.latest(around.sequence), status.value, other.id)
     elif isinstance(exit_, Switch):
-        yield from _into(state, book.latest(exit_.sequence), status.value)
+        into = book.latest(exit_.sequence)
+        yield from _into(state, into, status.value, fact.appointment_id if into.anchored() else None)
     elif isinstance(exit_, Stop):
         converted = status is f.AppointmentStatus.COMPLETED
         if state.exit_reason is None or (converted and state.exit_reason is f.ExitReason.EXHAUSTED):

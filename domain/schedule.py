@@ -117,9 +117,9 @@ def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> date
     until = own.until if own else None
     if isinstance(step.timing, FromAppointment):
         appointment = state.anchor()
-        if appointment is None or appointment.starts_at is None:
+        if appointment is None or appointment.begins is None:
             return None
-        at = appointment.starts_at + step.timing.offset
+        at = appointment.begins + step.timing.offset
         return max(at, until) if until is not None else at
     if own is not None and until is not None:
         return until + enrollment.rested(own.until_set or own.at)

@@ -29,6 +29,7 @@ SERVICE = ("_workflow_execution", "_workflow_rule")  # the ends of the raw servi
 SHARED_WAYS = frozenset({"cancel", "terminate"})
 
 ALLOWED = {
+    ("bench/reactions.py", "get_workflow_handle"): "the benchmark looks at queries, from outside the product",
     ("bench/reply.py", "get_workflow_handle"): "the benchmark looks at a query, from outside the product",
     ("sandbox/__main__.py", "signal"): "a signal of the operating system",
     ("workflows/lead.py", "cancel"): "the workflow's own timer",

@@ -72,6 +72,8 @@ def test_the_reference_cadence() -> None:
     assert sequence.code == "s07"
     assert dict(sequence.exits) == {
         "booked": Switch("booked"),
+        "arrived": Switch("booked"),
+        "completed": Stop(),
         "opted_out": Stop(),
         "disqualified": Stop(),
         "replied": RestUntilAnswered(2 * DAY),
@@ -134,6 +136,8 @@ def test_recovery() -> None:
     assert sequence.code == "s12"
     assert dict(sequence.exits) == {
         "booked": Switch("booked"),
+        "arrived": Switch("booked"),
+        "completed": Stop(),
         "opted_out": Stop(),
         "disqualified": Stop(),
         "replied": RestUntilAnswered(2 * DAY),

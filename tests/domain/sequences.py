@@ -12,6 +12,8 @@ CONSULTATION: dict[str, Any] = {
     "channels": ["sms", "voice", "email"],
     "exits": {
         "booked": "booked",
+        "arrived": "booked",
+        "completed": "stop",
         "opted_out": "stop",
         "disqualified": "stop",
         "replied": {"rest": "until_answered", "resume_after": "2 days"},
@@ -60,6 +62,8 @@ RECOVERY: dict[str, Any] = {
     "title": "Recovery",
     "exits": {
         "booked": "booked",
+        "arrived": "booked",
+        "completed": "stop",
         "opted_out": "stop",
         "disqualified": "stop",
         "replied": {"rest": "until_answered", "resume_after": "2 days"},

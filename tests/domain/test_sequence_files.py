@@ -30,6 +30,8 @@ def test_the_reference_cadence_is_read_as_written() -> None:
     assert [s.key for s in read.steps] == ["confirm", "call1", "bio", "call2", "link", "edu", "end"]
     assert read.exits == {
         "booked": Switch("booked"),
+        "arrived": Switch("booked"),
+        "completed": Stop(),
         "opted_out": Stop(),
         "disqualified": Stop(),
         "replied": RestUntilAnswered(timedelta(days=2)),

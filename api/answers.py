@@ -186,7 +186,7 @@ class OpenTask(BaseModel):
 
 class Lead(LeadSummary):
     service_line: str | None
-    concern: str | None
+    concern: str | None = Field(description="Null also for roles that may not read what was written.")
     postal_code: str | None
     timezone: str | None
     language: str | None

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,8 +11,10 @@ from domain import facts as f
 from domain.access import Actor
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.fold import tells_more
-from store import audit, tables
+from store import tables
 from store.lead_unit import Leads
+
+AHEAD = timedelta(hours=1)  # so far a scheduler's clock may be ahead of ours
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,12 @@ class Bookings:
         self, conn: AsyncConnection, actor: Actor | str, booking: Booking, *, free_only: bool = False
     ) -> Booked:
         """Records the event. `free_only`: refuse a time that is taken at the facility (a lead's own booking)."""
-        if booking.event is f.BookingEvent.BOOKED and booking.starts_at is None:
-            raise InvalidInput("starts_at", "a booked appointment has a start")
+        if booking.event in (f.BookingEvent.BOOKED, f.BookingEvent.RESCHEDULED) and booking.starts_at is None:
+            raise InvalidInput("starts_at", f"an appointment that is {booking.event} has a start")
+        if booking.occurred_at > self.leads.now() + AHEAD:
+            raise InvalidInput("occurred_at", "lies in the future: it would outdo everything that is told until then")
+        if isinstance(actor, Actor) and actor.facilities and booking.facility not in (None, *actor.facilities):
+            raise InvalidInput("facility", f"this key books for {', '.join(actor.facilities)}")
         # first of all: of two first events that name different leads, the second must find the first one's lead
         await one_at_a_time(conn, f"appointment/{booking.appointment_id}")
         lead_id = await self._lead(conn, booking)
@@ -74,25 +80,21 @@ class Bookings:
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
-            await audit.append(conn, actor, f"appointment_{booking.event}", lead_id)
+            unit.audit(actor, f"appointment_{booking.event}")
         return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value)
 
     async def _lead(self, conn: AsyncConnection, booking: Booking) -> str:
         """By the appointment, else as named, else the one living lead with that address."""
         table, link, address = tables.appointments, tables.lead_addresses, tables.addresses
         known = await conn.scalar(select(table.c.lead_id).where(table.c.id == booking.appointment_id))
-        if known is not None:
-            if booking.lead_id is not None and booking.lead_id != str(known):
-                raise Refused("this appointment belongs to another lead")
-            return str(known)
-        if booking.lead_id is not None:
+        if known is None and booking.lead_id is not None:
             return _lead_id(booking.lead_id)
         blinds = [
             self.leads.store.vault.blind(kind, value)
             for kind, value in (("phone", booking.phone), ("email", booking.email))
             if value
         ]
-        if not blinds:
+        if known is None and not blinds:
             raise NotFound("this appointment is not known: give lead_id, phone or email with its first event")
         query = (
             select(tables.leads.c.id, tables.leads.c.exit_reason)
@@ -102,6 +104,11 @@ class Bookings:
             .distinct()
         )
         rows = (await conn.execute(query)).all()
+        if known is not None:
+            meant = {booking.lead_id} - {None} or {str(i) for i, _ in rows}
+            if meant and str(known) not in meant:
+                raise Refused("this appointment belongs to another lead")
+            return str(known)
         living = [str(i) for i, reason in rows if reason is None] or [str(i) for i, _ in rows]
         if not living:
             raise NotFound("no lead has this phone or e-mail")

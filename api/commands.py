@@ -19,7 +19,7 @@ from domain.errors import InvalidInput, NotFound
 from domain.lead_state import STAFF
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from relay.delivered import DeliveredListener, Waiter
-from store import audit, tables
+from store import tables
 from store.lead_unit import KIND_OF, Leads, LeadUnit
 from store.replies import assign_reply
 
@@ -80,9 +80,9 @@ class Commands:
         async with self.transaction() as conn:
             async with self.leads.within(conn, lead_id) as unit:
                 _scope(actor, unit)
+                unit.audit(actor, action)
                 held = _Open(unit)
                 yield held
-                await audit.append(conn, actor, action, lead_id)
             if unit.outbox_id is not None:
                 held.waiter = self.listener.expect(unit.outbox_id)
 
@@ -140,7 +140,7 @@ class Commands:
         wanted = channels or tuple(Channel)
 
         def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.opt_out(u.state, wanted, "entered by a person")
+            return commands.opt_out(u.state, wanted, "entered by a person", u.closed)
 
         return await self._apply(actor, lead_id, "lead_opted_out", "lead_opted_out", decide, wanted)
 
@@ -237,7 +237,10 @@ class Commands:
         async with self._open(actor, owner, "task_completed") as held:
             unit = held.unit
             task = unit.state.tasks.get(task_id)
-            for fact in commands.complete_task(unit.state, task_id, actor, disposition, outcome, notes, callback_at):
+            facts = commands.complete_task(
+                unit.state, task_id, actor, disposition, outcome, notes, callback_at, unit.now
+            )
+            for fact in facts:
                 unit.append(fact, actor.name)
             unit.wake("call_completed" if task is not None and task.kind is f.TaskKind.CALL else "staff_acted")
             if task is not None and task.candidates:

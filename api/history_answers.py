@@ -161,7 +161,10 @@ class UpcomingStep(BaseModel):
 
 
 class Upcoming(BaseModel):
-    """`held`: why nothing moves at present; the times are then those that hold if it resumed now."""
+    """`held`: why nothing moves at present. The times are those after `until`.
+
+    Where that is not known, because a person has the turn, only what turns on an appointment has a time.
+    """
 
     lead_id: str
     held: str | None

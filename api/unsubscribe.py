@@ -16,9 +16,9 @@ async def is_done(leads: Leads, lead_id: str) -> bool:
 async def opt_out(leads: Leads, lead_id: str) -> None:
     """In effect when this returns; a repeat changes nothing. Raises NotFound."""
     async with leads.lead(lead_id) as unit:
-        facts = commands.opt_out(unit.state, (Channel.EMAIL,), "unsubscribed by the link in a mail")
+        facts = commands.opt_out(unit.state, (Channel.EMAIL,), "unsubscribed by the link in a mail", unit.closed)
         for fact in facts:
             unit.append(fact, "lead")
         if facts:
             unit.wake("lead_opted_out")
-        await audit.append(unit.conn, "lead", "lead_opted_out", lead_id)
+        unit.audit("lead", "lead_opted_out")

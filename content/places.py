@@ -2,13 +2,14 @@
 
 import re
 from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import zipcodes
 
 from domain.contact_window import ALL_ZONES
 from domain.errors import InvalidInput
 
+_NO_PLACES = frozenset({"Factory", "localtime"})
 _ZIP = re.compile(r"([0-9]{5})(?:-?[0-9]{4})?")
 
 
@@ -44,4 +45,4 @@ def _exists(name: str) -> bool:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
-    return True
+    return name in available_timezones() - _NO_PLACES

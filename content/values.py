@@ -9,6 +9,7 @@ from content.links import Links
 from domain.lead_state import LeadState
 from domain.schedule import upcoming
 from domain.sequence import Sequence
+from domain.touches import Channel
 
 OFFER_LASTS = timedelta(days=7)
 
@@ -35,7 +36,7 @@ class Voice:
             "facility_name": facility.name,
             "facility_address": facility.address,
             "facility_phone": facility.phone,
-            "callback_at": _when(_first_call(state, sequence, now) or now, now, zone),
+            "callback_at": _callback_at(state, sequence, now, zone),
             "booking_link": self.links.url("booking", state.lead_id),
             "appointment_day": local.strftime("%A, %B %-d") if local else "",
             "appointment_time": local.strftime("%-I:%M %p %Z") if local else "",
@@ -45,10 +46,13 @@ class Voice:
         }
 
 
-def _first_call(state: LeadState, sequence: Sequence | None, now: datetime) -> datetime | None:
-    if sequence is None:
-        return None
-    return next((u.at for u in upcoming(state, sequence, now) if u.kind == "call"), None)
+def _callback_at(state: LeadState, sequence: Sequence | None, now: datetime, zone: ZoneInfo) -> str:
+    """When the sequence's next call comes; soon if it has none, and nothing where nobody can call."""
+    if not state.reachable(Channel.VOICE):
+        return ""
+    calls = (u.at for u in upcoming(state, sequence, now) if u.kind == "call") if sequence is not None else ()
+    at = next((at for at in calls if at is not None), None)
+    return _when(at, now, zone) if at is not None else "soon"
 
 
 def _when(at: datetime, now: datetime, zone: ZoneInfo) -> str:

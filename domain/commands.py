@@ -3,14 +3,16 @@
 Each answers the facts to append, or raises Refused with the reason and the state.
 """
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.access import Actor, Role
+from domain.consequences import enroll as enrolled
+from domain.consequences import stopped
 from domain.contact_window import next_open
 from domain.errors import InvalidInput, Refused
 from domain.lead_state import STAFF, LeadState, State, Task
-from domain.reactions import enroll as enrolled
 from domain.schedule import pending
 from domain.sequence import Sequence
 from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
@@ -58,12 +60,23 @@ def skip(state: LeadState, sequence: Sequence | None) -> list[f.Fact]:
     return [f.StepSkipped(enrollment=state.enrollment.number, step=to_come[0].step)]
 
 
-def opt_out(state: LeadState, channels: tuple[Channel, ...], cause: str) -> list[f.Fact]:
-    """Repeating a stop changes nothing. SMS and voice are one number: a stop on either covers both."""
+def opt_out(
+    state: LeadState, channels: tuple[Channel, ...], cause: str, closed: AbstractSet[Channel] | None = None
+) -> list[f.Fact]:
+    """Repeating a stop changes nothing. SMS and voice are one number: a stop on either covers both.
+
+    `closed`: the channels stopped on the lead's addresses, where the database was asked: an address that was given
+    after the lead's stop has none of its own yet.
+    """
     wanted = set(channels)
     if wanted & {Channel.SMS, Channel.VOICE}:
         wanted |= {Channel.SMS, Channel.VOICE}
-    new = tuple(c for c in Channel if c in wanted and c not in state.opted_out)
+
+    def known(channel: Channel) -> bool:
+        has = state.email if channel is Channel.EMAIL else state.phone
+        return channel in state.opted_out and (closed is None or not has or channel in closed)
+
+    new = tuple(c for c in Channel if c in wanted and not known(c))
     return [f.OptedOut(channels=new, cause=cause)] if new else []
 
 
@@ -73,8 +86,8 @@ def disqualify(state: LeadState, reason: str) -> list[f.Fact]:
 
 
 def enroll(state: LeadState, sequence: Sequence, now: datetime) -> list[f.Fact]:
-    if Channel.SMS in state.opted_out and Channel.EMAIL in state.opted_out:
-        raise Refused("cannot enroll: the lead opted out of everything", state.state)
+    if stopped(state) and not sequence.anchored():
+        raise Refused("cannot enroll: the lead opted out; only what serves an appointment may go", state.state)
     anchor = None
     if sequence.anchored():
         appointment = state.booked(after=now)
@@ -188,12 +201,15 @@ def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
     outcome: f.Outcome | None,
     notes: str | None,
     callback_at: datetime | None,
+    now: datetime,
 ) -> list[f.Fact]:
     task = _task(state, task_id)
     if not task.living:
         raise Refused(f"the task is {task.state}", task.state)
     if task.state is f.TaskState.CLAIMED:
         _mine(task, actor)
+    if callback_at is not None and callback_at <= now:
+        raise InvalidInput("callback_at", "must lie in the future, on the product's clock")
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if task.kind is f.TaskKind.CALL and disposition is None and task.disposition is None:
         raise InvalidInput("disposition", "say how the call ended")

@@ -184,6 +184,13 @@ class TaskReturned(_Fact):
     claim_by: Instant | None = None
 
 
+class TaskEscalated(_Fact):
+    """Nobody has taken it on long after it was due; it stays in the queue."""
+
+    kind: Literal["task_escalated"] = "task_escalated"
+    task_id: str
+
+
 class TaskClosed(_Fact):
     """Done, missed or cancelled."""
 
@@ -302,6 +309,7 @@ Fact = Annotated[
     | TaskOpened
     | TaskClaimed
     | TaskReturned
+    | TaskEscalated
     | TaskClosed
     | CallEnded
     | AppointmentChanged

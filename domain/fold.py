@@ -75,7 +75,11 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
                 lease_until=None,
                 claim_by=fact.claim_by,
                 escalation=(before.escalation if before else 0) + int(fact.escalated),
+                open_since=max(at, before.due_at) if before else at,
             )
+        case f.TaskEscalated():
+            before = state.tasks.get(fact.task_id)
+            return _task(state, fact.task_id, escalation=(before.escalation if before else 0) + 1, open_since=at)
         case f.TaskClosed():
             return _closed(state, fact, at, no)
         case f.CallEnded():
@@ -229,6 +233,7 @@ def _opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
         reason=fact.reason,
         message_id=fact.message_id,
         candidates=fact.candidates,
+        open_since=max(at, fact.due_at),
     )
     return replace(state, tasks=put(state.tasks, fact.task_id, task))
 
@@ -269,8 +274,10 @@ def _answered(state: LeadState, task_id: str, at: datetime) -> LeadState:
     rest = state.rest
     if rest is None or task_id not in rest.waits:
         return state
-    waits = rest.waits - {task_id}
-    until = at + timedelta(seconds=rest.resume_after) if not waits and rest.resume_after is not None else rest.until
+    waits, until = rest.waits - {task_id}, rest.until
+    if not waits:  # without `resume_after` the sequence ends with the answer
+        after = None if rest.resume_after is None else at + timedelta(seconds=rest.resume_after)
+        until = None if after is None else max(after, until or after)
     return replace(state, rest=replace(rest, waits=waits, until=until))
 
 
@@ -278,8 +285,7 @@ def _rested(state: LeadState, fact: f.Rested, at: datetime) -> LeadState:
     old = state.rest
     waits = (old.waits if old else frozenset()) | ({fact.task_id} if fact.task_id else frozenset())
     after = [s for s in (fact.resume_after, old.resume_after if old and old.waits else None) if s is not None]
-    # what waits for a person has no end of its own: its end counts from the answer
-    until = None if fact.task_id else max(filter(None, (fact.until, old.until if old else None)), default=None)
+    until = max(filter(None, (fact.until, old.until if old else None)), default=None)
     rest = Rest(old.since if old else at, fact.cause, waits, until, max(after, default=None))
     return replace(state, rest=rest)
 

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.contact_window import next_open
-from domain.facts import AppointmentStatus
+from domain.facts import AppointmentStatus, TaskState
 from domain.lead_state import STAFF, STOP, LeadState
+from domain.next_action import Touch
 from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence
-from domain.touches import Channel
+from domain.touches import RETRY, Channel, Disposition
 
 # A confirmation of an opt-out is presumed fine within 5 minutes: 47 CFR 64.1200(a)(12).
 CONFIRMATION_WITHIN = timedelta(minutes=5)
+WINDOW = "contact window: 8:00 to 21:00 in every zone the lead can be in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,13 @@ Verdict = Allowed | Delayed | Refused
 def check(  # noqa: PLR0917 - one answer from all that matters
     state: LeadState,
     sequence: Sequence | None,
-    step_key: str,
-    channel: Channel,
+    touch: Touch,
     now: datetime,
     closed: AbstractSet[Channel],
     due: datetime | None,
 ) -> Verdict:
     """`closed`: the channels stopped on the very address, as the database says now. Times are product time."""
+    step_key, channel = touch.step, touch.channel
     if step_key == STOP:
         if due is not None and now - due > CONFIRMATION_WITHIN:
             return Refused(
@@ -58,14 +60,14 @@ def check(  # noqa: PLR0917 - one answer from all that matters
         if channel in state.opted_out:
             return Refused("stop.opted_out", f"the lead opted out of {channel}")
         return Refused("stop.address", f"this address is closed for {channel}")
+    planned = state.touches.get((touch.enrollment, touch.step, touch.part))
+    if planned is not None and planned.task_id is not None:
+        return _dialled(state, planned.task_id, now)
     machine = step_key != STAFF and sequence is not None and not sequence.anchored()
     if machine and state.opted_out & {Channel.SMS, Channel.VOICE}:
         return Refused("stop.opted_out", "the lead opted out: only e-mail that an appointment needs may go")
-    if _useless_at(state, sequence, step_key, now, due):
-        return Refused("late.appointment", "the appointment has begun")
-    late = _late(state, sequence, step_key, channel, now)
-    if late is not None:
-        return late
+    if (overtaken := _overtaken(state, sequence, touch, now, due)) is not None:
+        return overtaken
     if machine and state.booked(after=now) is not None:
         return Refused("booking.stands", "an appointment is booked")
     if channel is not Channel.EMAIL:
@@ -73,8 +75,28 @@ def check(  # noqa: PLR0917 - one answer from all that matters
         if opens > now:
             if _useless_at(state, sequence, step_key, opens, due):
                 return Refused("late.appointment", "the contact window opens only after the appointment")
-            return Delayed(opens, "window.federal", "contact window: 8:00 to 21:00 in every zone the lead can be in")
+            return Delayed(opens, "window.federal", WINDOW)
     return Allowed()
+
+
+def _dialled(state: LeadState, task_id: str, now: datetime) -> Verdict:
+    """A call that a person asked for goes out while that person is at the desk, or not at all."""
+    task = state.tasks.get(task_id)
+    if task is None or task.state is not TaskState.CLAIMED:
+        return Refused("task.over", "nobody has the task of this call in hand any more")
+    if next_open(now, state.zones) > now:
+        return Refused("window.federal", f"{WINDOW}; a call that is dialled does not wait for it")
+    return Allowed()
+
+
+def _in_touch_since(state: LeadState, touch: Touch) -> bool:
+    """Whether the lead wrote or was spoken with after the first try: what it says is no longer news."""
+    first = state.touches.get((touch.enrollment, touch.step, touch.part.removesuffix(RETRY)))
+    if first is None or first.claimed_at is None:
+        return False
+    spoken = (t.closed_at or t.opened_at for t in state.tasks.values() if t.disposition is Disposition.ANSWERED)
+    news = [*spoken, *([state.last_reply_at] if state.last_reply_at else [])]
+    return any(at > first.claimed_at for at in news)
 
 
 def _anchored(sequence: Sequence | None, step_key: str) -> FromAppointment | None:
@@ -94,14 +116,22 @@ def _useless_at(state: LeadState, sequence: Sequence | None, step_key: str, at: 
         return False
     if isinstance(step.timing, FromAppointment):
         return step.timing.offset < timedelta(0)
-    return there or (due is not None and due < appointment.begins)
+    # counted from the booking: it was due before the appointment, or the booking was told only after it
+    told_late = (
+        step.timing.of is None and state.enrollment is not None and state.enrollment.started_at >= appointment.begins
+    )
+    return there or told_late or (due is not None and due < appointment.begins)
 
 
-def _late(
-    state: LeadState, sequence: Sequence | None, step_key: str, channel: Channel, now: datetime
+def _overtaken(
+    state: LeadState, sequence: Sequence | None, touch: Touch, now: datetime, due: datetime | None
 ) -> Refused | None:
-    """A reminder whose time lay before the booking, or that a later one has overtaken."""
-    timing, appointment, enrollment = _anchored(sequence, step_key), state.anchor(), state.enrollment
+    """What has lost its use: the appointment has begun, a later reminder is due, the lead was reached meanwhile."""
+    if _useless_at(state, sequence, touch.step, now, due):
+        return Refused("late.appointment", "the appointment has begun")
+    if touch.step != STAFF and touch.part.endswith(RETRY) and _in_touch_since(state, touch):
+        return Refused("retry.overtaken", "the lead was reached in another way since")
+    timing, appointment, enrollment = _anchored(sequence, touch.step), state.anchor(), state.enrollment
     if timing is None or appointment is None or appointment.starts_at is None or enrollment is None:
         return None
     if timing.offset >= timedelta(0):
@@ -110,7 +140,7 @@ def _late(
         return Refused("late.booked_after", "its time had passed when the appointment was booked")
     for other in sequence.steps if sequence is not None else ():
         later = other.timing.offset if isinstance(other.timing, FromAppointment) else timedelta(0)
-        on_channel = any(p.channel is channel for p in other.parts)
+        on_channel = any(p.channel is touch.channel for p in other.parts)
         if timing.offset < later < timedelta(0) and on_channel and appointment.starts_at + later <= now:
             return Refused("late.superseded", "a later reminder is due already")
     return None

@@ -4,13 +4,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from domain import facts as f
+from domain.consequences import Book
 from domain.fold import apply
 from domain.lead_state import LeadState
 from domain.next_action import OVERSLEPT, Action, Record, next_action
-from domain.reactions import Book, react
+from domain.reactions import react
 from domain.sequence import Sequence
 
-_MOST = 200  # reactions in one transaction; more would be a circle
+_DEEPEST = 20  # reactions to reactions; more would be a circle
 
 
 @dataclass
@@ -29,14 +30,16 @@ class Journal:
 
     def append(self, fact: f.Fact, at: datetime, by: str) -> f.Recorded:
         """Appends `fact` and, in order, everything that follows from it. `at` is never before the newest fact."""
-        at = max(at, self.state.last_at or at)
+        return self._append(fact, max(at, self.state.last_at or at), by, 0)
+
+    def _append(self, fact: f.Fact, at: datetime, by: str, depth: int) -> f.Recorded:
+        if depth > _DEEPEST:
+            raise RuntimeError("reactions go in a circle")
         record = f.Recorded(self.state.last_no + 1, at, by, fact)
         self.state = apply(self.state, record)
         self.appended.append(record)
-        if len(self.appended) > _MOST:
-            raise RuntimeError("reactions go in a circle")
         for consequence in react(self.state, record, self.book):
-            self.append(consequence, at, "system")
+            self._append(consequence, at, "system", depth + 1)
         return record
 
     def decide(self, now: datetime) -> Action:

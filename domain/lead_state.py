@@ -12,6 +12,9 @@ from domain.touches import Channel, Disposition, TouchStatus
 TouchKey = tuple[int, str, str]  # enrollment, step, part
 Span = tuple[datetime, datetime]
 
+# Work that nobody takes on is escalated so long after it was due, and again after that.
+ESCALATED_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(days=1))
+
 # Steps outside any sequence: a person's own message, a call that a person dials, the confirmation of an opt-out.
 STAFF, STOP = "staff", "stop"
 
@@ -77,7 +80,7 @@ class Task:
     claimed_name: str | None = None
     lease_until: datetime | None = None
     escalation: int = 0
-    call_touch_id: str | None = None
+    open_since: datetime | None = None  # since when anybody could take it on, or was last told that nobody has
     disposition: Disposition | None = None
     outcome: f.Outcome | None = None
     notes: str | None = field(default=None, repr=False)
@@ -87,6 +90,18 @@ class Task:
     @property
     def living(self) -> bool:
         return self.state in (f.TaskState.OPEN, f.TaskState.CLAIMED)
+
+    def expires_at(self) -> datetime | None:
+        """When its time is over if nothing happens: the lease's, the one to be claimed in, or it is escalated."""
+        if self.state is f.TaskState.CLAIMED:
+            return self.lease_until
+        if self.state is not f.TaskState.OPEN:
+            return None
+        if self.claim_by is not None:
+            return self.claim_by
+        if self.open_since is None or self.escalation >= len(ESCALATED_AFTER):
+            return None
+        return self.open_since + ESCALATED_AFTER[self.escalation]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +131,21 @@ def _length(spans: tuple[Span, ...], since: datetime) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """Since when, for which open tasks, and when it ends once these are closed."""
+    """Since when, for which open tasks, and when it ends.
+
+    While it waits for tasks, its end counts from their closing (`resume_after` seconds) and is never before `until`.
+    """
 
     since: datetime
     cause: str
     waits: frozenset[str]
     until: datetime | None
     resume_after: float | None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """None while nobody knows, for it waits for a person."""
+        return None if self.waits else self.until
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from domain import facts as f
 from domain.lead_state import LeadState
 from domain.lead_state import Touch as Planned
-from domain.schedule import Due, direct, outcome_known, pending
+from domain.schedule import Due, direct, outcome_known, over_at, pending
 from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
 from domain.touches import Channel, TouchStatus, touch_id
 
@@ -33,7 +33,7 @@ class OpenTask:
 
 @dataclass(frozen=True, slots=True)
 class ExpireTask:
-    """A task's time has passed: missed if unclaimed, back to the queue if its lease ran out."""
+    """A task's time has passed: missed or escalated if unclaimed, back to the queue if its lease ran out."""
 
     task_id: str
 
@@ -100,14 +100,8 @@ def _ready(touch: Planned) -> datetime:
 
 
 def _timers(state: LeadState) -> list[tuple[datetime, str]]:
-    """When open tasks count as missed and leases run out, earliest first."""
-    out: list[tuple[datetime, str]] = []
-    for task in state.tasks.values():
-        if task.state is f.TaskState.CLAIMED and task.lease_until is not None:
-            out.append((task.lease_until, task.id))
-        elif task.state is f.TaskState.OPEN and task.claim_by is not None:
-            out.append((task.claim_by, task.id))
-    return sorted(out)
+    """When open tasks count as missed or are escalated and leases run out, earliest first."""
+    return sorted((at, task.id) for task in state.tasks.values() if (at := task.expires_at()) is not None)
 
 
 def _earlier(action: Action, timers: list[tuple[datetime, str]]) -> Action:
@@ -125,7 +119,7 @@ def _held(state: LeadState, now: datetime) -> Wait | Record | None:
     delayed = [_ready(t) for t in direct(state)]
     if state.pause is not None:
         if state.pause.until is not None and state.pause.until <= now:
-            resting = state.rest is not None and (bool(state.rest.waits) or (state.rest.until or now) > now)
+            resting = state.rest is not None and ((ends := state.rest.ends_at) is None or ends > now)
             return Record((f.Resumed(cause="the pause ended", of="pause" if resting else "all"),))
         return Wait(min([*delayed, *filter(None, [state.pause.until])], default=None), "paused")
     rest = state.rest
@@ -151,7 +145,7 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: tim
         if due.at is None or due.condition is None:
             continue
         if due.action is not None and isinstance(due.action.action, WaitFor):
-            waits.append((due.at + due.action.action.up_to if due.at <= now else due.at, due, None))
+            waits.append((over_at(state, due.at, due.action.action) if due.at <= now else due.at, due, None))
         elif due.at > now:
             waits.append((due.at, due, _do(state, due) if due.condition else None))
     waits += [(_ready(t), Due(t.step, t.part, t.channel, _ready(t), None, None), None) for t in direct(state)]
@@ -179,7 +173,7 @@ def _due_now(state: LeadState, to_come: list[Due], now: datetime, overslept: tim
             return Record((_settled(state, due, TouchStatus.SKIPPED, "when", f"the condition does not hold: {text}"),))
         if due.action is not None and isinstance(due.action.action, WaitFor):
             wait = due.action.action
-            if outcome_known(state) or due.at + wait.up_to <= now:
+            if outcome_known(state) or over_at(state, due.at, wait) <= now:
                 came = outcome_known(state)
                 status = TouchStatus.SKIPPED if came else TouchStatus.MISSED
                 reason = "what it waited for has come" if came else f"no {wait.what} came in time"

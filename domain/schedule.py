@@ -8,11 +8,13 @@ from domain.condition import Question, evaluate
 from domain.contact_window import next_open
 from domain.facts import AppointmentStatus, TaskState
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Touch
-from domain.sequence import After, CallTask, FromAppointment, Part, Sequence, StaffTask, Step, WaitFor
+from domain.sequence import After, CallTask, FromAppointment, Part, Sequence, StaffTask, Step, WaitFor, named
 from domain.touches import SENT, SETTLED, Channel, Disposition, TouchStatus
 
 _ZERO = timedelta(0)
 A_MOMENT = timedelta(minutes=1)
+# So long after one appointment its outcome is asked for, where the lead has another to be reminded of.
+LONGEST_BEFORE_ANOTHER = timedelta(hours=4)
 NO_ADDRESS = "address.none"  # the gate's rule for a channel the lead cannot be reached on at all
 _UNSETTLED = frozenset({TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED})
 
@@ -223,17 +225,24 @@ class Upcoming:
 
 
 def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcoming]:
-    """The steps to come as they would fall if nothing else happened, contact windows included."""
+    """The steps to come as they would fall if nothing else happened, contact windows included.
+
+    What the gate would refuse then is left out: by a channel that is closed or that the lead does not have, or too
+    late for its appointment.
+    """
     out: list[Upcoming] = []
     extra: dict[Channel | None, timedelta] = {}
+    times: dict[str, datetime] = {}
     for due in pending(state, sequence):
-        if due.condition is False:
+        if due.condition is False or not _can_go(state, sequence, due.channel):
             continue
         at, reason = due.at, _why(due)
         if at is not None:
             if due.movable:
                 at += extra.get(due.channel, _ZERO)
             at = max(at, now)
+            if due.action is not None and isinstance(due.action.action, WaitFor) and due.at is not None:
+                at = max(at, over_at(state, due.at, due.action.action))
             if due.channel in (Channel.SMS, Channel.VOICE):
                 opens = next_open(at, state.zones)
                 if opens > at:
@@ -241,11 +250,38 @@ def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
                     if due.movable:
                         extra[due.channel] = extra.get(due.channel, _ZERO) + (opens - at)
                     at = opens
+            if due.condition is None and due.spec is not None:  # not before what it waits for
+                at = max([at, *(times[name] for name in named(due.spec) if name in times)])
+            if _begun(state, due, at):
+                continue
+            times.setdefault(due.step, at)
         if due.condition is None and due.spec is not None and due.spec.when_text is not None:
             reason += f"; only if {due.spec.when_text}"
         out.append(Upcoming(due.step, due.part, due.channel, _kind(due), at, reason))
     far = datetime.max.replace(tzinfo=now.tzinfo)
     return sorted(out, key=lambda u: u.at or far)
+
+
+def _can_go(state: LeadState, sequence: Sequence, channel: Channel | None) -> bool:
+    if channel is None:
+        return True
+    stopped = not sequence.anchored() and bool(state.opted_out & {Channel.SMS, Channel.VOICE})
+    return state.reachable(channel) and not stopped
+
+
+def _begun(state: LeadState, due: Due, at: datetime) -> bool:
+    """Whether a reminder would come when its appointment has begun."""
+    timing, appointment = due.spec.timing if due.spec else None, state.anchor()
+    if not isinstance(timing, FromAppointment) or timing.offset >= _ZERO or appointment is None:
+        return False
+    begun = appointment.begins is not None and at >= appointment.begins
+    return begun or appointment.status is not AppointmentStatus.BOOKED
+
+
+def over_at(state: LeadState, since: datetime, wait: WaitFor) -> datetime:
+    """When a wait ends without what it is for. Where a further appointment stands, the next reminders wait for it."""
+    further = state.booked(after=since) is not None
+    return since + (min(wait.up_to, LONGEST_BEFORE_ANOTHER) if further else wait.up_to)
 
 
 def _kind(due: Due) -> str:

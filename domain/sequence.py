@@ -186,14 +186,16 @@ def _check_references(sequence: Sequence, where: str) -> None:
     for step in sequence.steps:
         if step.key in seen:
             raise InvalidSequence(f"{where}: two steps with the key {step.key!r}")
-        # only steps above can be named, so no circle is possible
-        named = [q.step for q in questions(step.when) if q.step] if step.when else []
-        if isinstance(step.timing, After) and step.timing.of:
-            named.append(step.timing.of)
-        for name in named:
+        for name in named(step):  # only steps above can be named, so no circle is possible
             if name not in seen:
                 raise InvalidSequence(f"{where}: step {step.key!r} names {name!r}, which is not a step above it")
         seen.add(step.key)
+
+
+def named(step: Step) -> list[str]:
+    """The steps that this one waits for: by its condition, or as the one that its time counts from."""
+    steps = [q.step for q in questions(step.when) if q.step] if step.when else []
+    return [*steps, step.timing.of] if isinstance(step.timing, After) and step.timing.of else steps
 
 
 def _step(raw: Any, where: str) -> Step:

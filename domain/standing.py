@@ -1,11 +1,13 @@
 """Where a lead stands: what the lead's row, the workflow's details and its search attributes show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from domain import facts as f
+from domain.fold import apply
 from domain.lead_state import LeadState, State
 from domain.schedule import Upcoming, upcoming
-from domain.sequence import Sequence
+from domain.sequence import FromAppointment, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +26,12 @@ class Standing:
 def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Standing:
     if state.exit_reason is not None:
         return Standing(state.state, None, None, None, None, f"finished: {state.exit_reason}", ())
-    to_come = tuple(upcoming(state, sequence, now)) if sequence is not None else ()
+    to_come = tuple(_to_come(state, sequence, now)) if sequence is not None else ()
     if state.pause is not None:
         return Standing(State.PAUSED, None, "pause", None, state.pause.until, "paused by a person", to_come)
     if state.rest is not None:
         reason = f"resting: {state.rest.cause}"
-        return Standing(State.RESTING, None, "rest", None, state.rest.until, reason, to_come)
+        return Standing(State.RESTING, None, "rest", None, state.rest.ends_at, reason, to_come)
     if to_come:
         first = to_come[0]
         return Standing(state.state, first.step, first.kind, first.channel, first.at, first.reason, to_come)
@@ -37,3 +39,31 @@ def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Stan
     if call is not None:
         return Standing(state.state, call.step, call.kind, None, call.claim_by, "a person's work is open", ())
     return Standing(state.state, None, None, None, None, "nothing is planned", ())
+
+
+def _to_come(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcoming]:
+    """The steps to come as they fall once a pause or rest is over.
+
+    Where nobody knows when that is, only what turns on an appointment has a time.
+    """
+    ends = [state.pause.until] if state.pause else []
+    ends += [state.rest.ends_at] if state.rest else []
+    if not ends:
+        return upcoming(state, sequence, now)
+    if state.rest is not None and not state.rest.waits and state.rest.until is None:
+        return []  # the sequence ends with it
+    known = [end for end in ends if end is not None]
+    if len(known) < len(ends):
+        return [u if _fixed(sequence, u) else _some_time(u) for u in upcoming(state, sequence, now)]
+    end = max(known)
+    goes_on = apply(state, f.Recorded(state.last_no + 1, end, "system", f.Resumed(cause="foretold")))
+    return upcoming(goes_on, sequence, max(end, now))
+
+
+def _fixed(sequence: Sequence, step: Upcoming) -> bool:
+    spec = sequence.step(step.step)
+    return spec is not None and isinstance(spec.timing, FromAppointment)
+
+
+def _some_time(step: Upcoming) -> Upcoming:
+    return replace(step, at=None, reason=f"{step.reason}, once it goes on")

@@ -44,6 +44,8 @@ TRANSITIONS: dict[TouchStatus, frozenset[TouchStatus]] = {
     S.MISSED: frozenset(),
 }
 
+RETRY = ".retry1"  # ends the name of a part that is a second try, of which there is one
+
 SENT = frozenset({S.ACCEPTED, S.DELIVERED, S.UNDELIVERED})
 SETTLED = SENT | {S.FAILED, S.UNKNOWN, S.SKIPPED, S.MISSED}
 

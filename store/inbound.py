@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import commands
 from domain import facts as f
+from domain.consequences import PHONE, task_id
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import InboundSms, NoMoreMail, TouchUpdate
-from domain.reactions import PHONE, task_id
 from domain.touches import Channel, TouchStatus, may_become, touch_id
-from store import audit, tables
+from store import tables
 from store.lead_unit import Leads, LeadUnit
 
 
@@ -72,12 +72,12 @@ class Inbound:
                 await self._shut(conn, address_id, (Channel.EMAIL,))
                 return False
             async with self.leads.within(conn, (living or finished)[0], locked=True) as unit:
-                facts = commands.opt_out(unit.state, (Channel.EMAIL,), told.cause)
+                facts = commands.opt_out(unit.state, (Channel.EMAIL,), told.cause, unit.closed)
                 for fact in facts:
                     unit.append(fact, "lead")
                 if facts:
                     unit.wake("lead_opted_out")
-                await audit.append(conn, "lead", "lead_opted_out", unit.lead_id)
+                unit.audit("lead", "lead_opted_out")
         return True
 
     def _updated(self, unit: LeadUnit, update_: TouchUpdate) -> None:
@@ -138,14 +138,16 @@ class Inbound:
                 message_id=message_id, channel=Channel.SMS, task_id=task_id(first, message_id), intent="opt_out"
             )
             unit.append(fact, "lead")
-            closed = tuple(c for c in PHONE if c not in unit.state.opted_out)
-            if not closed:
-                return
+            unit.audit("lead", "lead_opted_out")
             cause = "the carrier took the text as a stop" if sms.is_stop else "the lead wrote a stop word"
-            unit.append(f.OptedOut(channels=closed, cause=cause), "lead")
-            if self.confirm and not sms.is_stop:  # a stop that the carrier took is one it has answered
+            facts = commands.opt_out(unit.state, PHONE, cause, unit.closed)
+            for new in facts:
+                unit.append(new, "lead")
+            # one confirmation a number; and a stop that the carrier took is one it has answered
+            if facts and self.confirm and not sms.is_stop and Channel.SMS not in unit.closed:
                 self._confirm(unit)
-            unit.wake("lead_opted_out")
+            if facts:
+                unit.wake("lead_opted_out")
 
     def _confirm(self, unit: LeadUnit) -> None:
         number = unit.state.enrollment.number if unit.state.enrollment else 0
@@ -183,6 +185,7 @@ class Inbound:
                     ),
                     "lead",
                 )
+                unit.audit("lead", "lead_replied")
                 unit.wake("lead_replied")
 
     async def _keep(self, unit: LeadUnit, sms: InboundSms) -> str:
@@ -207,8 +210,13 @@ async def _first_time(conn: AsyncConnection, provider: str, event_id: str, kind:
 
 
 async def _leads_at(conn: AsyncConnection, address_id: str) -> tuple[list[str], list[str]]:
-    """Living and finished leads with this address, newest first."""
+    """Living and finished leads with this address, newest first.
+
+    All are locked here, by id, before one of them is written to: a stop reaches the others after the first.
+    """
     lead, link = tables.leads, tables.lead_addresses
+    here = select(link.c.lead_id).where(link.c.address_id == address_id)
+    await conn.execute(select(lead.c.id).where(lead.c.id.in_(here)).order_by(lead.c.id).with_for_update())
     query = (
         select(lead.c.id, lead.c.exit_reason)
         .join(link, link.c.lead_id == lead.c.id)

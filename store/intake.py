@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
+from domain.consequences import enroll
 from domain.errors import InvalidInput, NotFound
 from domain.lead_state import LeadState
-from domain.reactions import enroll
 from domain.same_person import compatible, fold_name
 from domain.touches import Channel
-from store import audit, outbox, tables
+from store import outbox, tables
 from store.lead_unit import Leads, LeadUnit
 from store.vault import Vault
 
@@ -76,13 +76,14 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
         async with leads.within(conn, known, locked=True) as unit:
             await _inquire(leads, unit, intake, by, addresses)
             await _join_addresses(conn, known, addresses)
+            unit.audit(by, "lead_asked_again")
             unit.wake("staff_acted")
     else:
         unit = await _insert(leads, conn, intake, addresses)
         await _inquire(leads, unit, intake, by)
+        unit.audit(by, "lead_taken_in")
         await leads.write(unit)
         await outbox.add(conn, unit.lead_id, "start", unit.state.last_no)
-    await audit.append(conn, by, "lead_taken_in" if known is None else "lead_asked_again", unit.lead_id)
     enrollment = unit.state.enrollment
     assert enrollment is not None
     return TakenIn(unit.lead_id, unit.state.state.value, known, enrollment.sequence, enrollment.version)

@@ -15,13 +15,15 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
+from domain.access import Actor
+from domain.consequences import WRONG_NUMBER
 from domain.errors import NoSuchLead
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
 from domain.next_action import OVERSLEPT
 from domain.touches import Channel
-from store import outbox, projection, tables
+from store import audit, outbox, projection, tables
 from store.engine import Store
 from store.sequences import SequenceBook
 
@@ -32,9 +34,10 @@ _ADDRESSES = (
 )
 _READ_ADDRESSES, _LOCK_ADDRESSES = text(_ADDRESSES), text(_ADDRESSES + " FOR UPDATE OF a")
 _LOCK_LEAD = text("SELECT 1 FROM leads WHERE id = :lead FOR UPDATE")
+# A number that was wrong for one lead is somebody's, perhaps of another lead of ours: it is closed for the first alone.
 _STOPS = text(
     "SELECT la.address_id, s.channel FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id"
-    " WHERE la.lead_id = :lead"
+    " AND (s.cause <> 'wrong_number' OR s.lead_id = la.lead_id) WHERE la.lead_id = :lead"
 )
 
 
@@ -63,6 +66,7 @@ class LeadUnit:
     outbox_id: int | None = None
     after: list[Executable] = field(default_factory=list)  # run once the rows of the new facts are there
     spreads: bool = True  # whether its stops reach the other leads of its addresses
+    done: tuple[Actor | str, str] | None = None  # by whom and what, for the audit
 
     @property
     def state(self) -> LeadState:
@@ -70,6 +74,10 @@ class LeadUnit:
 
     def append(self, fact: f.Fact, by: str) -> f.Recorded:
         return self.journal.append(fact, self.now, by)
+
+    def audit(self, actor: Actor | str, action: str) -> None:
+        """Who did what: one row with the commit. Where nobody says so, the new facts tell it."""
+        self.done = (actor, action)
 
     def wake(self, signal: str) -> None:
         """Signal the workflow once this is committed."""
@@ -208,10 +216,20 @@ class Leads:
                 await self._stop(unit, [r for r in appended if isinstance(r.fact, f.OptedOut | f.Suppressed)])
             values = projection.lead_row(state, unit.journal.sequence, unit.now)
             await conn.execute(update(tables.leads).where(tables.leads.c.id == unit.lead_id).values(values))
+        await self._audit(unit)
         for statement in unit.after:
             await conn.execute(statement)
         if unit.signal is not None:
             unit.outbox_id = await outbox.add(conn, unit.lead_id, "signal", state.last_no, unit.signal)
+
+    async def _audit(self, unit: LeadUnit) -> None:
+        """Every change has its row, in its own transaction."""
+        appended = unit.journal.appended
+        if unit.done is not None:
+            await audit.append(unit.conn, *unit.done, unit.lead_id)
+        elif appended:
+            kinds = sorted({record.fact.kind for record in appended})
+            await audit.append(unit.conn, appended[0].by, "lead_changed", unit.lead_id, detail=", ".join(kinds))
 
     async def _project(self, unit: LeadUnit) -> None:
         """Rows of touches, tasks and appointments that the new facts changed."""
@@ -263,8 +281,9 @@ class Leads:
                         where=(stop.excluded.cause == "opt_out") & (tables.stops.c.cause != "opt_out"),
                     )
                 )
-        if records:
-            await self._stop_relatives(unit, records)
+        reaching = [r for r in records if not (isinstance(r.fact, f.Suppressed) and r.fact.cause == WRONG_NUMBER)]
+        if reaching:
+            await self._stop_relatives(unit, reaching)
 
     async def _stop_relatives(self, unit: LeadUnit, records: list[f.Recorded]) -> None:
         """The same stop as a fact of every other lead with the address; our lock on it keeps the order of locks."""

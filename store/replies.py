@@ -2,8 +2,8 @@
 
 from domain import facts as f
 from domain.access import Actor
+from domain.consequences import task_id
 from domain.lead_state import Task
-from domain.reactions import task_id
 from domain.touches import Channel
 from store.lead_unit import Leads, LeadUnit
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -27,10 +27,14 @@ class SequenceBook:
 
     async def refresh(self) -> None:
         async with self._store.engine.connect() as conn:
-            rows = (await conn.execute(select(table.c.key, table.c.version, table.c.content))).all()
+            there = (await conn.execute(select(table.c.key, table.c.version))).all()
+            new = [(key, version) for key, version in there if (key, version) not in self._versions]
+            if not new:
+                return
+            wanted = tuple_(table.c.key, table.c.version).in_(new)
+            rows = (await conn.execute(select(table.c.key, table.c.version, table.c.content).where(wanted))).all()
         for key, version, content in rows:
-            if (key, version) not in self._versions:
-                self._versions[key, version] = parse_content(content, version)
+            self._versions[key, version] = parse_content(content, version)
             self._latest[key] = max(version, self._latest.get(key, 0))
 
     def latest(self, key: str) -> Sequence:

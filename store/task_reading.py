@@ -1,5 +1,6 @@
 """Tasks as they are shown: with the lead's context, and on calls with what to say."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -165,9 +166,13 @@ async def _states(leads: Leads, conn: AsyncConnection, ids: list[str]) -> dict[s
         return {}
     table = tables.facts
     query = select(table).where(table.c.lead_id.in_(ids)).order_by(table.c.lead_id, table.c.no)
+    rows = (await conn.execute(query)).mappings().all()
+    return await asyncio.to_thread(_folded, leads.store.vault, rows)  # a page of leads takes a while
+
+
+def _folded(vault: Vault, rows: Sequence[Mapping[Any, Any]]) -> dict[str, LeadState]:
     records: dict[str, list[f.Recorded]] = defaultdict(list)
-    for row in (await conn.execute(query)).mappings():
-        opened = leads.store.vault.open_row(table, row)
-        fact = f.load_fact(opened["data"])
+    for row in rows:
+        fact = f.load_fact(vault.open_row(tables.facts, row)["data"])
         records[str(row["lead_id"])].append(f.Recorded(row["no"], row["at"], row["by_actor"], fact))
     return {lead_id: fold(lead_id, found) for lead_id, found in records.items()}

@@ -28,6 +28,8 @@ async def read_timeline(leads: Leads, conn: AsyncConnection, lead_id: str, *, wo
         for entry in entries:
             for key in ("subject", "body", "text", "notes"):
                 entry.pop(key, None)
+            if entry["kind"] in ("paused", "decision"):
+                entry.pop("reason", None)  # a person's own words
     return entries
 
 
@@ -57,7 +59,7 @@ def build(
         match record.fact:
             case f.TouchChanged() as fact:
                 of_touch.setdefault(fact.touch_id, []).append(record)
-            case f.TaskOpened() | f.TaskClaimed() | f.TaskReturned() | f.TaskClosed() as fact:
+            case f.TaskOpened() | f.TaskClaimed() | f.TaskReturned() | f.TaskEscalated() | f.TaskClosed() as fact:
                 of_task.setdefault(fact.task_id, []).append(record)
             case _:
                 entries.append(_single(record, messages))
@@ -156,6 +158,8 @@ def _task_history(record: f.Recorded) -> Row:
         case f.TaskReturned(escalated=escalated):
             reason = "no outcome in time; back in the queue" if escalated else "released"
             return entry | {"status": f.TaskState.OPEN, "reason": reason}
+        case f.TaskEscalated():
+            return entry | {"status": f.TaskState.OPEN, "reason": "nobody has taken it on; escalated"}
         case f.TaskClosed(state=state, reason=reason):
             return entry | {"status": state, "reason": reason}
         case other:

@@ -7,19 +7,15 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from domain import facts as f
-from domain import gate
+from domain import carry_out
 from domain.clock import Clock
 from domain.contact_window import next_open
 from domain.errors import NotFound
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Action, OpenTask, Touch
 from domain.ports import Accepted, Call, ChannelError, Email, OutcomeUnknown, Rejected, Remedy, Sms, Unavailable
-from domain.reactions import task_id
-from domain.schedule import pending
-from domain.sequence import CallTask, StaffTask
 from domain.standing import standing
-from domain.touches import Channel, TouchStatus, may_become, touch_id
+from domain.touches import Channel, TouchStatus, may_become
 from store import tables
 from store.composer import Composer
 from store.lead_unit import Leads, LeadUnit
@@ -54,8 +50,8 @@ class TouchLedger:
             action = unit.journal.decide(unit.now)
             if not isinstance(action, Touch) or action.touch_id != ref.touch_id:
                 return self._view(unit, action)  # the plan is stale: send nothing
-            if self._passes(unit, ref):
-                return await self._claim(unit, ref, now)
+            if carry_out.passes(unit.journal, action, unit.now, unit.closed):
+                return await self._claim(unit, ref, action, now)
             return self._view(unit, unit.journal.decide(unit.now))
 
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
@@ -69,10 +65,15 @@ class TouchLedger:
                     row["provider_id"] = provider_id
                     self._settle(unit, ref, touch.status, status)
                 case Unavailable(code=code, reason=reason, retry_after=after):
-                    attempts, most = await self._attempts(unit, ref), MOST_DIALS if touch.task_id else MOST_ATTEMPTS
-                    pause = max(after, min(FIRST_PAUSE * 2.0 ** (attempts - 1), LONGEST_PAUSE))
-                    until = self.clock.product(now + timedelta(seconds=pause)) if attempts < most else None
+                    until = await self._next_try(unit, ref, now, after)
                     self._put_off(unit, ref, touch.status, until, rule="channel.unavailable", reason=reason, code=code)
+                case Rejected(code=code, reason=reason, remedy=Remedy.ALERT):
+                    # nobody was written to, and nobody is forgotten while a person mends our account
+                    until = await self._next_try(unit, ref, now)
+                    self._put_off(
+                        unit, ref, touch.status, until, rule="carrier.alert", reason=reason, code=code,
+                        remedy=Remedy.ALERT,
+                    )  # fmt: skip
                 case Rejected(code=code, reason=reason, remedy=Remedy.RESCHEDULE):
                     again = await self._attempts(unit, ref) < MOST_QUIET_HOURS
                     until = next_open(unit.now + PROVIDER_QUIET, unit.state.zones) if again else None
@@ -96,53 +97,20 @@ class TouchLedger:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
             action = unit.journal.decide(unit.now)
             if action == OpenTask(enrollment, step, part):
-                self._open(unit, action)
+                carry_out.open_task(unit.journal, action, unit.now, unit.closed)
                 action = unit.journal.decide(unit.now)
             return self._view(unit, action)
 
     async def expire_task(self, lead_id: str, task: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
-            self._expire(unit, task)
+            carry_out.expire_task(unit.journal, task, unit.now)
             return self._view(unit, unit.journal.decide(unit.now))
 
-    def _expire(self, unit: LeadUnit, task_id: str) -> None:
-        task = unit.state.tasks.get(task_id)
-        if task is not None and task.state is f.TaskState.OPEN and task.claim_by and task.claim_by <= unit.now:
-            unit.append(f.TaskClosed(task_id=task_id, state=f.TaskState.MISSED, reason="nobody claimed it"), "system")
-        elif task is not None and task.state is f.TaskState.CLAIMED and (task.lease_until or unit.now) <= unit.now:
-            # a call that a person has answered waits for its outcome, however long
-            again = task.claim_within if task.claim_within and task.disposition is None else None
-            claim_by = unit.now + again if again else None
-            unit.append(f.TaskReturned(task_id=task_id, escalated=True, claim_by=claim_by), "system")
-
-    # --- the steps of a claim ---------------------------------------------------------------------------------------
-
-    def _passes(self, unit: LeadUnit, ref: TouchRef) -> bool:
-        """Asks the gate; a delay or a refusal is recorded with its rule and reason."""
-        touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
-        due = touch.due_at if touch is not None and touch.due_at is not None else self._due(unit, ref)
-        sequence = unit.journal.sequence
-        verdict = gate.check(unit.state, sequence, ref.step, ref.channel, unit.now, unit.closed, due)
-        match verdict:
-            case gate.Delayed(until, rule, reason):
-                self._changed(unit, ref, TouchStatus.DELAYED, due_at=due, until=until, rule=rule, reason=reason)
-            case gate.Refused(rule, reason):
-                self._changed(unit, ref, TouchStatus.SKIPPED, due_at=due, rule=rule, reason=reason)
-            case gate.Allowed():
-                return True
-        return False
-
-    def _due(self, unit: LeadUnit, ref: TouchRef) -> datetime:
-        sequence = unit.journal.sequence
-        to_come = pending(unit.state, sequence) if sequence else []
-        at = next((d.at for d in to_come if (d.step, d.part) == (ref.step, ref.part)), None)
-        return at or unit.now
-
-    async def _claim(self, unit: LeadUnit, ref: TouchRef, now: datetime) -> Claim:
+    async def _claim(self, unit: LeadUnit, ref: TouchRef, action: Touch, now: datetime) -> Claim:
         address = unit.address(ref.channel)
         assert address is not None  # the gate has looked
         message = await self.composer.message(unit, ref, address.value)
-        self._changed(unit, ref, TouchStatus.CLAIMED, due_at=self._due(unit, ref))
+        carry_out.claim(unit.journal, action, unit.now)
         row = {
             "id": ref.touch_id,
             "address_id": address.id,
@@ -173,6 +141,13 @@ class TouchLedger:
                 message = Call(ref.touch_id, to)
         return Claim(message, row["claimed_at"], row["deadline"] or row["claimed_at"] + CLAIM_LIVES, held=True)
 
+    async def _next_try(self, unit: LeadUnit, ref: TouchRef, now: datetime, least: float = 0.0) -> datetime | None:
+        """When a touch that was not taken is tried again (product time); None if it was tried often enough."""
+        touch = unit.state.touches[ref.enrollment, ref.step, ref.part]
+        attempts, most = await self._attempts(unit, ref), MOST_DIALS if touch.task_id else MOST_ATTEMPTS
+        pause = max(least, min(FIRST_PAUSE * 2.0 ** (attempts - 1), LONGEST_PAUSE))
+        return self.clock.product(now + timedelta(seconds=pause)) if attempts < most else None
+
     async def _attempts(self, unit: LeadUnit, ref: TouchRef) -> int:
         table = tables.touches
         return int(await unit.conn.scalar(select(table.c.attempts).where(table.c.id == ref.touch_id)) or 0)
@@ -186,49 +161,8 @@ class TouchLedger:
 
     def _settle(self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, status: TouchStatus, **more: Any) -> None:
         if may_become(was, status, ref.channel):  # a callback may have been here first
-            self._changed(unit, ref, status, **more)
-
-    def _changed(self, unit: LeadUnit, ref: TouchRef, status: TouchStatus, **more: Any) -> None:
-        unit.append(
-            f.TouchChanged(
-                touch_id=ref.touch_id,
-                enrollment=ref.enrollment,
-                step=ref.step,
-                part=ref.part,
-                channel=ref.channel,
-                status=status,
-                **more,
-            ),
-            "system",
-        )
-
-    def _open(self, unit: LeadUnit, action: OpenTask) -> None:
-        sequence = unit.journal.sequence
-        step = sequence.step(action.step) if sequence else None
-        part = next((p.action for p in step.parts if p.name == action.part), None) if step else None
-        if not isinstance(part, CallTask | StaffTask):
-            raise NotFound(f"step {action.step} has no task {action.part}")
-        if isinstance(part, CallTask) and not self._may_call(unit, action):
-            return
-        unit.append(
-            f.TaskOpened(
-                task_id=task_id(unit.lead_id, action.enrollment, action.step, action.part),
-                task_kind=f.TaskKind.CALL if isinstance(part, CallTask) else part.kind,
-                due_at=unit.now,
-                claim_by=unit.now + part.claim_within if isinstance(part, CallTask) else None,
-                enrollment=action.enrollment,
-                step=action.step,
-                part=action.part,
-                script=part.script,
-            ),
-            "system",
-        )
-
-    def _may_call(self, unit: LeadUnit, action: OpenTask) -> bool:
-        """A call is for the gate like any touch: nobody is asked to call when the lead may not be called."""
-        identity = touch_id(unit.lead_id, action.enrollment, action.step, action.part)
-        ref = TouchRef(unit.lead_id, identity, action.enrollment, action.step, action.part, Channel.VOICE)
-        return self._passes(unit, ref)
+            touch = Touch(ref.enrollment, ref.step, ref.part, ref.channel, ref.touch_id)
+            carry_out.change(unit.journal, touch, status, unit.now, **more)
 
     def _view(self, unit: LeadUnit, action: Action) -> View:
         sequence = unit.journal.sequence

@@ -104,7 +104,7 @@ async def show(lead_id: fields.LeadId, services: Wired, actor: Who) -> dict[str,
         await audit.append(conn, actor, "lead_viewed", lead_id)
     for source in lead["sources"]:
         source.pop("details", None)  # the timeline shows it, to those who may read what was written
-    return lead
+    return lead if may(actor, Right.WORDS) else lead | {"concern": None}
 
 
 @router.get(

@@ -13,10 +13,10 @@ from api.once import ApiRoute
 from api.services import Services, Who, Wired
 from content.templates import Template, render_script
 from domain.access import Actor
+from domain.consequences import task_id as opened_id
 from domain.errors import NotFound
 from domain.facts import TaskKind, TaskState
 from domain.lead_state import LeadState
-from domain.reactions import task_id as opened_id
 from store import audit
 from store.intake import read_inquiries
 from store.reading import Row
@@ -72,7 +72,10 @@ async def _show(services: Services, actor: Actor, task_id: str, action: str | No
 async def _readable(services: Services, conn: AsyncConnection, actor: Actor, tasks: list[Row]) -> list[Row]:
     """With the inquiry that opened each, and without words that the actor may not read."""
     if not may(actor, Right.WORDS):
-        return [task | {"message": None, "notes": None, "inquiry": None} for task in tasks]
+        return [
+            task | {"message": None, "notes": None, "inquiry": None, "lead": task["lead"] | {"concern": None}}
+            for task in tasks
+        ]
     asked = {task["lead_id"] for task in tasks if task["kind"] in (TaskKind.CALLBACK, TaskKind.REVIEW)}
     found = await read_inquiries(conn, services.store.vault, asked)
     opened_by = {opened_id(lead_id, no): details for (lead_id, no), details in found.items()}

@@ -94,7 +94,7 @@ async def test_accepted(clinic: Clinic, status: TouchStatus) -> None:
     ("error", "status", "rule"),
     [
         (Rejected("no such number", "21211", Remedy.SUPPRESS), TouchStatus.FAILED, "carrier.suppress"),
-        (Rejected("no balance", "20003", Remedy.ALERT), TouchStatus.FAILED, "carrier.alert"),
+        (Rejected("no balance", "20003", Remedy.ALERT), TouchStatus.DELAYED, "carrier.alert"),
         (Rejected("too long", "21617", Remedy.DROP), TouchStatus.FAILED, "carrier.drop"),
         (Rejected("handset away", "30003", Remedy.RETRY), TouchStatus.FAILED, "carrier.retry"),
         (Rejected("quiet hours", "30610", Remedy.RESCHEDULE), TouchStatus.DELAYED, "carrier.quiet_hours"),

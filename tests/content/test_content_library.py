@@ -74,6 +74,8 @@ def test_the_reference_cadence() -> None:
         "booked": Switch("booked"),
         "arrived": Switch("booked"),
         "completed": Stop(),
+        "cancelled": Switch("recovery"),
+        "no_show": Switch("recovery"),
         "opted_out": Stop(),
         "disqualified": Stop(),
         "replied": RestUntilAnswered(2 * DAY),

@@ -2,18 +2,17 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain import commands, gate
+from domain import carry_out, commands
 from domain import facts as f
 from domain.access import Actor, Role
+from domain.consequences import Book, enroll, task_id
 from domain.journal import Journal
 from domain.lead_state import STOP, LeadState, Stage, State
 from domain.next_action import Action, ExpireTask, Finish, OpenTask, Touch, Wait
 from domain.ports import Remedy
-from domain.reactions import Book, enroll, task_id
-from domain.schedule import pending
-from domain.sequence import CallTask, StaffTask
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from tests.domain.sequences import BOOK
 
@@ -49,6 +48,7 @@ class Story:
         self.state = LeadState("lead-1")
         self.records: list[f.Recorded] = []
         self.shown = 0
+        self.closed: frozenset[Channel] = frozenset()  # the channels stopped on the addresses, beside the lead's own
         self.stale = 0  # timers whose `then` was no longer what a new plan says
         self.watch: Callable[[LeadState, Touch], None] = lambda state, touch: None
         self.tell(f.Inquired(source="web_form", zones=zones, phone=phone, email=email, stopped=stopped))
@@ -143,7 +143,7 @@ class Story:
         callback_at: datetime | None = None,
     ) -> None:
         self.tell(
-            *commands.complete_task(self.state, task, COORDINATOR, disposition, outcome, None, callback_at=callback_at)
+            *commands.complete_task(self.state, task, COORDINATOR, disposition, outcome, None, callback_at, self.now)
         )
 
     # --- time -------------------------------------------------------------------------------------------------------
@@ -183,76 +183,29 @@ class Story:
         match action:
             case Touch():
                 self.watch(self.state, action)
-                if self._passes(action.enrollment, action.step, action.part, action.channel):
-                    self.tell(self._changed(action, TouchStatus.CLAIMED))
-                    self.tell(self._changed(action, TouchStatus.ACCEPTED))
-            case OpenTask(enrollment, step, part):
-                self._open(enrollment, step, part)
+                journal = Journal(self.state, self.book)
+                allowed = carry_out.passes(journal, action, self.now, self.closed)
+                if allowed:
+                    carry_out.claim(journal, action, self.now)
+                self._keep(journal)
+                if allowed:
+                    self._carry(lambda j: carry_out.change(j, action, TouchStatus.ACCEPTED, self.now))
+            case OpenTask():
+                self._carry(lambda j: carry_out.open_task(j, action, self.now, self.closed))
             case ExpireTask(task_id=task):
-                self._expire(task)
+                self._carry(lambda j: carry_out.expire_task(j, task, self.now))
             case _:
                 raise AssertionError(action)
 
-    def _passes(self, enrollment: int, step: str, part: str, channel: Channel) -> bool:
-        held = Touch(enrollment, step, part, channel, touch_id(self.state.lead_id, enrollment, step, part))
-        touch = self.state.touches.get((enrollment, step, part))
-        sequence = Journal(self.state, self.book).sequence
-        due = touch.due_at if touch else None
-        if due is None and sequence is not None:
-            due = next((d.at for d in pending(self.state, sequence) if (d.step, d.part) == (step, part)), None)
-        match gate.check(self.state, sequence, step, channel, self.now, frozenset(), due):
-            case gate.Delayed(until, rule, reason):
-                assert until > self.now
-                delayed = {"due_at": due, "until": until, "rule": rule, "reason": reason}
-                self.tell(self._changed(held, TouchStatus.DELAYED).model_copy(update=delayed))
-            case gate.Refused(rule, reason):
-                self.tell(
-                    self._changed(held, TouchStatus.SKIPPED).model_copy(
-                        update={"due_at": due, "rule": rule, "reason": reason}
-                    )
-                )
-            case gate.Allowed():
-                return True
-        return False
+    def changes(self, touch: Action, status: TouchStatus, **more: Any) -> None:
+        """The touch that was decided on takes a status, as the ledger writes it."""
+        assert isinstance(touch, Touch)
+        self._carry(lambda journal: carry_out.change(journal, touch, status, self.now, **more))
 
-    def _changed(self, touch: Touch, status: TouchStatus) -> f.TouchChanged:
-        return f.TouchChanged(
-            touch_id=touch.touch_id,
-            enrollment=touch.enrollment,
-            step=touch.step,
-            part=touch.part,
-            channel=touch.channel,
-            status=status,
-            due_at=self.now,
-        )
-
-    def _open(self, enrollment: int, step: str, part: str) -> None:
-        sequence = Journal(self.state, self.book).sequence
-        spec = sequence.step(step) if sequence else None
-        assert spec is not None
-        work = next(p.action for p in spec.parts if p.name == part)
-        if isinstance(work, CallTask) and not self._passes(enrollment, step, part, Channel.VOICE):
-            return
-        assert isinstance(work, CallTask | StaffTask)
-        self.tell(
-            f.TaskOpened(
-                task_id=task_id(self.state.lead_id, enrollment, step, part),
-                task_kind=f.TaskKind.CALL if isinstance(work, CallTask) else work.kind,
-                due_at=self.now,
-                claim_by=self.now + work.claim_within if isinstance(work, CallTask) else None,
-                enrollment=enrollment,
-                step=step,
-                part=part,
-            )
-        )
-
-    def _expire(self, task: str) -> None:
-        held = self.state.tasks[task]
-        if held.state is f.TaskState.OPEN:
-            self.tell(f.TaskClosed(task_id=task, state=f.TaskState.MISSED))
-            return
-        again = held.claim_within if held.disposition is None else None
-        self.tell(f.TaskReturned(task_id=task, escalated=True, claim_by=self.now + again if again else None))
+    def _carry(self, do: Callable[[Journal], None]) -> None:
+        journal = Journal(self.state, self.book)
+        do(journal)
+        self._keep(journal)
 
     def _keep(self, journal: Journal) -> None:
         self.state = journal.state
@@ -299,6 +252,8 @@ def _row(record: f.Recorded, zone: str) -> Row | None:  # one case a fact
             return at, o.step or "-", o.task_kind.value, "opened"
         case f.TaskReturned() as o:
             return at, "-", "task", "escalated" if o.escalated else "returned"
+        case f.TaskEscalated():
+            return at, "-", "task", "escalated"
         case f.TaskClosed() as c:
             return at, "-", "task", c.state.value
         case f.Enrolled() as e:

@@ -14,6 +14,8 @@ CONSULTATION: dict[str, Any] = {
         "booked": "booked",
         "arrived": "booked",
         "completed": "stop",
+        "cancelled": "recovery",
+        "no_show": "recovery",
         "opted_out": "stop",
         "disqualified": "stop",
         "replied": {"rest": "until_answered", "resume_after": "2 days"},

@@ -104,7 +104,7 @@ def complete(i: int, outcome: f.Outcome) -> tuple[str, Act]:
     def done(s: Story, task: str) -> list[f.Fact]:
         called = s.state.tasks[task].kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
         ended = Disposition.ANSWERED if called else None
-        return commands.complete_task(s.state, task, COORDINATOR, ended, outcome, None, None)
+        return commands.complete_task(s.state, task, COORDINATOR, ended, outcome, None, None, s.now)
 
     return act(f"complete {i} {outcome}", lambda s: _task(s, i, lambda t: done(s, t)))
 

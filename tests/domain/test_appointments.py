@@ -170,6 +170,9 @@ def test_nobody_says_what_became_of_it_so_a_person_is_asked() -> None:
         ("06-13 10:00", "outcome", "wait", "missed"),
         ("06-13 10:00", "ask_outcome", "review", "opened"),
         ("06-13 10:00", "-", "-", "finished: exhausted"),
+        ("06-13 10:15", "-", "task", "escalated"),
+        ("06-13 11:15", "-", "task", "escalated"),
+        ("06-14 11:15", "-", "task", "escalated"),
     ]
     assert story.stage() is Stage.BOOKED  # not lost: nobody knows
     story.scheduler_says("no_show", occurred=ny("2026-06-10 10:30"))
@@ -214,14 +217,14 @@ def test_events_of_one_instant_end_the_same_in_whatever_order_they_come() -> Non
         assert story.state.appointments["A"].status is f.AppointmentStatus.CANCELLED
 
 
-def test_a_cancellation_that_comes_before_its_booking_starts_nothing() -> None:
+def test_a_cancellation_that_comes_before_its_booking_ends_as_if_it_came_after() -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
     story.table()
     story.scheduler_says("cancelled", occurred=ny("2026-06-02 11:30"))
     story.scheduler_says("booked", ny("2026-06-10 10:00"), occurred=ny("2026-06-02 11:00"))
     story.run("2026-06-03 11:00")
     assert story.state.appointments["A"].starts_at == ny("2026-06-10 10:00")  # filled in
-    assert [r[1:] for r in story.sent()] == [("link", "sms", "sent")]
+    assert [r[1:] for r in story.sent()] == [("sorry", "sms", "sent")]
 
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(minutes=3)])

@@ -163,6 +163,8 @@ def test_a_repeat_inquiry_opens_a_callback_and_keeps_the_cadence() -> None:
     story.run("2026-03-03 11:00")
     assert story.table() == [
         ("03-02 12:00", "-", "callback", "opened"),
+        ("03-02 12:15", "-", "task", "escalated"),
+        ("03-02 13:15", "-", "task", "escalated"),
         ("03-02 14:00", "call2", "call", "opened"),
         ("03-02 14:10", "-", "task", "missed"),
         ("03-02 14:10", "call2", "call", "missed"),

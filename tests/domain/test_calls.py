@@ -49,10 +49,11 @@ def test_an_answered_call_without_outcome_never_lets_the_machine_write() -> None
     story = at_the_call()
     story.call_ends(story.call("call1"), Disposition.ANSWERED)
     story.run(timedelta(days=365))
-    assert story.table() == [("03-02 10:20", "-", "task", "escalated")]
+    times = ("03-02 10:20", "03-02 11:20", "03-03 11:20")  # given back, and twice more when nobody took it on
+    assert story.table() == [(at, "-", "task", "escalated") for at in times]
     task = story.state.tasks[story.call("call1")]
     assert task.state is f.TaskState.OPEN
-    assert task.escalation == 1
+    assert task.escalation == 3
     story.claims(task.id)  # a year later somebody looks
     story.completes(task.id, f.Outcome.REACHED)
     assert story.run(timedelta(hours=1)).sent() == []
@@ -238,7 +239,7 @@ def test_claims_are_one_at_a_time_and_in_time() -> None:
     with pytest.raises(Refused, match="claimed by Coordinator"):
         commands.claim_task(story.state, task, other, story.now, LEASE)
     with pytest.raises(Refused, match="claimed by Coordinator"):
-        commands.complete_task(story.state, task, other, Disposition.BUSY, None, None, None)
+        commands.complete_task(story.state, task, other, Disposition.BUSY, None, None, None, story.now)
     story.completes(task, disposition=Disposition.BUSY)
     with pytest.raises(Refused, match="done"):
         commands.claim_task(story.state, task, other, story.now, LEASE)

@@ -31,6 +31,7 @@ EVERY: tuple[f.Fact, ...] = (
     f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALL, due_at=AT, claim_by=AT + timedelta(minutes=1), step="call1"),
     f.TaskClaimed(task_id="k", by_id="1", by_name="Coordinator", lease_until=AT),
     f.TaskReturned(task_id="k", escalated=True, claim_by=AT),
+    f.TaskEscalated(task_id="k"),
     f.TaskClosed(
         task_id="k", state=f.TaskState.DONE, disposition=Disposition.ANSWERED, outcome=f.Outcome.CALL_BACK,
         callback_at=AT, notes="tomorrow", reason="r",

@@ -18,9 +18,8 @@ S = TouchStatus
 def put_off(story: Story, until: timedelta) -> None:
     """What the ledger appends when the provider was away at the first text."""
     touch = story.decide()
-    story.tell(story._changed(touch, S.CLAIMED))  # type: ignore[arg-type]
-    delayed = {"until": story.now + until, "rule": "channel.unavailable", "reason": "away"}
-    story.tell(story._changed(touch, S.DELAYED).model_copy(update=delayed))  # type: ignore[arg-type]
+    story.changes(touch, S.CLAIMED)
+    story.changes(touch, S.DELAYED, until=story.now + until, rule="channel.unavailable", reason="away")
 
 
 def test_after_a_day_without_anybody_at_work_the_steps_keep_their_distances() -> None:
@@ -98,7 +97,7 @@ def test_a_review_of_the_unknown_is_done_when_the_carrier_tells() -> None:
     story = Story(ny("2026-06-02 10:00"))
     touch = story.decide()
     for status in (S.CLAIMED, S.UNKNOWN):
-        story.tell(story._changed(touch, status))  # type: ignore[arg-type]
+        story.changes(touch, status)
     (review,) = story.state.tasks.values()
     assert (review.kind, review.living) == (f.TaskKind.REVIEW, True)
     story.provider_says("confirm", "sms", S.DELIVERED)

@@ -65,7 +65,12 @@ def test_a_reply_never_answered_is_never_written_over() -> None:
     story = at_noon()
     story.replies()
     story.run(timedelta(days=365))
-    assert story.table() == [("06-02 12:00", "-", "reply", "opened")]
+    assert story.table() == [
+        ("06-02 12:00", "-", "reply", "opened"),
+        ("06-02 12:30", "-", "task", "escalated"),  # a quarter of an hour after it was due
+        ("06-02 13:30", "-", "task", "escalated"),
+        ("06-03 13:30", "-", "task", "escalated"),
+    ]
     assert story.stands() is State.RESTING
 
 
@@ -136,6 +141,8 @@ def test_a_reply_can_lead_into_another_sequence_once_it_is_answered() -> None:
     assert story.table()[1:] == [
         ("06-02 10:10", "-", "reply", "opened"),
         ("06-02 10:10", "-", "-", "enrolled recovery"),
+        ("06-02 10:40", "-", "task", "escalated"),
+        ("06-02 11:40", "-", "task", "escalated"),
         ("06-02 12:00", "staff", "a1", "planned"),
         ("06-02 12:00", "-", "task", "done"),
         ("06-02 12:00", "staff", "a1", "sent"),

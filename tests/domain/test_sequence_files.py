@@ -32,6 +32,8 @@ def test_the_reference_cadence_is_read_as_written() -> None:
         "booked": Switch("booked"),
         "arrived": Switch("booked"),
         "completed": Stop(),
+        "cancelled": Switch("recovery"),
+        "no_show": Switch("recovery"),
         "opted_out": Stop(),
         "disqualified": Stop(),
         "replied": RestUntilAnswered(timedelta(days=2)),

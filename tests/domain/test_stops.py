@@ -6,6 +6,7 @@ import pytest
 
 from domain import commands, gate
 from domain import facts as f
+from domain.consequences import enroll
 from domain.errors import Refused
 from domain.lead_state import STOP, Stage, State
 from domain.next_action import Finish, Touch
@@ -91,20 +92,29 @@ def test_a_sequence_that_says_nothing_of_opt_outs_ends_all_the_same() -> None:
     assert story.state.exit_reason is f.ExitReason.OPTED_OUT
 
 
+def a_touch(step: str, channel: Channel) -> Touch:
+    return Touch(1, step, channel.value, channel, "t")
+
+
 def test_the_gate_is_shut_for_every_machine_touch_after_a_stop() -> None:
     story = at_noon()
     story.opts_out()
     sequence_ = BOOK.latest("consultation")
     for step in ("link", "edu", "end", "staff"):
         for channel in Channel:
-            verdict = gate.check(story.state, sequence_, step, channel, story.now, frozenset(), story.now)
+            verdict = gate.check(story.state, sequence_, a_touch(step, channel), story.now, frozenset(), story.now)
             assert verdict == gate.Refused("stop.opted_out", f"the lead opted out of {channel}")
 
 
 def test_the_gate_asks_the_database_as_well_as_the_state() -> None:
     story = at_noon()
     verdict = gate.check(
-        story.state, BOOK.latest("consultation"), "link", Channel.SMS, story.now, frozenset({Channel.SMS}), story.now
+        story.state,
+        BOOK.latest("consultation"),
+        a_touch("link", Channel.SMS),
+        story.now,
+        frozenset({Channel.SMS}),
+        story.now,
     )
     assert verdict == gate.Refused("stop.address", "this address is closed for sms")
 
@@ -139,20 +149,15 @@ def test_an_opt_out_while_booked_keeps_the_appointments_email_and_forbids_the_re
     ]
 
 
-def test_no_marketing_by_email_after_a_stop_on_the_phone_even_if_a_person_enrolls() -> None:
+def test_no_marketing_by_email_after_a_stop_on_the_phone_even_in_another_sequence() -> None:
     story = at_noon()
     story.opts_out(*PHONE)
-    story.tell(*commands.enroll(story.state, BOOK.latest("recovery"), story.now))
+    with pytest.raises(Refused, match="only what serves an appointment"):
+        commands.enroll(story.state, BOOK.latest("recovery"), story.now)
+    story.tell(enroll(story.state, BOOK.latest("recovery"), "however it came there"))
     story.run(timedelta(days=10))
     assert story.sent() == []
     assert story.state.touches[(2, "again", "email")].rule == "stop.opted_out"
-
-
-def test_enrolling_is_refused_once_everything_is_stopped() -> None:
-    story = at_noon()
-    story.opts_out()
-    with pytest.raises(Refused, match="opted out of everything"):
-        commands.enroll(story.state, BOOK.latest("recovery"), story.now)
 
 
 def test_stop_while_paused_and_while_resting() -> None:
@@ -173,10 +178,10 @@ def test_a_stop_between_claim_and_answer_of_the_provider_changes_no_further() ->
     story = Story(ny("2026-06-02 10:00"))
     action = story.decide()
     assert isinstance(action, Touch)
-    story.tell(story._changed(action, TouchStatus.CLAIMED))
+    story.changes(action, TouchStatus.CLAIMED)
     story.opts_out(*PHONE)
-    story.tell(story._changed(action, TouchStatus.ACCEPTED))
-    story.tell(story._changed(action, TouchStatus.UNDELIVERED).model_copy(update={"remedy": Remedy.RETRY}))
+    story.changes(action, TouchStatus.ACCEPTED)
+    story.changes(action, TouchStatus.UNDELIVERED, remedy=Remedy.RETRY)
     story.run(timedelta(days=10))
     assert story.sent() == [("06-02 10:00", "confirm", "sms", "sent")]
 

@@ -124,7 +124,7 @@ async def test_a_cancellation_before_its_booking_is_kept(store: Store, keyring: 
         assert not (await world.bookings.take(COORDINATOR, booked)).changed
         state = await world.state(lead)
         assert state.appointments["A1"].status is f.AppointmentStatus.CANCELLED
-        assert state.enrollment is not None and state.enrollment.sequence == "consultation"
+        assert state.enrollment is not None and state.enrollment.sequence == "recovery"
 
 
 async def test_pause_holds_and_resume_moves_what_was_left(store: Store, keyring: KeyRing) -> None:
@@ -184,7 +184,7 @@ async def test_an_answered_call_rests_until_its_outcome(store: Store, keyring: K
         await world.advance(hours=2)
         state = await world.state(lead)
         assert world.sent("email") == []  # rests although the 1 h e-mail was due
-        assert state.tasks[task.id].state is f.TaskState.OPEN and state.tasks[task.id].escalation == 1
+        assert state.tasks[task.id].state is f.TaskState.OPEN and state.tasks[task.id].escalation == 2
         await world.tick()
         await world.commands.claim_task(COORDINATOR, task.id)
         await world.commands.complete_task(COORDINATOR, task.id, outcome=f.Outcome.REACHED, notes="spoke")

@@ -1,0 +1,106 @@
+"""Carrying out what `next_action` has named: the gate once more, then the fact. Pure, on a journal.
+
+Only what needs a provider or a row of the database is elsewhere (`store/touch_ledger.py`).
+"""
+
+from collections.abc import Set as AbstractSet
+from datetime import datetime
+from typing import Any
+
+from domain import facts as f
+from domain import gate
+from domain.consequences import task_id
+from domain.errors import NotFound
+from domain.journal import Journal
+from domain.next_action import OpenTask, Touch
+from domain.schedule import pending
+from domain.sequence import CallTask, Part, StaffTask
+from domain.touches import Channel, TouchStatus, touch_id
+
+
+def passes(journal: Journal, touch: Touch, now: datetime, closed: AbstractSet[Channel]) -> bool:
+    """Asks the gate; a delay or a refusal is recorded with its rule and reason. `closed`: see gate.check."""
+    due = _due(journal, touch)
+    match gate.check(journal.state, journal.sequence, touch, now, closed, due):
+        case gate.Delayed(until, rule, reason):
+            change(journal, touch, TouchStatus.DELAYED, now, due_at=due, until=until, rule=rule, reason=reason)
+        case gate.Refused(rule, reason):
+            change(journal, touch, TouchStatus.SKIPPED, now, due_at=due, rule=rule, reason=reason)
+        case gate.Allowed():
+            return True
+    return False
+
+
+def change(journal: Journal, touch: Touch, status: TouchStatus, now: datetime, **more: Any) -> None:
+    """The touch takes a status; `more` are further fields of the fact."""
+    changed = f.TouchChanged(
+        touch_id=touch.touch_id,
+        enrollment=touch.enrollment,
+        step=touch.step,
+        part=touch.part,
+        channel=touch.channel,
+        status=status,
+        **more,
+    )
+    journal.append(changed, now, "system")
+
+
+def claim(journal: Journal, touch: Touch, now: datetime) -> None:
+    change(journal, touch, TouchStatus.CLAIMED, now, due_at=_due(journal, touch) or now)
+
+
+def open_task(journal: Journal, action: OpenTask, now: datetime, closed: AbstractSet[Channel]) -> None:
+    """Opens it. A call is for the gate like any touch: nobody is asked to call who may not be called."""
+    work = _part(journal, action).action
+    assert isinstance(work, CallTask | StaffTask)
+    if isinstance(work, CallTask):
+        identity = touch_id(journal.state.lead_id, action.enrollment, action.step, action.part)
+        call = Touch(action.enrollment, action.step, action.part, Channel.VOICE, identity)
+        if not passes(journal, call, now, closed):
+            return
+    opened = f.TaskOpened(
+        task_id=task_id(journal.state.lead_id, action.enrollment, action.step, action.part),
+        task_kind=f.TaskKind.CALL if isinstance(work, CallTask) else work.kind,
+        due_at=now,
+        claim_by=now + work.claim_within if isinstance(work, CallTask) else None,
+        enrollment=action.enrollment,
+        step=action.step,
+        part=action.part,
+        script=work.script,
+    )
+    journal.append(opened, now, "system")
+
+
+def expire_task(journal: Journal, task_id: str, now: datetime) -> None:
+    """Missed, back in the queue, or escalated: whichever time of the task has come, if any."""
+    task = journal.state.tasks.get(task_id)
+    at = task.expires_at() if task is not None else None
+    if task is None or at is None or at > now:
+        return
+    if task.state is f.TaskState.CLAIMED:
+        # a call that a person has answered waits for its outcome, however long
+        again = task.claim_within if task.claim_within and task.disposition is None else None
+        claim_by = now + again if again else None
+        journal.append(f.TaskReturned(task_id=task_id, escalated=True, claim_by=claim_by), now, "system")
+    elif task.claim_by is not None:
+        missed = f.TaskClosed(task_id=task_id, state=f.TaskState.MISSED, reason="nobody claimed it")
+        journal.append(missed, now, "system")
+    else:
+        journal.append(f.TaskEscalated(task_id=task_id), now, "system")
+
+
+def _due(journal: Journal, touch: Touch) -> datetime | None:
+    """When it was due, before anything delayed it."""
+    known = journal.state.touches.get((touch.enrollment, touch.step, touch.part))
+    if known is not None and known.due_at is not None:
+        return known.due_at
+    to_come = pending(journal.state, journal.sequence) if journal.sequence else []
+    return next((d.at for d in to_come if (d.step, d.part) == (touch.step, touch.part)), None)
+
+
+def _part(journal: Journal, action: OpenTask) -> Part:
+    step = journal.sequence.step(action.step) if journal.sequence else None
+    part = next((p for p in step.parts if p.name == action.part), None) if step else None
+    if part is None or not isinstance(part.action, CallTask | StaffTask):
+        raise NotFound(f"step {action.step} has no task {action.part}")
+    return part

@@ -1,0 +1,98 @@
+"""What follows from what becomes of a task: its call has ended, it is done, missed, cancelled or given back."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from domain import facts as f
+from domain.consequences import PHONE, WRONG_NUMBER, Book, callback, dropped, leave, sequence_of
+from domain.lead_state import LeadState, Task
+from domain.sequence import Stop
+from domain.touches import Channel, Disposition, TouchStatus, touch_id
+
+CALLBACK_WITHIN = timedelta(minutes=15)
+BOOKING_EXPECTED_WITHIN = timedelta(days=1)
+
+
+def call_ended(state: LeadState, task: str, disposition: Disposition) -> Iterator[f.Fact]:
+    held = state.tasks.get(task)
+    if held is None or not held.living:
+        return
+    if disposition is Disposition.ANSWERED:
+        if state.exit_reason is None:
+            yield f.Rested(cause="a person answered the call; its outcome is awaited", task_id=task, resume_after=0.0)
+    else:
+        yield f.TaskClosed(task_id=task, state=f.TaskState.DONE, disposition=disposition)
+
+
+def task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
+    task = state.tasks.get(fact.task_id)
+    if task is None or task.closed_no != no:
+        return  # not ours, or closed before
+    yield from _settled(state, task, fact.state)
+    match fact.outcome:
+        case f.Outcome.BOOKED:
+            if state.booked(after=at) is None and state.exit_reason is None:
+                yield f.Rested(cause="booked on the phone; the booking is awaited", until=at + BOOKING_EXPECTED_WITHIN)
+        case f.Outcome.CALL_BACK:
+            due = fact.callback_at or at + CALLBACK_WITHIN
+            promised = callback(state, no, due, "the lead asked to be called back")
+            yield promised
+            if state.exit_reason is None:
+                yield f.Rested(cause="a callback is due", task_id=promised.task_id, resume_after=0.0)
+        case f.Outcome.NOT_NOW:
+            sequence = sequence_of(state, book)
+            serves = sequence is not None and sequence.anchored() and state.booked(after=at) is not None
+            yield from leave(state, "not_now", f.ExitReason.STOPPED_BY_STAFF, book, None if serves else Stop())
+        case f.Outcome.NOT_A_FIT:
+            yield from leave(state, "disqualified", f.ExitReason.DISQUALIFIED, book, default=Stop())
+        case f.Outcome.WRONG_NUMBER:
+            yield f.Suppressed(channels=PHONE, cause=WRONG_NUMBER)
+        case f.Outcome.DO_NOT_CALL:
+            yield f.OptedOut(channels=PHONE, cause="told a coordinator")
+        case f.Outcome.REACHED | None:
+            return
+
+
+def _settled(state: LeadState, task: Task, as_: f.TaskState) -> Iterator[f.Fact]:
+    """The touch of a call whose task is over: missed if nobody claimed it, and none that waits is left behind."""
+    if as_ is f.TaskState.MISSED and task.kind is f.TaskKind.CALL and task.enrollment and task.step:
+        yield f.TouchChanged(
+            touch_id=touch_id(state.lead_id, task.enrollment, task.step, task.part or "call"),
+            enrollment=task.enrollment,
+            step=task.step,
+            part=task.part or "call",
+            channel=Channel.VOICE,
+            status=TouchStatus.MISSED,
+            due_at=task.due_at,
+            rule="task.unclaimed",
+            reason="nobody claimed the call in time",
+        )
+        return
+    for touch in state.touches.values():
+        waits = touch.status in (TouchStatus.PLANNED, TouchStatus.DELAYED) and touch.channel is Channel.VOICE
+        of_step = task.step is not None and (touch.enrollment, touch.step) == (task.enrollment, task.step)
+        if waits and (touch.task_id == task.id or (touch.task_id is None and of_step)):
+            yield dropped(touch, "task.over", "the task of this call is over")
+
+
+def returned(state: LeadState, task_id: str) -> Iterator[f.Fact]:
+    """A call that comes back to the queue when nobody should make it any more."""
+    task = state.tasks.get(task_id)
+    if task is None or task.state is not f.TaskState.OPEN or task.disposition is Disposition.ANSWERED:
+        return
+    call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
+    if call and Channel.VOICE in state.opted_out:
+        yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="the lead opted out")
+        return
+    current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
+    if task.kind is f.TaskKind.CALL and task.enrollment is not None and task.enrollment != current:
+        yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="the sequence is over")
+
+
+def cancel_calls(state: LeadState, fact: f.Enrolled | f.Finished) -> Iterator[f.Fact]:
+    """Open calls of a sequence that is over are nobody's work; a claimed one is finished by its holder."""
+    current = fact.enrollment if isinstance(fact, f.Enrolled) else None
+    for task in state.tasks.values():
+        ours = task.kind is f.TaskKind.CALL and task.enrollment is not None and task.enrollment != current
+        if ours and task.state is f.TaskState.OPEN and task.disposition is not Disposition.ANSWERED:
+            yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="the sequence is over")

@@ -1,0 +1,97 @@
+"""What follows from what becomes of a touch: a second try, a closed address, a person's turn."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from domain import facts as f
+from domain.consequences import Book, dropped, opened, rests_after_answer, sequence_of, task_id
+from domain.lead_state import STAFF, STOP, LeadState, Touch
+from domain.ports import Remedy
+from domain.touches import RETRY, Channel, TouchStatus, touch_id
+
+RETRY_AFTER = timedelta(minutes=30)
+QUIET_FOR = timedelta(hours=1)  # a carrier that keeps quiet hours of its own is tried again after so long
+
+
+def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
+    now = state.touches.get((fact.enrollment, fact.step, fact.part))
+    if now is None or now.no != no:
+        return  # a late or repeated callback: nothing changed
+    review = task_id(state.lead_id, "unknown", fact.touch_id)
+    if fact.status is TouchStatus.UNKNOWN:
+        reason = f"unknown whether {fact.channel} of step {fact.step} went out"
+        yield f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=at, reason=reason)
+    elif (open_ := state.tasks.get(review)) is not None and open_.living:
+        outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
+        yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
+    yield from _alert(state, fact, at)
+    if fact.channel is None or fact.status not in (TouchStatus.UNDELIVERED, TouchStatus.FAILED, TouchStatus.SKIPPED):
+        return
+    if fact.remedy is Remedy.SUPPRESS:
+        yield f.Suppressed(channels=(fact.channel,), cause="suppressed", code=fact.code)
+    if fact.remedy in (Remedy.RETRY, Remedy.RESCHEDULE) and _may_retry(state, fact):
+        later = RETRY_AFTER if fact.remedy is Remedy.RETRY else QUIET_FOR
+        yield _second_try(state, fact, now, at + later)
+    elif fact.step == STAFF and now.task_id is None:
+        yield from _unanswered(state, fact, no, at, book)
+    elif fact.status is TouchStatus.FAILED and fact.remedy is None and now.task_id is None:
+        reason = f"{fact.channel} of step {fact.step} did not go out: {fact.reason}"
+        yield opened(state, no, at, f.TaskKind.REVIEW, reason)
+
+
+def _alert(state: LeadState, fact: f.TouchChanged, at: datetime) -> Iterator[f.Fact]:
+    """Our account is at fault: a person must look, once, however many tries and touches it concerns."""
+    alerts = {task_id(state.lead_id, "alert", touch.touch_id) for touch in state.touches.values()}
+    open_ = [t for t in state.tasks.values() if t.id in alerts and t.living]
+    if fact.remedy is Remedy.ALERT:
+        own = task_id(state.lead_id, "alert", fact.touch_id)
+        if not open_ and own not in state.tasks:
+            reason = f"the carrier refuses our account (code {fact.code})"
+            yield f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=at, reason=reason)
+    elif fact.status is TouchStatus.ACCEPTED:
+        for task in open_:
+            yield f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="the carrier takes our touches again")
+
+
+def _second_try(state: LeadState, fact: f.TouchChanged, first: Touch, due_at: datetime) -> f.TouchChanged:
+    part = f"{fact.part}{RETRY}"
+    return f.TouchChanged(
+        touch_id=touch_id(state.lead_id, fact.enrollment, fact.step, part),
+        enrollment=fact.enrollment,
+        step=fact.step,
+        part=part,
+        channel=fact.channel,
+        status=TouchStatus.PLANNED,
+        due_at=due_at,
+        message_id=first.message_id,
+    )
+
+
+def _may_retry(state: LeadState, fact: f.TouchChanged) -> bool:
+    """A touch gets one second try while its sequence goes on; a call gets its next step instead."""
+    if fact.channel is Channel.VOICE or fact.step == STOP or fact.part.endswith(RETRY):
+        return False
+    current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
+    return fact.step == STAFF or fact.enrollment == current
+
+
+def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
+    """A person's own words did not reach the lead: it is a person's turn again, if there is a way left to write."""
+    if not (state.reachable(Channel.SMS) or state.reachable(Channel.EMAIL)):
+        return
+    task = opened(state, no, at, f.TaskKind.REPLY, f"a message of ours did not reach the lead: {fact.reason}")
+    yield task
+    sequence = sequence_of(state, book)
+    if state.exit_reason is None and sequence is not None:
+        after = rests_after_answer(sequence)
+        yield f.Rested(cause="an answer did not reach the lead", task_id=task.task_id, resume_after=after)
+
+
+def left_over(state: LeadState, fact: f.Enrolled | f.Finished) -> Iterator[f.Fact]:
+    """Touches of a sequence that is over, whose time has not come, will not be sent: they say so."""
+    current = fact.enrollment if isinstance(fact, f.Enrolled) else None
+    for touch in state.touches.values():
+        waits = touch.status in (TouchStatus.PLANNED, TouchStatus.DELAYED)
+        own = touch.step not in (STAFF, STOP) and touch.task_id is None
+        if waits and own and touch.enrollment != current:
+            yield dropped(touch, "sequence.over", "the sequence is over")

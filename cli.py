@@ -1,4 +1,10 @@
 """The `tend` command."""
+# ruff: noqa: E402
+
+import signal
+
+# Until there is something to stop, Ctrl-C just ends it, without a traceback of whatever was being loaded.
+_heeded = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import asyncio
 import contextlib
@@ -9,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from config.data_dir import DataDir, check_start
 from config.data_dir import clock as product_clock
@@ -17,6 +23,10 @@ from config.settings import Settings
 from domain.errors import TendError
 from stack.keys_cli import app as keys_app
 from stack.preflight import StartError, check_ring, read_settings
+
+signal.signal(signal.SIGINT, _heeded)
+
+INTERRUPTED = 130  # the exit code of what Ctrl-C ended
 
 app = typer.Typer(
     name="tend",
@@ -29,9 +39,22 @@ app = typer.Typer(
 
 app.add_typer(keys_app, name="keys", help="Make, list and revoke API keys.")
 
+
+def _directory(text: str) -> Path:
+    """An empty word is a shell variable that is not set, and not this directory."""
+    if not text.strip():
+        raise typer.BadParameter("is empty: give a directory")
+    return Path(text)
+
+
 DataDirOption = Annotated[
     Path | None,
-    typer.Option("--data-dir", metavar="DIR", help="Where servers, keys and the clock are kept. [default: .tend]"),
+    typer.Option(
+        "--data-dir",
+        metavar="DIR",
+        parser=_directory,
+        help="Where servers, keys and the clock are kept. [default: .tend]",
+    ),
 ]
 HostOption = Annotated[str, typer.Option(help="Where the API listens; everything else stays on loopback.")]
 PortOption = Annotated[int, typer.Option(help="The API's port; 0 takes any free one.")]
@@ -60,7 +83,8 @@ def up(
     from stack.up import Options  # noqa: PLC0415 - each verb loads what it needs
     from stack.up import up as run_stack  # noqa: PLC0415
 
-    asyncio.run(run_stack(Options(data_dir, host, port, workers, clock, pace, personas)))
+    options = Options(data_dir, host, port, workers, clock, pace, personas)
+    _end_hard(lambda: asyncio.run(run_stack(options)))
 
 
 @app.command()
@@ -122,15 +146,19 @@ def sandbox(
 ) -> None:
     """Serve the sandbox carrier alone: Twilio and SendGrid, imitated."""
     from stack import carrier  # noqa: PLC0415
+    from stack.ports import check_free, free_port  # noqa: PLC0415
     from stack.preflight import check_personas, make_directory  # noqa: PLC0415
     from stack.product import python_environment  # noqa: PLC0415
 
     names = check_personas(personas, carrier.KNOWN_PERSONAS)
+    check_free(host, port)
+    port = port or free_port(host)
     directory = DataDir(read_settings(data_dir).data_dir.absolute())
     make_directory(directory)
     carrier.ensure_credentials(directory)
     settings = read_settings(data_dir)
     line = carrier.argv(directory, settings, host=host, port=port, api=settings.public_url, personas=names)
+    print(f"sandbox carrier at http://{host}:{port}, Ctrl-C stops it", flush=True)
     os.execve(line[0], line, python_environment())  # noqa: S606 - this very Python
 
 
@@ -170,22 +198,27 @@ def _end_hard(run: Callable[[], None]) -> NoReturn:
     try:
         run()
     except KeyboardInterrupt:
-        code = 130
-    except TendError as error:
+        code = INTERRUPTED
+    except (TendError, OperationalError) as error:
         code = _complain(error)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     except BaseException:
         sys.excepthook(*sys.exc_info())
         code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a pipe that nobody reads any more
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 
-def _complain(error: TendError) -> int:
+def _complain(error: TendError | OperationalError) -> int:
     """One line on stderr; the exit code."""
-    print(f"tend: {error}", file=sys.stderr)
+    if isinstance(error, OperationalError):  # its text may hold the whole address, password and all
+        why = type(error.orig or error).__name__
+        print(f"tend: the database does not answer ({why}): is it up, and TEND_DATABASE_URL right?", file=sys.stderr)
+    else:
+        print(f"tend: {error}", file=sys.stderr)
     return error.exit_code if isinstance(error, StartError) else 1
 
 
@@ -193,8 +226,10 @@ def main() -> None:
     """Entry point of `tend`: an error that Tend raises on purpose is one line on stderr, not a traceback."""
     try:
         app()
-    except TendError as error:
+    except (TendError, OperationalError) as error:
         sys.exit(_complain(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

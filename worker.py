@@ -26,6 +26,7 @@ from content.links import Links
 from content.templates import load_templates
 from content.values import Voice
 from domain.clock import Clock
+from domain.errors import TendError
 from domain.next_action import OVERSLEPT
 from relay.relay import Relay
 from relay.temporal_delivery import TemporalDelivery
@@ -59,14 +60,7 @@ async def run(settings: Settings) -> None:
         stack.push_async_callback(store.engine.dispose)
         clock = read_clock(settings)
         book = await open_book(store, clock)
-        client = await connect(
-            settings.temporal_address,
-            settings.temporal_namespace,
-            keyring,
-            api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
-            tls_cert=settings.temporal_tls_cert,
-            tls_key=settings.temporal_tls_key,
-        )
+        client = await _connect(settings, keyring)
         await register(client, settings.temporal_namespace)
         ledger = make_ledger(settings, store, book, clock, keyring)
         touches = await make_touch_activities(settings, ledger, clock, stack)
@@ -80,6 +74,24 @@ async def run(settings: Settings) -> None:
             log.info("worker stopping")
             # all at once: none takes new work while another still finishes its own
             await asyncio.gather(*(worker.shutdown() for worker in workers))
+
+
+async def _connect(settings: Settings, keyring: KeyRing) -> Client:
+    """Raises TendError: whoever started this worker starts it again."""
+    assert settings.temporal_address is not None
+    try:
+        return await connect(
+            settings.temporal_address,
+            settings.temporal_namespace,
+            keyring,
+            api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
+            tls_cert=settings.temporal_tls_cert,
+            tls_key=settings.temporal_tls_key,
+        )
+    except RuntimeError:
+        raise TendError(
+            f"no Temporal at {settings.temporal_address}: is it up, and TEND_TEMPORAL_ADDRESS right?"
+        ) from None
 
 
 async def register(client: Client, namespace: str) -> None:

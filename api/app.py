@@ -128,7 +128,7 @@ def _services(settings: Settings, keyring: KeyRing, leads: Leads, listener: Deli
         facilities=facilities,
         voice=Voice(settings.organization, settings.postal_address, links, facilities),
         twilio=TwilioWebhooks(token.get_secret_value(), settings.public_url) if token else None,
-        sendgrid=SendGridEvents(event_key) if event_key else None,
+        sendgrid=_events(event_key) if event_key else None,
         codec=AesCodec(keyring),
         meters=Meters(),
         pages=Environment(
@@ -138,6 +138,13 @@ def _services(settings: Settings, keyring: KeyRing, leads: Leads, listener: Deli
         # each may need two connections; there are twice as many as the pool keeps
         once=asyncio.Semaphore(POOL),
     )
+
+
+def _events(key: str) -> SendGridEvents:
+    try:
+        return SendGridEvents(key)
+    except ValueError as error:
+        raise TendError(f"TEND_SENDGRID_WEBHOOK_KEY: {error}") from None
 
 
 def _temporal(settings: Settings, keyring: KeyRing) -> Callable[[], Awaitable[None]]:

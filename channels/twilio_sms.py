@@ -10,7 +10,8 @@ from channels.webhook_paths import callback
 from domain.ports import Accepted, Sms
 from domain.touches import TouchStatus
 
-# Real seconds a text may lie in Twilio's queue (its own default is 10 hours): short, so that none slips into the night.
+# Real seconds a text may lie in Twilio's queue at most (its own default is 10 hours); a text's own limit is the end of
+# its contact window, so that none slips into the night. Twilio takes no less than one second.
 VALIDITY = 14_400
 LIST_SIZE = 100
 # Twilio's times are whole seconds, and its clock is not ours.
@@ -58,11 +59,16 @@ class TwilioSms:
             to=sms.to,
             body=sms.body,
             status_callback=callback(self._public_url, "/webhooks/twilio/status", sms.touch_id),
-            validity_period=self._validity,
+            validity_period=self._validity
+            if sms.valid_for is None
+            else max(1, min(self._validity, int(sms.valid_for))),
             smart_encoded=True,
             **self._sender,
         )
         return accepted(await self._client.send(request, limit))
+
+    def _lasting(self, sms: Sms) -> int:
+        return self._validity if sms.valid_for is None else max(1, min(self._validity, int(sms.valid_for)))
 
     async def find(self, sms: Sms, since: datetime, limit: float) -> Accepted | None:
         """The newest text with this To and body made at or after `since`. Raises OutcomeUnknown only.

@@ -174,6 +174,7 @@ def check_start(settings: Settings) -> list[str]:
     """
     production = settings.environment is Environment.PRODUCTION
     wrong = _unset(settings, _NEEDED) if production else []
+    wrong += _certificate(settings)
     if settings.carrier == "live":
         wrong += _unset(settings, _NEEDED_LIVE)
     elif production:
@@ -190,3 +191,15 @@ def check_start(settings: Settings) -> list[str]:
 
 def _unset(settings: Settings, needed: Mapping[str, str]) -> list[str]:
     return [f"TEND_{n.upper()} is not set ({why})" for n, why in needed.items() if getattr(settings, n) is None]
+
+
+def _certificate(settings: Settings) -> list[str]:
+    """What is wrong with Temporal's client certificate, if one is set."""
+    files = {"TEND_TEMPORAL_TLS_CERT": settings.temporal_tls_cert, "TEND_TEMPORAL_TLS_KEY": settings.temporal_tls_key}
+    if not any(files.values()):
+        return []
+    return [
+        f"{name} {'is not set, and the other half is' if path is None else 'names a file that cannot be read'}"
+        for name, path in files.items()
+        if path is None or not os.access(path, os.R_OK)
+    ]

@@ -3,14 +3,33 @@
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Environment(StrEnum):
     DEVELOPMENT = "development"
     PRODUCTION = "production"
+
+
+def _web_address(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address like https://tend.example.com")
+    return text
+
+
+def _mail_address(text: str) -> str:
+    try:
+        return validate_email(text, check_deliverability=False).normalized
+    except EmailNotValidError:
+        raise ValueError("must be an e-mail address like care@example.com") from None
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class Settings(BaseSettings):
@@ -28,14 +47,16 @@ class Settings(BaseSettings):
         str | None, Field(description="PostgreSQL, as postgresql://user:pass@host:port/db; embedded if unset.")
     ] = None
     public_url: Annotated[
-        str, Field(description="Where providers and people reach the API; part of webhook signatures.")
+        WebAddress, Field(description="Where providers and people reach the API; part of webhook signatures.")
     ] = "http://127.0.0.1:8000"
     keys: Annotated[
         SecretStr | None,
         Field(description="Encryption key ring, newest first: id:base64key[,id:base64key]; 32 bytes each."),
     ] = None
 
-    temporal_address: Annotated[str | None, Field(description="host:port; the dev server is started if unset.")] = None
+    temporal_address: Annotated[
+        str | None, Field(pattern=r"^[^/\s]+:[0-9]{1,5}$", description="host:port; the dev server is started if unset.")
+    ] = None
     temporal_namespace: str = "default"
     temporal_api_key: SecretStr | None = None
     temporal_tls_cert: Path | None = None
@@ -48,23 +69,26 @@ class Settings(BaseSettings):
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None
     twilio_messaging_service_sid: str | None = None
-    twilio_from: str | None = None
-    twilio_base_url: Annotated[str | None, Field(description="Obeyed with the sandbox carrier only.")] = None
+    twilio_from: Annotated[str | None, Field(pattern=r"^\+[1-9][0-9]{6,14}$", description="E.164.")] = None
+    twilio_base_url: Annotated[WebAddress | None, Field(description="Obeyed with the sandbox carrier only.")] = None
     sendgrid_api_key: SecretStr | None = None
-    sendgrid_base_url: Annotated[str | None, Field(description="Obeyed with the sandbox carrier only.")] = None
+    sendgrid_base_url: Annotated[WebAddress | None, Field(description="Obeyed with the sandbox carrier only.")] = None
     sendgrid_webhook_key: Annotated[str | None, Field(description="Public key (base64 DER) of the events webhook.")] = (
         None
     )
-    email_from: str = "care@example.com"
+    email_from: Annotated[str, AfterValidator(_mail_address)] = "care@example.com"
     postal_address: str = "100 Main Street, Springfield, IL 62701"
     organization: Annotated[str, Field(description="How messages name the practice.")] = "Springfield Care"
     opt_out_confirmation: Annotated[
         Literal["tend", "carrier"], Field(description="Who answers STOP with its one confirmation.")
     ] = "tend"
 
-    call_lease: Annotated[float, Field(description="Product seconds a claimed task is held without an outcome.")] = (
-        900.0
-    )
+    call_lease: Annotated[
+        float,
+        Field(ge=1, le=604_800, allow_inf_nan=False, description="Product seconds a claimed task is held."),
+    ] = 900.0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     # Tests and drills only: continue-as-new after so many events instead of when the server suggests it.
-    continue_as_new_after: Annotated[int | None, Field(description="History events; unset: as suggested.")] = None
+    continue_as_new_after: Annotated[int | None, Field(ge=20, description="History events; unset: as suggested.")] = (
+        None
+    )

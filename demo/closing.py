@@ -49,7 +49,7 @@ def commands(endpoints: dict[str, Any], directory: Path) -> list[tuple[str, str]
     return [
         ("first of all, once: ask the API with the key of the demo, and read what it says", _ask(header, json, python)),
         (
-            "a lead of your own; it gets its first text at once",
+            "a lead of your own; it gets its first text at once, or in the night of the demo a mail",
             f"LEAD=$(ask {api}/v1/leads -d '{lead}' | {its_id}); echo $LEAD",
         ),
         ("where it stands", f"ask {api}/v1/leads/$LEAD"),

@@ -22,7 +22,7 @@ from content.facilities import Facility, load_facilities
 from demo import closing
 from demo.board import Board, Line
 from demo.cast import GUESTS, PERSONAS, VISITOR_PERSONA, VISITOR_PHONE
-from demo.client import Client, client
+from demo.client import Client, Json, client
 from demo.launch import Launched
 from demo.pace import AFTERWARDS, LASTS, pace_text
 from demo.summary import summary
@@ -69,8 +69,9 @@ async def demo(options: Options) -> None:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({show, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            show.result()
+            endpoints = show.result()
             if not options.once:
+                closing.where_to_look(console, endpoints, launched.directory.path)
                 console.print(
                     f"\nEverything stays up; the clock now goes {AFTERWARDS // 60} min a second. Ctrl-C stops it all.",
                     style="bold",
@@ -112,8 +113,8 @@ def make_fresh(directory: DataDir) -> None:
     write_private(marker, "Made by `tend demo`, which removes this directory when it starts again.\n")
 
 
-async def _show(launched: Launched, screen: Screen) -> None:
-    """Takes the leads in, shows what happens until all is over, and sums up."""
+async def _show(launched: Launched, screen: Screen) -> Json:
+    """Takes the leads in, shows what happens until all is over, and sums up. Answers where everything is."""
     console = screen.console
     console.print("Starting everything on this machine: Postgres, Temporal, sandbox carrier, API, worker ...")
     endpoints = await launched.start()
@@ -131,7 +132,7 @@ async def _show(launched: Launched, screen: Screen) -> None:
             await asyncio.gather(asking, return_exceptions=True)
         await board.refresh(thoroughly=True)
         summary(console, board, timedelta(seconds=monotonic() - started))
-        closing.where_to_look(console, endpoints, launched.directory.path)
+    return endpoints
 
 
 async def _ask(tend: Client, board: Board, clock: Clock) -> None:

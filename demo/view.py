@@ -13,7 +13,7 @@ from rich.text import Text
 from demo.board import CHANNEL_WORDS, OWN_TOUCHES, Board, Line, Watched
 
 COLOURS = {"active": "green", "resting": "yellow", "paused": "yellow", "finished": "dim", "starting": "cyan"}
-WIDE = 116  # characters from which the table has all its columns
+WIDE = 140  # characters from which the table has all its columns and still room for the reasons
 _BAD = {"failed", "unknown", "undelivered", "missed"}
 
 

@@ -49,6 +49,12 @@ def next_open(at: datetime, zones: Iterable[str]) -> datetime:
     raise ValueError(f"no hour is within the contact window in all of {', '.join(names)}")
 
 
+def closes(at: datetime, zones: Iterable[str]) -> datetime:
+    """When the window next closes in the first of the zones, from `at` (UTC, within the window) on."""
+    days = ((at.astimezone(_zone(z)).date(), _zone(z)) for z in zones)
+    return min(datetime.combine(day, CLOSES, zone).astimezone(UTC) for day, zone in days)
+
+
 def _open_in(at: datetime, name: str) -> datetime:
     local = at.astimezone(_zone(name))
     if local.time() < OPENS:

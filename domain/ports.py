@@ -55,11 +55,12 @@ class OutcomeUnknown(ChannelError):
 
 @dataclass(frozen=True, slots=True)
 class Sms:
-    """A text to send. `to` is E.164."""
+    """A text to send. `to` is E.164. After `valid_for` real seconds it must not go out any more."""
 
     touch_id: str
     to: str = field(repr=False)
     body: str = field(repr=False)
+    valid_for: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -233,7 +233,8 @@ def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
     out: list[Upcoming] = []
     extra: dict[Channel | None, timedelta] = {}
     times: dict[str, datetime] = {}
-    for due in pending(state, sequence):
+    # those that wait for another step last: that one's time is known by then
+    for due in sorted(pending(state, sequence), key=lambda due: due.condition is None):
         if due.condition is False or not _can_go(state, sequence, due.channel):
             continue
         at, reason = due.at, _why(due)

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -49,6 +49,13 @@ class InboundMessage(BaseModel):
     from_: Annotated[Phone, Field(alias="from")]
     to: Phone | None = None
     body: str = ""
+    subject: str | None = None  # of an e-mail, which is not imitated yet
+
+    @field_validator("body")
+    @classmethod
+    def _can_be_sent(cls, body: str) -> str:
+        body.encode()  # half of a surrogate pair is no text; UnicodeEncodeError is a ValueError
+        return body
 
 
 class PersonaChoice(BaseModel):
@@ -89,6 +96,13 @@ def _number(request: Request, name: str, default: int, least: int, most: int) ->
     return number
 
 
+def _utc(at: datetime) -> str:
+    try:
+        return iso(at.replace(tzinfo=at.tzinfo or UTC))
+    except OverflowError:
+        raise Problem(422, "Invalid value", "since lies outside the years 1 to 9999", "since") from None
+
+
 def _cursor(request: Request) -> int:
     return _number(request, "cursor", 0, 0, 2**62)
 
@@ -110,7 +124,7 @@ async def outbox(request: Request) -> Response:
             at = datetime.fromisoformat(since.replace(" ", "+") if "T" in since else since)
         except ValueError:
             raise Problem(422, "Invalid value", "since must be an ISO 8601 time", "since") from None
-        since = iso(at.replace(tzinfo=at.tzinfo or UTC))
+        since = _utc(at)
     limit = _number(request, "limit", 100, 1, MOST)
     rows, cursor = carrier_of(request).book.outbox(
         to=to, channel=channel, since=since, after=_cursor(request), limit=limit

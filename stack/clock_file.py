@@ -62,12 +62,15 @@ class ClockFile:
             self._old = Clock.read(directory.clock) if kept and kept["virtual"] else None
             if self._old is not None and not self._old.virtual:
                 raise ValueError("the virtual clock is missing")  # noqa: TRY301
+            if kept is None and directory.clock.exists():
+                raise ValueError("clock.start is missing")  # noqa: TRY301
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StartError(
                 f"the clock kept in {directory.path} cannot be read ({error}): put back clock.json and clock.start, "
                 "or use another --data-dir"
             ) from None
         self._kept = kept
+        self.pace_changed = self._old is not None and asked.pace not in (None, kept["pace"] if kept else None)
         self._check(virtual_allowed)
         self.virtual = self._old is not None or (kept is None and asked.virtual)
 
@@ -107,9 +110,9 @@ class ClockFile:
             return Clock()
         else:
             clock = go_on(self._old, min(self._stopped(), begins), begins)
-            if asked.pace is not None and asked.pace != self._kept["pace"]:
+            if self.pace_changed:
                 clock = virtual_clock(begins, clock.product(begins), asked.paces)
-                self._kept["pace"] = asked.pace
+                self._kept["pace"] = asked.pace or "1"
         if clock.virtual:
             # In this order: a fresh sign of life beside the old clock would count the time of the stop as run.
             write_private(directory.clock, clock.dump())

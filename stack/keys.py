@@ -4,7 +4,7 @@ from config.data_dir import DataDir, write_private
 from config.settings import Settings
 from stack.carrier import STAFF_PHONE
 from stack.preflight import StartError
-from store.keys import make_key
+from store.keys import has_keys, make_key
 from wire.keyring import KeyRing
 
 
@@ -28,10 +28,14 @@ def ensure_ring(settings: Settings, directory: DataDir, *, database_is_new: bool
 
 
 async def ensure_api_keys(directory: DataDir, database_url: str, ring: str, *, personas: bool) -> None:
-    """Makes `admin.key` and, for personas, `sandbox/staff.key`, each if its file is not there."""
-    if not directory.admin_key.exists():
+    """Makes `admin.key` and, for personas, `sandbox/staff.key`, each if its file is not there.
+
+    In a database without any key those of the directory are another's: they are made anew.
+    """
+    new = not await has_keys(database_url)
+    if new or not directory.admin_key.exists():
         secret = await make_key(database_url, ring, name="admin", role="admin")
         write_private(directory.admin_key, secret + "\n")
-    if personas and not directory.staff_key.exists():
+    if personas and (new or not directory.staff_key.exists()):
         secret = await make_key(database_url, ring, name="persona", role="coordinator", phone=STAFF_PHONE)
         write_private(directory.staff_key, secret + "\n")

@@ -11,6 +11,7 @@ from typing import Annotated, TypeVar
 import phonenumbers
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -86,7 +87,7 @@ def list_(data_dir: DataDirOption = None, as_json: JsonOption = False) -> None:
         table.add_column(name)
     for key in found:
         times = (_shown(at) for at in (key.created_at, key.last_used_at, key.revoked_at))
-        table.add_row(key.id, key.name, key.role.value, ", ".join(key.facilities) or "all", *times)
+        table.add_row(key.id, escape(key.name), key.role.value, ", ".join(key.facilities) or "all", *times)
     console = Console()
     # on a pipe nothing is wrapped: who reads it may be a program
     (console if console.is_terminal else Console(width=200)).print(table)

@@ -41,6 +41,13 @@ def check_free(host: str, port: int) -> None:
     raise StartError(f"--host {host}: this machine cannot listen there ({error.strerror or error})")
 
 
+def free_port(host: str) -> int:
+    """Any port that is free there now."""
+    with socket.create_server((host, 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def stable_ports(path: Path, names: tuple[str, ...]) -> dict[str, int]:
     """A free loopback port for each name, the same as the last time where that is still free; kept in `path`."""
     try:

@@ -115,8 +115,9 @@ class EmbeddedPostgres:
             told.unlink(missing_ok=True)
         if done.returncode != 0:
             shutil.rmtree(fresh, ignore_errors=True)
-            said = [line for line in (done.stderr or done.stdout).strip().splitlines() if line.strip()]
-            raise StartError(f"postgres: no database could be made in {self._data} ({(said or ['?'])[-1].strip()})")
+            raise StartError(
+                f"postgres: no database could be made in {self._data} ({_cause(done.stderr + done.stdout)})"
+            )
         fresh.rename(self._data)
 
     def spec(self) -> ChildSpec:
@@ -199,6 +200,13 @@ class EmbeddedPostgres:
             if not mode & 0o001:
                 above.chmod((mode & 0o7777) | 0o001)
                 self._say(f"postgres: {above} may now be passed through by other users (PostgreSQL cannot run as root)")
+
+
+def _cause(said: str) -> str:
+    """The line that tells why, of what a program said before it cleaned up and ended."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "error:", "could not"))]
+    return (telling or lines or ["?"])[0][:200]
 
 
 def _environment() -> dict[str, str]:

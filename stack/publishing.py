@@ -1,10 +1,11 @@
-"""The sequences that ship, published with a deployment: `tend up` and `tend migrate`."""
+"""What is written once at a start: the sequences that ship, and that leads reckon their times anew."""
 
 from datetime import datetime
 from pathlib import Path
 
 from content.library import load_sequences
 from content.templates import load_templates
+from store import outbox
 from store.engine import make_engine
 from store.sequences import publish
 
@@ -20,5 +21,15 @@ async def publish_shipped(database_url: str, now: datetime) -> list[tuple[str, i
     engine = make_engine(database_url)
     try:
         return await publish(engine, shipped, now, again=True)
+    finally:
+        await engine.dispose()
+
+
+async def reckon_anew(database_url: str) -> None:
+    """Product time runs at another pace than when living leads set their timers: all are woken to plan again."""
+    engine = make_engine(database_url, pool_size=1)
+    try:
+        async with engine.begin() as conn:
+            await outbox.wake_all(conn, "staff_acted")
     finally:
         await engine.dispose()

@@ -76,7 +76,7 @@ class Temporal:
         except ValueError as error:
             raise StartError(f"temporal: {error}") from None
         except (RuntimeError, TimeoutError) as error:
-            raise StartError(f"no Temporal at {self.address} ({_short(error)}): {advice}") from None
+            raise StartError(f"no Temporal at {self.address} ({type(error).__name__}): {advice}") from None
         except RPCError as error:
             raise StartError(
                 f"Temporal at {self.address} refuses namespace {self.namespace!r} "

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from stack.postgres import EmbeddedPostgres
 from stack.preflight import StartError, UsageError
 from stack.process import ChildSpec
 from stack.product import api_spec, child_environment, sandbox_spec, worker_spec
-from stack.publishing import publish_shipped
+from stack.publishing import publish_shipped, reckon_anew
 from stack.supervisor import Supervisor, end_leftovers
 from stack.temporal_server import Temporal, server_spec
 from store.migrate import migrate
@@ -46,13 +48,23 @@ class Options:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    """Tells the console; that nobody reads it any more (a closed terminal, an ended pipe) changes nothing else."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lives
+
+
+def _stop_signals() -> tuple[signal.Signals, ...]:
+    """A hangup stops too, unless who started us wants it ignored (nohup)."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM) if ignored else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def up(options: Options) -> None:
     """Runs the stack until SIGINT, SIGTERM or SIGHUP. Raises StartError if it cannot start; then nothing is left."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stack = Stack(options)
     with stack.locked():
@@ -121,9 +133,9 @@ class Stack:
 
         self._endpoints, temporal = await self._start_servers(settings, ports)
         database_url = self._endpoints.database_url
-        await self._migrate(database_url)
         assert settings.keys is not None
         await preflight.check_ring(database_url, settings.keys.get_secret_value(), directory.keys)
+        await self._migrate(database_url)
         await ensure_api_keys(directory, database_url, settings.keys.get_secret_value(), personas=bool(self._personas))
         if self._sandboxed:
             carrier.ensure_credentials(directory)
@@ -131,6 +143,8 @@ class Stack:
         product_time = clock.run(time.monotonic() - began)
         self._alive = asyncio.create_task(clock.keep_alive())
         await self._publish(database_url, product_time.now())
+        if clock.pace_changed:
+            await reckon_anew(database_url)
         await self._supervisor.start(*self._product(settings, self._endpoints, temporal, ports["sandbox"]))
         await clock_file.begun(product_time)
         self._complete = True

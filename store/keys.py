@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import func, insert, or_, select, text, update
+from sqlalchemy import exists, func, insert, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.access import Actor, Role
@@ -21,6 +21,9 @@ from store.engine import make_engine
 from store.tables import api_keys
 from store.vault import Vault
 from wire.keyring import KeyRing
+
+LONGEST_NAME = 100
+TAKEN_NAMES = frozenset({"system", "lead", "carrier"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,18 @@ async def create_key(
 
     Raises InvalidInput for an unknown role or an empty name.
     """
-    if not name.strip():
-        raise InvalidInput("name", "give the key a name, to know whose it is")
+    name = name.strip()
+    if not name or len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidInput("name", f"give the key a name of one line and at most {LONGEST_NAME} characters")
+    if name.lower() in TAKEN_NAMES:
+        raise InvalidInput("name", f"{name} is what timelines call who is no key; take another")
     if role not in list(Role):
         raise InvalidInput("role", f"unknown: {role}; one of {', '.join(Role)}")
     key_id = str(uuid.uuid4())
     secret = f"tend_{key_id[:8]}_{secrets.token_urlsafe(32)}"
     row = {
         "id": key_id,
-        "name": name.strip(),
+        "name": name,
         "role": str(role),
         "facilities": list(facilities),
         "phone": phone,
@@ -109,6 +115,16 @@ async def revoke_key(conn: AsyncConnection, id_or_name: str) -> str:
         raise InvalidInput("key", f"{len(ids)} keys have that name: revoke by id, see `tend keys list`")
     await conn.execute(update(api_keys).where(api_keys.c.id == ids[0]).values(revoked_at=func.now()))
     return ids[0]
+
+
+async def has_keys(database_url: str) -> bool:
+    """Whether any key was ever made there."""
+    engine = make_engine(database_url, pool_size=1)
+    try:
+        async with engine.connect() as conn:
+            return bool(await conn.scalar(select(exists(select(api_keys.c.id)))))
+    finally:
+        await engine.dispose()
 
 
 async def make_key(

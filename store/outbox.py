@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from store.tables import outbox
+from store.tables import leads, outbox
 
 WAKE = "tend_outbox"  # notified when a row is committed
 DELIVERED = "tend_delivered"  # notified with the ids, comma-separated, when rows were delivered
@@ -41,6 +41,15 @@ async def add(conn: AsyncConnection, lead_id: str, kind: Kind | str, fact_no: in
     entry_id: int = (await conn.execute(row.returning(outbox.c.id))).scalar_one()
     await conn.execute(select(func.pg_notify(WAKE, "")))
     return entry_id
+
+
+async def wake_all(conn: AsyncConnection, signal: str) -> None:
+    """Wakes every living lead: what they were told of time holds no longer."""
+    living = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact).where(
+        leads.c.exit_reason.is_(None)
+    )
+    await conn.execute(insert(outbox).from_select(["lead_id", "kind", "signal", "fact_no"], living))
+    await conn.execute(select(func.pg_notify(WAKE, "")))
 
 
 async def take(conn: AsyncConnection, limit: int) -> list[Entry]:
@@ -77,10 +86,3 @@ async def postpone(conn: AsyncConnection, entry_id: int, seconds: float) -> None
     await conn.execute(
         update(outbox).where(outbox.c.id == entry_id).values(attempts=outbox.c.attempts + 1, not_before=later)
     )
-
-
-async def waiting(conn: AsyncConnection) -> tuple[int, float]:
-    """How many entries wait, and the age of the oldest in real seconds (0 if none)."""
-    age = func.coalesce(func.extract("epoch", func.clock_timestamp() - func.min(outbox.c.created_at)), 0)
-    count, seconds = (await conn.execute(select(func.count(), age).select_from(outbox))).one()
-    return int(count), float(seconds)

@@ -1,6 +1,6 @@
 """Whether the key ring is the one that this database was written with: looked at before anything is written."""
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,10 +16,15 @@ class WrongRing(TendError):
 
 
 async def check_ring(database_url: str, ring: str) -> None:
-    """One address sealed with each key must open, and be found by its blind index. Raises WrongRing."""
+    """One address sealed with each key must open, and be found by its blind index. Raises WrongRing.
+
+    A database that holds no tables yet can be anybody's.
+    """
     engine = make_engine(database_url, pool_size=1)
     try:
         async with engine.connect() as conn:
+            if await conn.scalar(text("SELECT to_regclass('addresses')")) is None:
+                return
             await _check(conn, Vault(KeyRing.parse(ring)))
     finally:
         await engine.dispose()

@@ -247,7 +247,6 @@ inbound_events = Table(
     _text("provider", primary_key=True),
     _text("event_id", primary_key=True),
     _text("kind"),
-    _uuid("lead_id", null=True),
     _time("received_at", server_default=_now),  # real
 )
 
@@ -268,7 +267,6 @@ tasks = Table(
     _text("part", null=True),
     _text("script", null=True),
     _text("reason", null=True),
-    _uuid("call_touch_id", null=True),
     _int("escalation", server_default=text("0")),
     _text("disposition", null=True),
     _text("outcome", null=True),

@@ -1,7 +1,7 @@
 """The ledger of touches: the gate and the claim before a provider, the settlement after. Implements domain.ledger."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,8 +9,10 @@ from sqlalchemy import select, update
 
 from domain import carry_out
 from domain.clock import Clock
-from domain.contact_window import next_open
+from domain.contact_window import closes, next_open
 from domain.errors import NotFound
+from domain.gate import CONFIRMATION_WITHIN
+from domain.lead_state import STOP
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Action, OpenTask, Touch
 from domain.ports import Accepted, Call, ChannelError, Email, OutcomeUnknown, Rejected, Remedy, Sms, Unavailable
@@ -110,6 +112,8 @@ class TouchLedger:
         address = unit.address(ref.channel)
         assert address is not None  # the gate has looked
         message = await self.composer.message(unit, ref, address.value)
+        if isinstance(message, Sms):
+            message = replace(message, valid_for=(self.clock.real(self._use_ends(unit, ref)) - now).total_seconds())
         carry_out.claim(unit.journal, action, unit.now)
         row = {
             "id": ref.touch_id,
@@ -123,6 +127,10 @@ class TouchLedger:
         sealed = self.leads.store.vault.seal_row(tables.touches, row)
         unit.after.append(update(tables.touches).where(tables.touches.c.id == ref.touch_id).values(sealed))
         return Claim(message, now, now + CLAIM_LIVES)
+
+    def _use_ends(self, unit: LeadUnit, ref: TouchRef) -> datetime:
+        """When a text may not leave the carrier any more (product time)."""
+        return unit.now + CONFIRMATION_WITHIN if ref.step == STOP else closes(unit.now, unit.state.zones)
 
     async def _held(self, unit: LeadUnit, ref: TouchRef) -> Claim:
         """The claim of an earlier try that was never settled: the same message, only to look for."""

@@ -182,3 +182,38 @@ async def test_an_appointments_id_may_be_any_that_schedulers_make(office: Office
     lead_id = await office.lead()
     for appointment_id in ("A.b_c:d-1", "7" * 128):
         assert (await office.book(lead_id, appointment_id=appointment_id))["appointment_id"] == appointment_id
+
+
+async def test_a_new_time_is_a_time_and_an_event_lies_not_ahead(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    told = {"event": "rescheduled", "appointment_id": "a-9", "lead_id": lead_id, "occurred_at": office.now.isoformat()}
+    is_problem(await office.ask("POST", "/v1/bookings", json=told), 422, "starts_at")
+    later = (office.now + timedelta(days=2)).isoformat()
+    ahead = told | {"event": "cancelled", "occurred_at": later}
+    is_problem(await office.ask("POST", "/v1/bookings", json=ahead), 422, "occurred_at")
+    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"] == []
+
+
+async def test_an_address_of_somebody_else_does_not_reach_a_leads_appointment(office: Office) -> None:
+    lead_id, other = await office.lead(phone=PHONE), "+12125550177"
+    await office.lead(phone=other, first_name="Ben")
+    await office.book(lead_id)
+    told = {"event": "cancelled", "appointment_id": "a-1", "occurred_at": office.now.isoformat()}
+    is_problem(await office.ask("POST", "/v1/bookings", json=told | {"phone": other}), 409)
+    answer = await office.post("/v1/bookings", told | {"phone": "+12125550178"})  # a number that nobody has
+    assert (answer["lead_id"], answer["changed"]) == (lead_id, True)
+
+
+async def test_a_key_of_one_place_books_there_alone(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    told = {
+        "event": "booked",
+        "appointment_id": "a-1",
+        "lead_id": lead_id,
+        "facility": "main",
+        "starts_at": (office.now + timedelta(days=2)).isoformat(),
+        "occurred_at": office.now.isoformat(),
+    }
+    refused = await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "west", json=told)
+    is_problem(refused, 422, "facility")
+    assert (await office.post("/v1/bookings", told, role=Role.SCHEDULER))["changed"]

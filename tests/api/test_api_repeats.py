@@ -54,6 +54,15 @@ async def test_who_may_not_read_words_does_not_see_them(office: Office) -> None:
     assert len(await _asked(office, lead_id, Role.MARKETER)) == 2
 
 
+async def test_a_persons_reasons_are_words_too(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE, concern="a planted concern")
+    await office.post(f"/v1/leads/{lead_id}/pause", {"reason": "a planted reason"})
+    await office.post(f"/v1/leads/{lead_id}/disqualify", {"reason": "another planted reason"})
+    for path in (f"/v1/leads/{lead_id}/timeline", f"/v1/leads/{lead_id}", "/v1/tasks"):
+        assert "planted" not in (await office.ask("GET", path, Role.ENGINEER)).text, path
+    assert "planted reason" in (await office.ask("GET", f"/v1/leads/{lead_id}/timeline")).text
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

@@ -32,6 +32,7 @@ ALLOWED = {
     ("bench/reactions.py", "get_workflow_handle"): "the benchmark looks at queries, from outside the product",
     ("bench/reply.py", "get_workflow_handle"): "the benchmark looks at a query, from outside the product",
     ("sandbox/__main__.py", "signal"): "a signal of the operating system",
+    ("cli.py", "signal"): "a signal of the operating system",
     ("workflows/lead.py", "cancel"): "the workflow's own timer",
     ("api/app.py", "cancel"): "a task of the event loop",
 }

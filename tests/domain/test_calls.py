@@ -253,3 +253,28 @@ def test_a_dialled_call_goes_even_while_the_lead_rests_and_not_twice() -> None:
         commands.dial_task(story.state, story.call("call1"), COORDINATOR, story.now)
     story.run("2026-03-02 10:06")
     assert [r[1] for r in story.sent()] == ["call1"]
+
+
+def test_a_dialled_call_does_not_outlive_its_task_nor_wait_for_the_morning() -> None:
+    story = at_the_call()
+    task = story.call("call1")
+    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.completes(task, f.Outcome.NOT_NOW, Disposition.ANSWERED)  # reached by other means meanwhile
+    story.run(timedelta(days=1))
+    assert story.sent() == []
+    assert [t.rule for t in story.state.touches.values() if t.task_id == task] == ["task.over"]
+
+    story = Story(ny("2026-03-02 20:50"))
+    story.run("2026-03-02 20:55")
+    task = story.call("call1")
+    story.claims(task)
+    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.now = ny("2026-03-02 21:05")  # nobody carried it out before
+    story.run("2026-03-03 12:00")
+    assert [t.rule for t in story.state.touches.values() if t.task_id == task] == ["window.federal"]
+
+
+def test_a_callback_lies_in_the_future() -> None:
+    story = at_the_call()
+    with pytest.raises(InvalidInput, match="callback_at"):
+        story.completes(story.call("call1"), f.Outcome.CALL_BACK, Disposition.ANSWERED, story.now)

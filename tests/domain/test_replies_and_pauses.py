@@ -300,3 +300,30 @@ def test_a_persons_own_message_goes_out_while_the_lead_rests_is_paused_or_finish
         story.answers("own")
         story.run(timedelta(minutes=1))
         assert [r[1:] for r in story.sent()] == [("staff", "own", "sent")]
+
+
+def test_a_call_answered_in_the_two_days_after_a_reply_does_not_cut_them_short() -> None:
+    story = at_noon()
+    story.replies()
+    story.run("2026-06-02 13:00")
+    story.answers()
+    story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    story.claims("k")
+    story.call_ends("k", Disposition.ANSWERED)
+    story.completes("k", f.Outcome.REACHED)
+    story.run("2026-06-04 12:59")
+    assert story.stands() is State.RESTING
+    story.run("2026-06-04 13:01")
+    assert story.stands() is State.ACTIVE
+
+
+def test_a_sequence_that_ends_with_the_answer_does_so_under_a_pause_too() -> None:
+    raw = sequence({"key": "a", "after": "30 min", "email": "a"}, replied="stop", key="consultation")
+    story = Story(ny("2026-06-02 10:00"), book=BOOK.with_(raw)).run("2026-06-02 10:10")
+    story.replies()
+    story.tell(f.Paused(reason="x", until=ny("2026-06-02 12:00")))
+    story.run("2026-06-02 11:00")
+    story.answers()
+    story.run("2026-06-03 12:00")
+    assert story.state.exit_reason is f.ExitReason.REPLIED
+    assert [row for row in story.sent() if row[1] != "staff"] == []

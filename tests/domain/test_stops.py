@@ -10,6 +10,7 @@ from domain.consequences import enroll
 from domain.errors import Refused
 from domain.lead_state import STOP, Stage, State
 from domain.next_action import Finish, Touch
+from domain.opt_out_words import is_opt_out
 from domain.ports import Remedy
 from domain.touches import Channel, TouchStatus
 from tests.domain.lead_story import Story, ny
@@ -237,3 +238,21 @@ def test_nobody_writes_where_the_lead_has_stopped() -> None:
     with pytest.raises(Refused, match="closed"):
         commands.message(story.state, Channel.SMS, "m", story.now)
     assert commands.message(story.state, Channel.EMAIL, "m", story.now)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["STOP STOP", "S.T.O.P", "Stop please", "please stop", "stop it", "Stop texting me", "Unsubscribe me", "remove me",
+     "opt me out", "cancel all", "st\u200bop", "STOP\nSent from my iPhone", "Please remove me from your list"],
+)  # fmt: skip
+def test_a_stop_may_be_polite_or_long(text: str) -> None:
+    assert is_opt_out(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "...", "don't stop", "Cancel my appointment", "cancel it", "can I stop by?", "stop by tomorrow",
+     "quit smoking", "end of the week", "please call me", "Remove the mole", "I want to cancel", "thank you", "please"],
+)  # fmt: skip
+def test_other_words_are_for_a_person_to_read(text: str) -> None:
+    assert not is_opt_out(text)

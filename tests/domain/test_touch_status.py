@@ -9,7 +9,7 @@ from domain import facts as f
 from domain.lead_state import Stage
 from domain.next_action import Wait
 from domain.ports import Remedy
-from domain.touches import SENT, SETTLED, TRANSITIONS, Channel, TouchStatus, may_become, touch_id
+from domain.touches import SENT, SETTLED, TRANSITIONS, Channel, Disposition, TouchStatus, may_become, touch_id
 from tests.domain.lead_story import Story, ny
 
 S = TouchStatus
@@ -165,6 +165,43 @@ def test_a_fault_of_our_account_calls_a_person_once() -> None:
     reviews = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
     assert [t.reason for t in reviews] == ["the carrier refuses our account (code 21610)"]
     assert not story.state.closed
+
+
+def test_an_account_that_is_refused_keeps_its_touches_waiting_with_one_alert() -> None:
+    story = Story(ny("2026-06-02 10:00"))
+    touch = story.decide()
+    for minutes in (1, 2, 4):
+        story.changes(touch, S.CLAIMED)
+        until = story.now + timedelta(minutes=minutes)
+        story.changes(touch, S.DELAYED, until=until, rule="carrier.alert", code="20003", remedy=Remedy.ALERT)
+        story.now = until
+    (alert,) = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
+    assert (alert.living, alert.reason) == (True, "the carrier refuses our account (code 20003)")
+    story.run(timedelta(minutes=1))
+    assert ("confirm", "sms", "sent") in [row[1:] for row in story.table()]
+    assert not story.state.tasks[alert.id].living
+
+
+def test_quiet_hours_that_the_carrier_tells_of_afterwards_are_waited_out() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
+    story.provider_says("confirm", "sms", S.FAILED, remedy=Remedy.RESCHEDULE, code="30610")
+    story.table()
+    story.run("2026-06-02 11:02")
+    assert [r for r in story.sent() if r[1] == "confirm"] == [("06-02 11:01", "confirm", "sms.retry1", "sent")]
+
+
+@pytest.mark.parametrize("how", ["call", "reply"])
+def test_a_second_try_is_left_out_once_the_lead_was_reached(how: str) -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:03")
+    story.provider_says("confirm", "sms", S.UNDELIVERED, remedy=Remedy.RETRY)
+    if how == "call":
+        story.claims(story.call("call1"))
+        story.completes(story.call("call1"), f.Outcome.REACHED, Disposition.ANSWERED)
+    else:
+        story.replies()
+        story.answers()
+    story.run("2026-06-06 12:00")
+    assert story.state.touches[1, "confirm", "sms.retry1"].rule == "retry.overtaken"
 
 
 def test_a_drop_is_only_this_message() -> None:

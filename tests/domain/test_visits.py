@@ -52,3 +52,20 @@ def test_a_visit_that_nobody_had_booked_ends_the_cadence(events: tuple[str, ...]
     assert story.sent() == []
     assert story.state.state is State.FINISHED
     assert story.stage() is (Stage.CONVERTED if "completed" in events else Stage.SHOWN)
+
+
+def test_a_booking_told_after_its_time_is_confirmed_to_nobody() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says("booked", ny("2026-06-01 10:00"))
+    story.run(timedelta(minutes=1))
+    confirmed = {t.part: t.rule for (n, step, _), t in story.state.touches.items() if n == 2 and step == "confirm"}
+    assert confirmed == {"sms": "late.appointment", "email": "late.appointment"}
+
+
+@pytest.mark.parametrize("event", ["no_show", "cancelled"])
+def test_an_older_booking_that_comes_after_its_end_changes_nothing(event: str) -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says(event, ny("2026-06-02 11:00"), occurred=ny("2026-06-02 11:30"))
+    story.scheduler_says("booked", ny("2026-06-02 11:00"), occurred=ny("2026-06-01 11:00"))
+    assert story.state.enrollment is not None
+    assert story.state.enrollment.sequence == "recovery"

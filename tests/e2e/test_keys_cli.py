@@ -96,3 +96,12 @@ def test_what_cannot_be_is_one_line(keys: Keys, tmp_path: Path) -> None:
     assert "phone: not a number" in line
     assert json.loads(keys("list", "--json").stdout) == []
     assert "no `tend up` is running" in Keys(tmp_path).refused("list")
+
+
+def test_a_name_is_shown_as_it_is_and_is_one_line(keys: Keys) -> None:
+    assert keys("create", "--name", "desk [/oops] [red]", "--role", "coordinator").returncode == 0
+    listed = keys("list")
+    assert listed.returncode == 0, listed.stderr
+    assert "desk [/oops] [red]" in listed.stdout
+    for name in ("two\nlines", "\x1b[31mred", "x" * 101, "system", "Lead"):
+        assert "name" in keys.refused("create", "--name", name, "--role", "coordinator")

@@ -88,6 +88,18 @@ def test_a_callback_is_tried_again_after_a_5xx(carrier: Carrier, receiver: Recei
     assert sorted({one.form["MessageStatus"] for one in got}) == ["delivered", "sent"]
 
 
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00%2B23:59", "9999-12-31T23:59:59-10:00"])
+def test_times_outside_the_calendar_are_refused(carrier: Carrier, since: str) -> None:
+    status, problem = carrier.ask("GET", f"/_sandbox/outbox?since={since}")
+    assert (status, problem["field"]) == (422, "since")
+
+
+def test_half_a_character_is_no_text(carrier: Carrier) -> None:
+    half = {"channel": "sms", "from": TO, "body": "\ud800"}
+    status, problem = carrier.ask("POST", "/_sandbox/inbound", half)
+    assert (status, problem["field"]) == (422, "body")
+
+
 # --- faults ----------------------------------------------------------------------------------------------------------
 
 

@@ -188,3 +188,10 @@ async def test_signs_of_life_until_the_end(directory: DataDir, until: Until) -> 
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert directory.clock_alive.stat().st_mtime > 1_700_000_000
+
+
+def test_a_clock_without_what_it_was_started_with_is_refused(directory: DataDir) -> None:
+    clock_file(directory, START, "60").run()
+    directory.clock_start.unlink()
+    with pytest.raises(StartError, match=r"clock\.start is missing"):
+        clock_file(directory)

@@ -14,6 +14,7 @@ from config.data_dir import DataDir
 from stack.preflight import StartError, UsageError, check_personas
 from stack.up import Options, Stack
 from tests.stack.conftest import ROOT
+from wire.keyring import KeyRing
 
 
 def tend(*words: str, **env: str) -> tuple[int, str]:
@@ -85,6 +86,63 @@ def test_a_wrong_database_address(tmp_path: Path, url: str, expected: str) -> No
     assert expected in one_line(said)
     assert "hidden-word" not in said
     assert contents(tmp_path / "d") <= {"logs", "sandbox", "up.lock"}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"TEND_TEMPORAL_ADDRESS": "127.0.0.1:1"}, "no Temporal at 127.0.0.1:1 (RuntimeError): correct"),
+        ({"TEND_TEMPORAL_ADDRESS": "http://127.0.0.1:7233"}, "settings: TEND_TEMPORAL_ADDRESS: "),
+        ({"TEND_TEMPORAL_TLS_CERT": "/nowhere/cert.pem"}, "TEND_TEMPORAL_TLS_CERT names a file that cannot be read"),
+    ],
+)
+def test_a_wrong_way_to_temporal(tmp_path: Path, more: dict[str, str], expected: str) -> None:
+    code, said = tend("up", "--data-dir", str(tmp_path / "d"), "--port", "0", **more)
+    assert code == 1
+    assert expected in one_line(said)
+    assert not (tmp_path / "d" / "postgres").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CALL_LEASE", "nan"),
+        ("CALL_LEASE", "-5"),
+        ("EMAIL_FROM", "hidden-word"),
+        ("TWILIO_FROM", "hidden-word"),
+        ("PUBLIC_URL", "hidden-word"),
+        ("TWILIO_BASE_URL", "hidden-word"),
+        ("SENDGRID_BASE_URL", "hidden-word"),
+        ("CONTINUE_AS_NEW_AFTER", "0"),
+    ],
+)
+def test_a_setting_without_sense_is_named(tmp_path: Path, name: str, value: str) -> None:
+    code, said = tend("up", "--data-dir", str(tmp_path / "d"), "--port", "0", **{f"TEND_{name}": value})
+    assert code == 1
+    assert one_line(said).startswith(f"tend: settings: TEND_{name}: ")
+    assert "hidden-word" not in said
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_worker_without_its_servers_says_so_in_one_line(tmp_path: Path) -> None:
+    away = {"TEND_DATABASE_URL": "postgresql://tend:hidden-word@127.0.0.1:1/tend", "TEND_KEYS": KeyRing.make()}
+    for verb in (("worker",), ("migrate",)):
+        code, said = tend(*verb, "--data-dir", str(tmp_path), TEND_TEMPORAL_ADDRESS="127.0.0.1:1", **away)
+        assert code == 1
+        assert "the database does not answer" in one_line(said)
+        assert "hidden-word" not in said
+
+
+def test_a_directory_of_no_name(tmp_path: Path) -> None:
+    code, said = tend("up", "--data-dir", "", "--port", "0")
+    assert code == 2
+    assert "is empty: give a directory" in said
+
+
+def test_the_sandbox_alone_is_given_a_port(tmp_path: Path) -> None:
+    code, said = tend("sandbox", "--data-dir", str(tmp_path), "--port", "99999")
+    assert code == 2
+    assert "--port 99999: give a number from 1 to 65535" in one_line(said)
 
 
 def test_keys_that_were_lost(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -36,12 +36,12 @@ class Up:
 
     def _launch(self, *words: str) -> None:
         with self._console.open("wb") as console:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli", "up", "--data-dir", str(self.directory.path), "--port", "0", *words],
-                cwd=ROOT,
-                stdout=console,
-                stderr=console,
-            )
+            self.launch(console.fileno(), *words)
+
+    def launch(self, console: int, *words: str) -> None:
+        """`console` is the file descriptor for what it says."""
+        line = [sys.executable, "-m", "cli", "up", "--data-dir", str(self.directory.path), "--port", "0", *words]
+        self.process = subprocess.Popen(line, cwd=ROOT, stdout=console, stderr=console)
 
     @property
     def running(self) -> bool:
@@ -114,6 +114,45 @@ async def test_up_heals_stops_and_goes_on(tend: Up, directory: DataDir, until: U
     directory.endpoints.unlink()
     await tend.start()
     assert await tend.end(signal.SIGINT) == 0
+
+
+async def test_a_console_that_is_gone_changes_nothing(tend: Up, directory: DataDir, until: Until) -> None:
+    """As `tend up | head` leaves it: who read what it said has ended."""
+    reader, writer = os.pipe()
+    tend.launch(writer)
+    os.close(writer)
+    await until(lambda: tend.up or not tend.running, "everything answers", 120)
+    os.close(reader)
+    pid = tend.endpoints["pids"]["worker-1"]
+    os.kill(pid, signal.SIGKILL)
+    await until(partial(_replaced, tend, "worker-1", pid), "the worker is back")
+    left = family(tend.endpoints["pids"])
+    assert await tend.end(signal.SIGHUP) == 0
+    assert all(map(gone, left))
+    assert not directory.endpoints.exists()
+
+
+async def test_a_new_pace_wakes_the_leads_that_sleep(tend: Up, directory: DataDir, until: Until) -> None:
+    """Their timers were set for the old one: the mail of the first hour comes on the new clock's time."""
+    first = await tend.start("--clock", "2026-03-02T10:00:00-05:00", "--pace", "10")
+    headers = {"Authorization": f"Bearer {directory.admin_key.read_text().strip()}"}
+    asked = {"first_name": "Test", "phone": "+12125550142", "email": "test@example.com", "postal_code": "10001"}
+    async with httpx.AsyncClient(base_url=first["api"], headers=headers, trust_env=False) as http:
+        body = asked | {"source": {"channel": "web_form"}}
+        lead = (await http.post("/v1/leads", json=body)).json()["lead_id"]
+    await tend.end(signal.SIGTERM)
+    again = await tend.start("--pace", "3600")
+    with httpx.Client(base_url=again["api"], headers=headers, trust_env=False) as client:
+
+        def mailed() -> list[dict[str, Any]]:
+            items = client.get(f"/v1/leads/{lead}/timeline").json()["items"]
+            return [t for t in items if t.get("step") == "bio" and t.get("claimed_at")]
+
+        await until(mailed, "the mail of the first hour")  # at the old pace it would take six real minutes
+        (mail,) = mailed()
+    clock = Clock.read(directory.clock)
+    late = datetime.fromisoformat(mail["claimed_at"]) - clock.real(datetime.fromisoformat(mail["due_at"]))
+    assert late < timedelta(minutes=1)
 
 
 def _replaced(tend: Up, name: str, pid: int) -> bool:

@@ -1,12 +1,15 @@
 """Keys: made once, found by their secret alone, gone when revoked."""
 
 import re
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 
+from config.data_dir import DataDir
 from domain.access import Actor, Role
 from domain.errors import InvalidInput, NotFound
+from stack.keys import ensure_api_keys
 from store.engine import Store
 from store.keys import create_key, find_key, list_keys, make_key, revoke_key
 from store.tables import api_keys, audit
@@ -97,3 +100,21 @@ async def test_a_first_key_for_a_database(database_url: str, store: Store) -> No
     assert actor is not None
     assert actor.phone == PHONE
     assert (row.actor_name, row.action, row.detail) == ("system", "key_created", actor.id)
+
+
+async def test_the_keys_of_a_directory_are_made_anew_for_another_database(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    directory = DataDir(tmp_path)
+    directory.sandbox.mkdir()
+    directory.admin_key.write_text("tend_of_another_database\n")
+    ring = KeyRing.make()
+    await ensure_api_keys(directory, database_url, ring, personas=True)
+    for file, role in ((directory.admin_key, Role.ADMIN), (directory.staff_key, Role.COORDINATOR)):
+        async with store.engine.begin() as conn:
+            actor = await find_key(conn, Vault(KeyRing.parse(ring)), file.read_text().strip())
+        assert actor is not None
+        assert actor.role is role
+    kept = directory.admin_key.read_text()
+    await ensure_api_keys(directory, database_url, ring, personas=True)
+    assert directory.admin_key.read_text() == kept

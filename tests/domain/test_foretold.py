@@ -1,0 +1,82 @@
+"""What is said to come next is what then comes."""
+
+from datetime import datetime, timedelta
+
+from domain import facts as f
+from domain.lead_state import LeadState
+from domain.schedule import Upcoming
+from domain.standing import standing
+from domain.touches import Channel
+from tests.domain.lead_story import Story, ny
+from tests.domain.sequences import BOOK
+
+
+def foretold(story: Story) -> list[Upcoming]:
+    state: LeadState = story.state
+    assert state.enrollment is not None
+    sequence = BOOK.get(state.enrollment.sequence, state.enrollment.version)
+    return list(standing(state, sequence, story.now).to_come)
+
+
+def at(story: Story, step: str) -> datetime | None:
+    return next(u.at for u in foretold(story) if u.step == step)
+
+
+def test_while_paused_with_an_end_the_steps_are_where_the_end_moves_them() -> None:
+    story = Story(ny("2026-03-02 10:00")).run("2026-03-02 13:00")
+    story.tell(f.Paused(reason="x", until=ny("2026-03-09 13:00")))
+    told = at(story, "call2")
+    assert told == ny("2026-03-09 14:00")
+    story.run("2026-03-09 15:00")
+    assert ("03-09 14:00", "call2", "call", "opened") in story.table()
+
+
+def test_while_a_person_has_the_turn_nobody_knows_and_only_appointments_have_a_time() -> None:
+    story = Story(ny("2026-03-02 10:00")).run("2026-03-02 13:00")
+    story.replies()
+    assert {u.at for u in foretold(story)} == {None}
+    story.scheduler_says("booked", ny("2026-03-12 10:00"))
+    times = {u.step: u.at for u in foretold(story)}
+    assert times["confirm"] is None
+    assert times["remind_24h"] == ny("2026-03-11 10:00")
+
+
+def test_after_the_answer_the_steps_are_where_the_rest_moves_them() -> None:
+    story = Story(ny("2026-03-02 10:00")).run("2026-03-02 13:00")
+    story.replies()
+    story.run("2026-03-02 14:00")
+    story.answers()
+    assert at(story, "call2") == ny("2026-03-04 15:00")
+    story.run("2026-03-04 16:00")
+    assert ("03-04 15:00", "call2", "call", "opened") in story.table()
+
+
+def test_what_no_longer_can_go_is_not_foretold() -> None:
+    story = Story(ny("2026-03-02 10:00"), email=False).run("2026-03-02 10:30")
+    assert {u.channel for u in foretold(story)} == {Channel.SMS, Channel.VOICE}
+    story.tell(f.Suppressed(channels=(Channel.SMS,), cause="suppressed"))
+    assert {u.channel for u in foretold(story)} == {Channel.VOICE}
+    story = Story(ny("2026-03-02 10:00")).run("2026-03-02 10:30")
+    story.scheduler_says("booked", ny("2026-03-12 10:00"))
+    story.run(timedelta(minutes=1))
+    story.opts_out(Channel.SMS)
+    assert {u.kind for u in foretold(story)} == {"wait", "task"}
+
+
+def test_a_reminder_that_the_window_makes_useless_is_not_foretold() -> None:
+    story = Story(ny("2026-03-02 10:00"))
+    story.scheduler_says("booked", ny("2026-03-12 08:00"))
+    story.run(timedelta(minutes=1))
+    assert [u.step for u in foretold(story)] == ["remind_24h", "outcome", "ask_outcome"]
+
+
+def test_a_wait_is_foretold_at_its_end_and_a_condition_not_before_what_it_asks_for() -> None:
+    story = Story(ny("2026-03-02 10:00"))
+    story.scheduler_says("booked", ny("2026-03-12 10:00"))
+    story.run("2026-03-12 10:01")
+    assert at(story, "outcome") == ny("2026-03-15 10:00")
+    night = Story(ny("2026-03-02 23:00")).run("2026-03-02 23:30")
+    times = {u.step: u.at for u in foretold(night)}
+    assert times["bio"] is not None
+    assert times["call1"] is not None
+    assert times["bio"] >= times["call1"]

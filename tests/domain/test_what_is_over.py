@@ -1,0 +1,95 @@
+"""What is over stays over: nobody who has left is written to because a scheduler tidies up."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain import commands
+from domain import facts as f
+from domain.lead_state import Stage, State
+from domain.touches import Channel, TouchStatus
+from tests.domain.lead_story import COORDINATOR, Story, ny
+
+
+def booked() -> Story:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says("booked", ny("2026-06-10 10:00"))
+    story.run("2026-06-02 12:05")
+    story.table()
+    return story
+
+
+@pytest.mark.parametrize("event", ["cancelled", "no_show", "arrived", "rescheduled"])
+def test_news_of_its_appointment_does_not_bring_back_who_was_disqualified(event: str) -> None:
+    story = booked()
+    story.tell(*commands.disqualify(story.state, "asks for what is not offered"))
+    story.scheduler_says(event, ny("2026-06-12 10:00") if event == "rescheduled" else None)
+    story.run(timedelta(days=60))
+    assert story.sent() == []
+    assert story.stands() is State.FINISHED
+
+
+@pytest.mark.parametrize("event", ["cancelled", "no_show"])
+def test_a_visit_that_is_taken_back_later_recovers_nobody(event: str) -> None:
+    story = booked().run("2026-06-10 11:00")
+    story.scheduler_says("completed")
+    story.table()
+    story.run("2026-06-11 11:00")
+    story.scheduler_says(event)
+    story.run(timedelta(days=60))
+    assert story.sent() == []
+    assert story.state.exit_reason is f.ExitReason.CONVERTED
+
+
+def test_a_disqualified_lead_that_books_anew_is_confirmed() -> None:
+    story = booked()
+    story.tell(*commands.disqualify(story.state, "x"))
+    story.scheduler_says("booked", ny("2026-06-20 10:00"), of="B")
+    story.run(timedelta(minutes=1))
+    assert [row[1:3] for row in story.sent()] == [("confirm", "sms"), ("confirm", "email")]
+
+
+def test_not_now_on_a_callback_leaves_the_appointment_its_reminders() -> None:
+    story = booked()
+    story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    story.claims("k")
+    story.tell(*commands.complete_task(story.state, "k", COORDINATOR, None, f.Outcome.NOT_NOW, None, None, story.now))
+    story.run("2026-06-10 09:00")
+    assert [row[1] for row in story.sent()] == ["remind_24h", "remind_2h"]
+
+
+def test_who_cannot_be_reached_but_is_expected_is_still_asked_about() -> None:
+    story = booked()
+    story.tell(f.Suppressed(channels=tuple(Channel), cause="suppressed"))
+    assert story.state.exit_reason is None
+    story.run("2026-06-14 10:00")
+    assert any(row[1:] == ("ask_outcome", "review", "opened") for row in story.table())
+    assert story.stage() is Stage.BOOKED
+
+
+def test_a_touch_whose_sequence_is_over_says_so() -> None:
+    story = Story(ny("2026-06-02 20:00")).run("2026-06-02 23:00")  # call1's window has closed by its second call
+    story.tell(f.Enrolled(enrollment=2, sequence="recovery", version=1, cause="x"))
+    story.run(timedelta(days=30))
+    waiting = [t for t in story.state.touches.values() if t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED)]
+    assert waiting == []
+
+
+def test_a_stop_reaches_a_lead_with_any_number_of_open_tasks() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    for number in range(500):
+        story.tell(f.TaskOpened(task_id=f"k{number}", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    story.opts_out()
+    assert story.state.exit_reason is f.ExitReason.OPTED_OUT
+    assert not any(task.living for task in story.state.tasks.values() if task.kind is f.TaskKind.CALLBACK)
+
+
+def test_of_many_inquiries_one_callback_is_open_and_it_is_the_newest() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    for _ in range(300):
+        asked = story.tell(f.Inquired(source="web_form", zones=(), phone=True, email=True, repeat=True))
+    callbacks = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.CALLBACK]
+    assert len(callbacks) == 300
+    assert [t.state for t in callbacks if t.living] == [f.TaskState.OPEN]
+    assert callbacks[-1].living
+    assert asked.no < story.state.last_no

@@ -18,7 +18,7 @@ DESCRIPTION = (
 _PROBLEMS = {
     "400": "The body is not JSON",
     "401": "No key, or none in use",
-    "403": "The key's role may not do this",
+    "403": "The key's role may not do this, or the signature is wrong",
     "404": "Unknown id",
     "409": "Not in this state, which is named",
     "413": "The body is larger than 1 MB",
@@ -46,6 +46,8 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
     responses.pop("422", None)
     right = RULES.get(f"{method} {path}")
     statuses = {"503"}
+    if path.startswith("/webhooks/"):
+        statuses |= {"403", "413", "422"}
     if right is not None:
         operation["security"] = [{"key": []}]
         statuses |= {"401", "403"}

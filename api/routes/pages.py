@@ -6,6 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
 
 from api import unsubscribe
 from api.bookings import one_at_a_time
@@ -16,11 +17,11 @@ from api.services import Services, Wired
 from content.facilities import Facility
 from domain.errors import InvalidInput, NotFound, Refused, TendError
 
-router = APIRouter(tags=["pages"], include_in_schema=False)
+router = APIRouter(tags=["pages behind signed links"], default_response_class=HTMLResponse)
 _INVALID = "This link is not valid. Please call us, or ask for a new one."
 
 
-@router.get("/b/{token}")
+@router.get("/b/{token}", summary="Free times")
 async def booking_page(token: str, services: Wired) -> Response:
     try:
         lead_id = await is_lead(services, services.links.lead_id("booking", token))
@@ -29,7 +30,7 @@ async def booking_page(token: str, services: Wired) -> Response:
         return _plain(services, _INVALID, NotFound)
 
 
-@router.post("/b/{token}")
+@router.post("/b/{token}", summary="Book one of them")
 async def book(token: str, request: Request, services: Wired) -> Response:
     """Books one of the free times. A time that was just taken is a 409 with fresh times."""
     form = await request.form(max_files=0)
@@ -54,7 +55,7 @@ async def book(token: str, request: Request, services: Wired) -> Response:
         return _plain(services, _INVALID, NotFound)
 
 
-@router.get("/u/{token}")
+@router.get("/u/{token}", summary="The page to unsubscribe")
 async def unsubscribe_page(token: str, services: Wired) -> Response:
     """Changes nothing: programs that look at links in mails come here too."""
     try:
@@ -65,7 +66,7 @@ async def unsubscribe_page(token: str, services: Wired) -> Response:
     return _page(services, "unsubscribe.html", done=done)
 
 
-@router.post("/u/{token}")
+@router.post("/u/{token}", summary="Unsubscribe, also by one click (RFC 8058)")
 async def unsubscribe_now(token: str, services: Wired) -> Response:
     """From the page's button, or by a mail program with one click (RFC 8058): whatever the body says."""
     try:

@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
@@ -63,7 +63,7 @@ async def _temporal(services: Services) -> None:
     await services.temporal()
 
 
-@inspection.get("/metrics", include_in_schema=False)
+@inspection.get("/metrics", response_class=PlainTextResponse, summary="What Prometheus reads")
 async def metrics(services: Wired) -> Response:
     return Response(services.meters.text(), media_type=CONTENT_TYPE_LATEST)
 
@@ -119,7 +119,10 @@ def _groups(made: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _example(made: dict[str, Any], part: dict[str, Any]) -> str:
-    schema = part.get("content", {}).get("application/json", {}).get("schema", {})
+    content = next(iter(part.get("content", {}).values()), {})
+    if "example" in content:
+        return json.dumps(content["example"], indent=2)
+    schema = content.get("schema", {})
     for one in (schema, *schema.get("anyOf", [])):
         name = one.get("$ref", "").rpartition("/")[2]
         examples = made["components"]["schemas"].get(name, {}).get("examples")

@@ -3,16 +3,24 @@
 from fastapi import APIRouter, Request, Response
 
 from api.services import Wired
+from api.webhooks import described
 from api.webhooks.refusal import refused, unreadable
 from channels.inbound_sendgrid import parse
 from domain.errors import InvalidInput
 from domain.ports import NoMoreMail, TouchUpdate
 
-router = APIRouter(prefix="/webhooks/sendgrid", tags=["webhooks"], include_in_schema=False)
+router = APIRouter(prefix="/webhooks/sendgrid", tags=["webhooks of providers"])
 _PROVIDER = "sendgrid"
 
 
-@router.post("/events")
+@router.post(
+    "/events",
+    status_code=204,
+    summary="What became of mails",
+    openapi_extra=described.events(
+        event="delivered", sg_event_id="ZXZlbnQ", touch_id="9a5b7f0e-2c65-5b0e-9c3b-7a4f1f2f9f55", timestamp=1767225600
+    ),
+)
 async def events(request: Request, services: Wired) -> Response:
     """Events come in batches; each is stored once, so a batch that broke off may be sent again.
 

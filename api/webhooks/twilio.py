@@ -4,13 +4,14 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import FormData
 
 from api.services import Services, Wired
+from api.webhooks.described import TWIML, form
 from api.webhooks.refusal import refused, unreadable
 from channels.inbound_twilio import parse_call_status, parse_message_status, parse_sms
 from channels.twilio_voice import answer_twiml
 from domain.errors import InvalidInput
 from domain.ports import TouchUpdate
 
-router = APIRouter(prefix="/webhooks/twilio", tags=["webhooks"], include_in_schema=False)
+router = APIRouter(prefix="/webhooks/twilio", tags=["webhooks of providers"])
 _EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 _PROVIDER = "twilio"
 
@@ -35,7 +36,12 @@ def _as_asked(request: Request) -> str:
     return (raw + b"?" + query if query else raw).decode("latin-1")
 
 
-@router.post("/sms")
+@router.post(
+    "/sms",
+    summary="A text of somebody",
+    responses=TWIML,
+    openapi_extra=form(MessageSid="SM00", From="+12125550142", To="+15005550006", Body="Please tell me more"),
+)
 async def sms(request: Request, services: Wired) -> Response:
     """A text of somebody. Never answered here: whatever goes out goes through the gate."""
     form = await _form(request, services)
@@ -50,7 +56,12 @@ async def sms(request: Request, services: Wired) -> Response:
     return _twiml(_EMPTY)
 
 
-@router.post("/status")
+@router.post(
+    "/status",
+    status_code=204,
+    summary="What became of a text",
+    openapi_extra=form(MessageSid="SM00", MessageStatus="delivered"),
+)
 async def status(request: Request, services: Wired, touch: str = "") -> Response:
     form = await _form(request, services)
     if form is None:
@@ -61,7 +72,12 @@ async def status(request: Request, services: Wired, touch: str = "") -> Response
         return unreadable(services, _PROVIDER, error)
 
 
-@router.post("/voice/status")
+@router.post(
+    "/voice/status",
+    status_code=204,
+    summary="How a call ended",
+    openapi_extra=form(CallSid="CA00", CallStatus="completed", AnsweredBy="human"),
+)
 async def voice_status(request: Request, services: Wired, touch: str = "") -> Response:
     form = await _form(request, services)
     if form is None:
@@ -72,7 +88,12 @@ async def voice_status(request: Request, services: Wired, touch: str = "") -> Re
         return unreadable(services, _PROVIDER, error)
 
 
-@router.post("/voice/answer")
+@router.post(
+    "/voice/answer",
+    summary="What an answered call hears",
+    responses=TWIML,
+    openapi_extra=form(CallSid="CA00", CallStatus="in-progress", AnsweredBy="human"),
+)
 async def voice_answer(request: Request, services: Wired) -> Response:
     """What is said when somebody answers a call of ours."""
     form = await _form(request, services)

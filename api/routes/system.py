@@ -119,7 +119,7 @@ def _groups(made: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def _example(made: dict[str, Any], part: dict[str, Any]) -> str:
-    content = next(iter(part.get("content", {}).values()), {})
+    content: dict[str, Any] = next(iter(part.get("content", {}).values()), {})
     if "example" in content:
         return json.dumps(content["example"], indent=2)
     schema = content.get("schema", {})

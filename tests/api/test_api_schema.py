@@ -36,7 +36,7 @@ async def test_every_call_is_described_with_examples_keys_and_problems(office: O
             if name in RULES:
                 assert operation["security"] == [{"key": []}], name
                 assert {"401", "403"} <= operation["responses"].keys(), name
-            content = next(iter(operation.get("requestBody", {}).get("content", {}).values()), {})
+            content: dict[str, Any] = next(iter(operation.get("requestBody", {}).get("content", {}).values()), {})
             body = content.get("schema")
             if body is not None and "example" not in content:
                 refs = [s["$ref"] for s in (body, *body.get("anyOf", [])) if "$ref" in s]

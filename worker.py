@@ -84,9 +84,7 @@ async def _connect(settings: Settings, keyring: KeyRing) -> Client:
             settings.temporal_address,
             settings.temporal_namespace,
             keyring,
-            api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
-            tls_cert=settings.temporal_tls_cert,
-            tls_key=settings.temporal_tls_key,
+            **settings.temporal_access,
         )
     except RuntimeError:
         raise TendError(

@@ -160,9 +160,7 @@ def _temporal(settings: Settings, keyring: KeyRing) -> Callable[[], Awaitable[No
                 settings.temporal_address,
                 settings.temporal_namespace,
                 keyring,
-                api_key=settings.temporal_api_key.get_secret_value() if settings.temporal_api_key else None,
-                tls_cert=settings.temporal_tls_cert,
-                tls_key=settings.temporal_tls_key,
+                **settings.temporal_access,
                 lazy=True,
             )
         if not await client.service_client.check_health(timeout=TEMPORAL_WITHIN):

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 from urllib.parse import urlsplit
 
 from email_validator import EmailNotValidError, validate_email
@@ -30,6 +30,14 @@ def _mail_address(text: str) -> str:
 
 
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+class TemporalAccess(TypedDict):
+    """Secret, and files, where set."""
+
+    api_key: str | None
+    tls_cert: Path | None
+    tls_key: Path | None
 
 
 class Settings(BaseSettings):
@@ -92,3 +100,12 @@ class Settings(BaseSettings):
     continue_as_new_after: Annotated[int | None, Field(ge=20, description="History events; unset: as suggested.")] = (
         None
     )
+
+    @property
+    def temporal_access(self) -> TemporalAccess:
+        """What connecting to Temporal takes beside its address."""
+        return TemporalAccess(
+            api_key=self.temporal_api_key.get_secret_value() if self.temporal_api_key else None,
+            tls_cert=self.temporal_tls_cert,
+            tls_key=self.temporal_tls_key,
+        )

@@ -56,7 +56,9 @@ class Watched:
         return {int(e["enrollment"]) for e in self.timeline if e["kind"] == "enrolled" and e["sequence"] == sequence}
 
     def touches(self) -> list[Json]:
-        return [entry for entry in self.timeline if entry["kind"] == "touch"]
+        """A call that became a person's task shows in the calls of that."""
+        found = [entry for entry in self.timeline if entry["kind"] == "touch"]
+        return [touch for touch in found if touch.get("rule") != "call.by_a_person"]
 
     def step_of(self, touch_id: object) -> str:
         return next((str(touch["step"]) for touch in self.touches() if touch["id"] == touch_id), "")
@@ -164,7 +166,11 @@ def _touch(lead: Watched, entry: Json, step: Json) -> tuple[str, str, str] | Non
     status, channel = step["status"], entry.get("channel")
     if status in _ON_THE_WAY or channel is None:
         return None  # a wait that ended sends nothing
-    if status == "delivered" or (channel == "voice" and entry.get("task_id") and status != "accepted"):
+    if (
+        step.get("rule") == "call.by_a_person"
+        or status == "delivered"
+        or (channel == "voice" and entry.get("task_id") and status != "accepted")
+    ):
         return None  # a call's end has a line of its own
     said = {"accepted": "dialled" if channel == "voice" else "sent"}.get(status, status)
     why = _why_then(lead, entry) if status == "accepted" else step.get("reason") or ""

@@ -58,9 +58,7 @@ def _steps(console: Console, leads: Iterable[Watched]) -> Table:
 def _cell(lead: Watched, sequence: str, step: str) -> Text:
     runs = lead.runs(sequence)
     touches = [t for t in lead.touches() if t["step"] == step and t["enrollment"] in runs and t.get("channel")]
-    called = any(t["channel"] == "voice" and t["status"] in SENT for t in touches)
-    words = [_word(lead, t) for t in touches if not (called and t["channel"] == "voice" and t["status"] == "delayed")]
-    return Text("\n").join(words) if touches else Text("-", style="dim")
+    return Text("\n").join([_word(lead, t) for t in touches]) if touches else Text("-", style="dim")
 
 
 def _word(lead: Watched, touch: Json) -> Text:

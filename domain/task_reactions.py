@@ -11,6 +11,7 @@ from domain.touches import Channel, Disposition, TouchStatus, touch_id
 
 CALLBACK_WITHIN = timedelta(minutes=15)
 BOOKING_EXPECTED_WITHIN = timedelta(days=1)
+BY_A_PERSON = "call.by_a_person"  # the rule of a call that a window had put off, and that then was somebody's task
 
 
 def call_ended(state: LeadState, task: str, disposition: Disposition) -> Iterator[f.Fact]:
@@ -71,7 +72,9 @@ def _settled(state: LeadState, task: Task, as_: f.TaskState) -> Iterator[f.Fact]
     for touch in state.touches.values():
         waits = touch.status in (TouchStatus.PLANNED, TouchStatus.DELAYED) and touch.channel is Channel.VOICE
         of_step = task.step is not None and (touch.enrollment, touch.step) == (task.enrollment, task.step)
-        if waits and (touch.task_id == task.id or (touch.task_id is None and of_step)):
+        if waits and touch.task_id is None and of_step and as_ is f.TaskState.DONE:
+            yield dropped(touch, BY_A_PERSON, "a person made this call when its window had opened: see its task")
+        elif waits and (touch.task_id == task.id or (touch.task_id is None and of_step)):
             yield dropped(touch, "task.over", "the task of this call is over")
 
 

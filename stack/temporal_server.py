@@ -49,9 +49,7 @@ class Temporal:
                 self.address,
                 self.namespace,
                 KeyRing.parse(s.keys.get_secret_value()),
-                api_key=s.temporal_api_key.get_secret_value() if s.temporal_api_key else None,
-                tls_cert=s.temporal_tls_cert,
-                tls_key=s.temporal_tls_key,
+                **s.temporal_access,
             )
         return self._client
 

@@ -7,7 +7,7 @@ import pytest
 from domain import commands
 from domain import facts as f
 from domain.lead_state import Stage, State
-from domain.touches import Channel, TouchStatus
+from domain.touches import Channel, Disposition, TouchStatus
 from tests.domain.lead_story import COORDINATOR, Story, ny
 
 
@@ -93,3 +93,15 @@ def test_of_many_inquiries_one_callback_is_open_and_it_is_the_newest() -> None:
     assert [t.state for t in callbacks if t.living] == [f.TaskState.OPEN]
     assert callbacks[-1].living
     assert asked.no < story.state.last_no
+
+
+def test_a_call_that_a_window_put_off_is_settled_by_the_person_who_made_it() -> None:
+    story = Story(ny("2026-06-02 23:00")).run("2026-06-03 08:00")
+    task = story.call("call1")
+    assert story.state.touches[1, "call1", "call"].status is TouchStatus.DELAYED
+    story.claims(task)
+    story.completes(task, f.Outcome.REACHED, Disposition.ANSWERED)
+    touch = story.state.touches[1, "call1", "call"]
+    assert (touch.status, touch.rule) == (TouchStatus.SKIPPED, "call.by_a_person")
+    story.run("2026-06-03 13:00")
+    assert story.state.tasks[story.call("call2")].opened_at == ny("2026-06-03 11:58"), "later calls keep their distance"

@@ -122,7 +122,12 @@ class IntakeForm(Form):
     service_line: Line | None = None
     concern: Text | None = None
     urgency: Literal["routine", "soon", "urgent", "crisis"] = "routine"
-    preferred_facility: Annotated[Word, Field(description="A key of config/facilities.yaml.")] | None = None
+    preferred_facility: (
+        Annotated[
+            Word, Field(description="A key of config/facilities.yaml; absent: the key's own, else the default one.")
+        ]
+        | None
+    ) = None
     postal_code: Annotated[str, StringConstraints(pattern=r"^[0-9]{5}(-?[0-9]{4})?$")] | None = None
     timezone: Annotated[Word, Field(description="IANA name.", examples=["America/New_York"])] | None = None
     language: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")] | None = None
@@ -154,7 +159,7 @@ class IntakeForm(Form):
             service_line=self.service_line,
             concern=self.concern,
             urgency=self.urgency,
-            preferred_facility=self._facility(facilities),
+            preferred_facility=self._facility(facilities) or known.default,
             postal_code=self.postal_code,
             timezone=self.timezone,
             language=self.language,

@@ -9,21 +9,25 @@ import zipcodes
 from domain.contact_window import ALL_ZONES
 from domain.errors import InvalidInput
 
-_NO_PLACES = frozenset({"Factory", "localtime"})
 _ZIP = re.compile(r"([0-9]{5})(?:-?[0-9]{4})?")
 
 
 def candidate_zones(postal_code: str | None, stated_zone: str | None) -> tuple[str, ...]:
     """IANA zones, never empty: the ZIP's, else the stated one, else all of the 50 states and DC.
 
-    Raises InvalidInput for a stated zone that does not exist.
+    A stated zone that is no place (UTC, as browsers say that tell nothing) leaves all open. Raises InvalidInput for
+    one that does not exist.
     """
     stated = (stated_zone or "").strip()
     if stated and not _exists(stated):
         raise InvalidInput("timezone", "not a time zone; write it as in America/New_York")
     match = _ZIP.fullmatch((postal_code or "").strip())
     of_zip = _zones_of_zip(match[1]) if match else ()
-    return of_zip or ((stated,) if stated else ALL_ZONES)
+    return of_zip or ((stated,) if _is_place(stated) else ALL_ZONES)
+
+
+def _is_place(zone: str) -> bool:
+    return "/" in zone and not zone.startswith("Etc/")
 
 
 def warm_up() -> None:
@@ -45,4 +49,4 @@ def _exists(name: str) -> bool:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return False
-    return name in available_timezones() - _NO_PLACES
+    return name in available_timezones()

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from domain import facts as f
-from domain.consequences import Book, into, sequence_of
-from domain.lead_state import Enrollment, LeadState
+from domain.consequences import Book, into, sequence_of, task_id
+from domain.lead_state import Appointment, Enrollment, LeadState
 from domain.sequence import Sequence, Stop, Switch
 
-# Who has left by one of these is not written to because an appointment of theirs changes.
+# Whom the practice itself has let go: only a new booking brings them back.
+LET_GO = frozenset({f.ExitReason.DISQUALIFIED, f.ExitReason.STOPPED_BY_STAFF})
+# Who has left by one of these is not offered a new time.
 GONE = frozenset(
     {
         f.ExitReason.DISQUALIFIED,
@@ -27,29 +29,58 @@ def appointment_changed(
     sequence, enrollment = sequence_of(state, book), state.enrollment
     if sequence is None or enrollment is None:
         return
-    anchored_here = enrollment.appointment_id == fact.appointment_id
     if now.no != no:
         return  # told once more, or an older event that came late: what is newer has been obeyed
     if now.status is f.AppointmentStatus.BOOKED:
-        yield from _booked(state, sequence, enrollment, fact, book)
-    elif enrollment.appointment_id is None or anchored_here:
+        yield from _booked(state, sequence, enrollment, fact, at, book)
+        return
+    yield from _known(state, enrollment, fact.appointment_id)
+    if enrollment.appointment_id in (None, fact.appointment_id):
         yield from _became(state, sequence, now.status, fact, at, book)
 
 
-def _booked(
-    state: LeadState, sequence: Sequence, enrollment: Enrollment, fact: f.AppointmentChanged, book: Book
+def _booked(  # noqa: PLR0917
+    state: LeadState,
+    sequence: Sequence,
+    enrollment: Enrollment,
+    fact: f.AppointmentChanged,
+    at: datetime,
+    book: Book,
 ) -> Iterator[f.Fact]:
-    anchored_here = enrollment.appointment_id == fact.appointment_id
-    if sequence.anchored() and not (anchored_here or _over(state)):
-        return  # a further appointment: the sequence goes on around the first, and then around this one
-    if state.exit_reason is f.ExitReason.DISQUALIFIED and fact.event is not f.BookingEvent.BOOKED:
+    """A sequence turns on the appointment that comes first; on a further one when that is over."""
+    if state.exit_reason in LET_GO and fact.event is not f.BookingEvent.BOOKED:
         return
-    event = "rescheduled" if anchored_here and sequence.anchored() else "booked"
+    first, anchor = state.booked(after=at), state.anchor() if sequence.anchored() else None
+    target = first.id if first is not None else fact.appointment_id
+    standing = anchor is not None and state.exit_reason is None and anchor.status is f.AppointmentStatus.BOOKED
+    if standing and anchor is not None and anchor.id == target != fact.appointment_id:
+        return
+    if standing and anchor is not None and anchor.id != target and anchor.begins is not None and anchor.begins <= at:
+        yield from _ask_about(state, anchor, at)
+    again = sequence.anchored() and enrollment.appointment_id == fact.appointment_id
+    event = "rescheduled" if again else "booked"
     exit_ = sequence.exits.get(event) or (sequence.exits.get("rescheduled") if sequence.anchored() else None)
     if isinstance(exit_, Switch):
-        yield from into(state, book.latest(exit_.sequence), event, fact.appointment_id)
+        yield from into(state, book.latest(exit_.sequence), event, target)
     elif isinstance(exit_, Stop) and state.exit_reason is None:
         yield f.Finished(exit_reason=f.ExitReason.BOOKED)
+
+
+def _ask_about(state: LeadState, appointment: Appointment, at: datetime) -> Iterator[f.Fact]:
+    """It has begun, and the sequence goes on around another before anybody has told what became of it."""
+    own = task_id(state.lead_id, "outcome", appointment.id)
+    if own not in state.tasks:
+        reason = "what became of the appointment? Another one is next"
+        yield f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=at, reason=reason)
+
+
+def _known(state: LeadState, enrollment: Enrollment, appointment_id: str) -> Iterator[f.Fact]:
+    """Nobody needs to be asked any more what became of it."""
+    own = task_id(state.lead_id, "outcome", appointment_id)
+    for task in state.tasks.values():
+        of_step = task.enrollment == enrollment.number and enrollment.appointment_id == appointment_id
+        if task.living and task.kind is f.TaskKind.REVIEW and (task.id == own or (of_step and task.step)):
+            yield f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="the scheduler has told it")
 
 
 def _became(  # noqa: PLR0917
@@ -83,8 +114,3 @@ def next_appointment(state: LeadState, fact: f.Finished, at: datetime, book: Boo
     done = fact.exit_reason in (f.ExitReason.EXHAUSTED, f.ExitReason.CONVERTED)
     if done and isinstance(around, Switch) and other is not None:
         yield from into(state, book.latest(around.sequence), "a further appointment", other.id)
-
-
-def _over(state: LeadState) -> bool:
-    anchor = state.anchor()
-    return state.exit_reason is not None or anchor is None or anchor.status is not f.AppointmentStatus.BOOKED

@@ -89,6 +89,11 @@ def enroll(state: LeadState, sequence: Sequence, now: datetime) -> list[f.Fact]:
     if stopped(state) and not sequence.anchored():
         raise Refused("cannot enroll: the lead opted out; only what serves an appointment may go", state.state)
     anchor = None
+    if not sequence.anchored() and state.booked(after=now) is not None:
+        raise Refused(
+            f"cannot enroll in {sequence.key}: an appointment stands, and its reminders would stop; cancel it first",
+            state.state,
+        )
     if sequence.anchored():
         appointment = state.booked(after=now)
         if appointment is None:
@@ -210,6 +215,10 @@ def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
         _mine(task, actor)
     if callback_at is not None and callback_at <= now:
         raise InvalidInput("callback_at", "must lie in the future, on the product's clock")
+    if task.candidates and outcome is not None:
+        raise InvalidInput(
+            "outcome", "say only whose reply it is; what came of it belongs to the reply task this opens"
+        )
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if task.kind is f.TaskKind.CALL and disposition is None and task.disposition is None:
         raise InvalidInput("disposition", "say how the call ended")

@@ -9,8 +9,8 @@ from domain.facts import AppointmentStatus, TaskState
 from domain.lead_state import STAFF, STOP, LeadState
 from domain.next_action import Touch
 from domain.schedule import NO_ADDRESS
-from domain.sequence import FromAppointment, Sequence
-from domain.touches import RETRY, Channel, Disposition
+from domain.sequence import FromAppointment, Sequence, Step
+from domain.touches import RETRY, SENT, Channel, Disposition
 
 # A confirmation of an opt-out is presumed fine within 5 minutes: 47 CFR 64.1200(a)(12).
 CONFIRMATION_WITHIN = timedelta(minutes=5)
@@ -66,14 +66,14 @@ def check(  # noqa: PLR0917 - one answer from all that matters
     machine = step_key != STAFF and sequence is not None and not sequence.anchored()
     if machine and state.opted_out & {Channel.SMS, Channel.VOICE}:
         return Refused("stop.opted_out", "the lead opted out: only e-mail that an appointment needs may go")
-    if (overtaken := _overtaken(state, sequence, touch, now, due)) is not None:
+    if (overtaken := _overtaken(state, sequence, touch, now)) is not None:
         return overtaken
     if machine and state.booked(after=now) is not None:
         return Refused("booking.stands", "an appointment is booked")
     if channel is not Channel.EMAIL:
         opens = next_open(now, state.zones)
         if opens > now:
-            if _useless_at(state, sequence, step_key, opens, due):
+            if _useless_at(state, sequence, step_key, opens):
                 return Refused("late.appointment", "the contact window opens only after the appointment")
             return Delayed(opens, "window.federal", WINDOW)
     return Allowed()
@@ -99,48 +99,51 @@ def _in_touch_since(state: LeadState, touch: Touch) -> bool:
     return any(at > first.claimed_at for at in news)
 
 
-def _anchored(sequence: Sequence | None, step_key: str) -> FromAppointment | None:
-    step = sequence.step(step_key) if sequence is not None else None
-    timing = step.timing if step is not None else None
-    return timing if isinstance(timing, FromAppointment) else None
-
-
-def _useless_at(state: LeadState, sequence: Sequence | None, step_key: str, at: datetime, due: datetime | None) -> bool:
+def _useless_at(state: LeadState, sequence: Sequence | None, step_key: str, at: datetime) -> bool:
     """What was to come before the appointment (a reminder, its confirmation) is of no use once it has begun."""
     step = sequence.step(step_key) if sequence is not None and sequence.anchored() else None
-    appointment = state.anchor()
-    if step is None or appointment is None or appointment.begins is None:
+    appointment, enrollment = state.anchor(), state.enrollment
+    if step is None or enrollment is None or appointment is None or appointment.begins is None:
         return False
     there = appointment.status is not AppointmentStatus.BOOKED  # arrived before its time, or late after all
     if at < appointment.begins and not there:
         return False
     if isinstance(step.timing, FromAppointment):
         return step.timing.offset < timedelta(0)
-    # counted from the booking: it was due before the appointment, or the booking was told only after it
-    told_late = (
-        step.timing.of is None and state.enrollment is not None and state.enrollment.started_at >= appointment.begins
-    )
-    return there or told_late or (due is not None and due < appointment.begins)
+    # counted from the booking: meant for before the appointment, or the booking was told only after it
+    started, planned = enrollment.started_at, enrollment.started_at + step.timing.delay
+    return step.timing.of is None and (there or planned < appointment.begins or started >= appointment.begins)
 
 
-def _overtaken(
-    state: LeadState, sequence: Sequence | None, touch: Touch, now: datetime, due: datetime | None
-) -> Refused | None:
-    """What has lost its use: the appointment has begun, a later reminder is due, the lead was reached meanwhile."""
-    if _useless_at(state, sequence, touch.step, now, due):
+def _overtaken(state: LeadState, sequence: Sequence | None, touch: Touch, now: datetime) -> Refused | None:
+    """What has lost its use: the appointment has begun, something later has said it, the lead was reached meanwhile."""
+    if _useless_at(state, sequence, touch.step, now):
         return Refused("late.appointment", "the appointment has begun")
     if touch.step != STAFF and touch.part.endswith(RETRY) and _in_touch_since(state, touch):
         return Refused("retry.overtaken", "the lead was reached in another way since")
-    timing, appointment, enrollment = _anchored(sequence, touch.step), state.anchor(), state.enrollment
-    if timing is None or appointment is None or appointment.starts_at is None or enrollment is None:
+    step, appointment, enrollment = sequence.step(touch.step) if sequence else None, state.anchor(), state.enrollment
+    if sequence is None or step is None or appointment is None or appointment.starts_at is None or enrollment is None:
         return None
+    timing = step.timing
+    if not isinstance(timing, FromAppointment):
+        told = timing.of is None and any(_reminded(state, other, touch) for other in sequence.steps)
+        return Refused("late.superseded", "a reminder has told it already") if told else None
     if timing.offset >= timedelta(0):
         return None
     if appointment.starts_at + timing.offset < enrollment.started_at:
         return Refused("late.booked_after", "its time had passed when the appointment was booked")
-    for other in sequence.steps if sequence is not None else ():
+    for other in sequence.steps:
         later = other.timing.offset if isinstance(other.timing, FromAppointment) else timedelta(0)
         on_channel = any(p.channel is touch.channel for p in other.parts)
         if timing.offset < later < timedelta(0) and on_channel and appointment.starts_at + later <= now:
             return Refused("late.superseded", "a later reminder is due already")
     return None
+
+
+def _reminded(state: LeadState, step: Step, touch: Touch) -> bool:
+    """Whether a reminder of this step went out on the touch's channel."""
+    timing = step.timing
+    if not isinstance(timing, FromAppointment) or timing.offset >= timedelta(0):
+        return False
+    sent = (state.touches.get((touch.enrollment, step.key, part.name)) for part in step.parts)
+    return any(t is not None and t.channel is touch.channel and t.status in SENT for t in sent)

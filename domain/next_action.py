@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.lead_state import LeadState
-from domain.lead_state import Touch as Planned
-from domain.schedule import Due, direct, outcome_known, over_at, pending
+from domain.schedule import Due, direct, outcome_known, over_at, pending, ready
 from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
 from domain.touches import Channel, TouchStatus, touch_id
 
@@ -75,14 +74,14 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime, over
     A step overdue by more than `overslept` (product time) moves the rest of its sequence, so that after an outage the
     steps keep their distances instead of going out all at once.
     """
-    for touch in sorted(direct(state), key=_ready):
-        if touch.channel is not None and _ready(touch) <= now:
+    for touch in sorted(direct(state), key=ready):
+        if touch.channel is not None and ready(touch) <= now:
             return Touch(touch.enrollment, touch.step, touch.part, touch.channel, touch.touch_id)
     timers = _timers(state)
     if timers and timers[0][0] <= now:
         return ExpireTask(timers[0][1])
     if state.exit_reason is not None:
-        later = min(map(_ready, direct(state)), default=None)
+        later = min(map(ready, direct(state)), default=None)
         return _earlier(Wait(later, "finished"), timers) if timers or later else Finish(state.exit_reason)
     held = _held(state, now)
     if isinstance(held, Record):
@@ -92,11 +91,6 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime, over
     if sequence is None or state.enrollment is None:
         return _earlier(Wait(None, "no sequence"), timers)
     return _earlier(_cadence(state, sequence, now, overslept), timers)
-
-
-def _ready(touch: Planned) -> datetime:
-    """When a touch that a person or a stop asked for may go."""
-    return touch.until or touch.due_at or touch.at
 
 
 def _timers(state: LeadState) -> list[tuple[datetime, str]]:
@@ -116,7 +110,7 @@ def _earlier(action: Action, timers: list[tuple[datetime, str]]) -> Action:
 
 def _held(state: LeadState, now: datetime) -> Wait | Record | None:
     """A pause or a rest holds everything of the cadence until it ends."""
-    delayed = [_ready(t) for t in direct(state)]
+    delayed = [ready(t) for t in direct(state)]
     if state.pause is not None:
         if state.pause.until is not None and state.pause.until <= now:
             resting = state.rest is not None and ((ends := state.rest.ends_at) is None or ends > now)
@@ -148,7 +142,7 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: tim
             waits.append((over_at(state, due.at, due.action.action) if due.at <= now else due.at, due, None))
         elif due.at > now:
             waits.append((due.at, due, _do(state, due) if due.condition else None))
-    waits += [(_ready(t), Due(t.step, t.part, t.channel, _ready(t), None, None), None) for t in direct(state)]
+    waits += [(ready(t), Due(t.step, t.part, t.channel, ready(t), None, None), None) for t in direct(state)]
     if waits:
         at, due, then = min(waits, key=lambda w: w[0])
         # a condition may have changed by then: only what has none is done without planning anew

@@ -43,6 +43,11 @@ def direct(state: LeadState) -> list[Touch]:
     ]
 
 
+def ready(touch: Touch) -> datetime:
+    """When a touch that a person or a stop asked for may go."""
+    return touch.until or touch.due_at or touch.at
+
+
 def pending(state: LeadState, sequence: Sequence) -> list[Due]:
     """What is still to come of the present enrollment, earliest first; ties in the order of the file."""
     enrollment = state.enrollment
@@ -281,8 +286,11 @@ def _begun(state: LeadState, due: Due, at: datetime) -> bool:
 
 def over_at(state: LeadState, since: datetime, wait: WaitFor) -> datetime:
     """When a wait ends without what it is for. Where a further appointment stands, the next reminders wait for it."""
-    further = state.booked(after=since) is not None
-    return since + (min(wait.up_to, LONGEST_BEFORE_ANOTHER) if further else wait.up_to)
+    further = state.booked(after=since)
+    if further is None or further.starts_at is None:
+        return since + wait.up_to
+    free = further.starts_at - since - LONGEST_BEFORE_ANOTHER
+    return since + max(_ZERO, min(wait.up_to, LONGEST_BEFORE_ANOTHER, free))
 
 
 def _kind(due: Due) -> str:

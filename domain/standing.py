@@ -5,8 +5,8 @@ from datetime import datetime
 
 from domain import facts as f
 from domain.fold import apply
-from domain.lead_state import LeadState, State
-from domain.schedule import Upcoming, upcoming
+from domain.lead_state import STOP, LeadState, State, Touch
+from domain.schedule import Upcoming, direct, ready, upcoming
 from domain.sequence import FromAppointment, Sequence
 
 
@@ -24,9 +24,13 @@ class Standing:
 
 
 def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Standing:
+    asked_for = [Upcoming(t.step, t.part, t.channel, str(t.channel), ready(t), _why(t)) for t in direct(state)]
     if state.exit_reason is not None:
-        return Standing(state.state, None, None, None, None, f"finished: {state.exit_reason}", ())
-    to_come = tuple(_to_come(state, sequence, now)) if sequence is not None else ()
+        reason = f"finished: {state.exit_reason}"
+        return Standing(state.state, None, None, None, None, reason, tuple(asked_for))
+    coming = [*asked_for, *(_to_come(state, sequence, now) if sequence is not None else [])]
+    far = datetime.max.replace(tzinfo=now.tzinfo)
+    to_come = tuple(sorted(coming, key=lambda u: u.at or far))
     if state.pause is not None:
         return Standing(State.PAUSED, None, "pause", None, state.pause.until, "paused by a person", to_come)
     if state.rest is not None:
@@ -39,6 +43,10 @@ def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Stan
     if call is not None:
         return Standing(state.state, call.step, call.kind, None, call.claim_by, "a person's work is open", ())
     return Standing(state.state, None, None, None, None, "nothing is planned", ())
+
+
+def _why(touch: Touch) -> str:
+    return touch.reason or ("the confirmation of a stop" if touch.step == STOP else "a person asked for it")
 
 
 def _to_come(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcoming]:

@@ -38,12 +38,11 @@ def task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, boo
             due = fact.callback_at or at + CALLBACK_WITHIN
             promised = callback(state, no, due, "the lead asked to be called back")
             yield promised
-            if state.exit_reason is None:
+            if state.exit_reason is None and not _serves(state, at, book):
                 yield f.Rested(cause="a callback is due", task_id=promised.task_id, resume_after=0.0)
         case f.Outcome.NOT_NOW:
-            sequence = sequence_of(state, book)
-            serves = sequence is not None and sequence.anchored() and state.booked(after=at) is not None
-            yield from leave(state, "not_now", f.ExitReason.STOPPED_BY_STAFF, book, None if serves else Stop())
+            default = None if _serves(state, at, book) else Stop()
+            yield from leave(state, "not_now", f.ExitReason.STOPPED_BY_STAFF, book, default)
         case f.Outcome.NOT_A_FIT:
             yield from leave(state, "disqualified", f.ExitReason.DISQUALIFIED, book, default=Stop())
         case f.Outcome.WRONG_NUMBER:
@@ -52,6 +51,12 @@ def task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, boo
             yield f.OptedOut(channels=PHONE, cause="told a coordinator")
         case f.Outcome.REACHED | None:
             return
+
+
+def _serves(state: LeadState, at: datetime, book: Book) -> bool:
+    """Whether the sequence reminds of an appointment that stands, whatever was said on the phone."""
+    sequence = sequence_of(state, book)
+    return sequence is not None and sequence.anchored() and state.booked(after=at) is not None
 
 
 def _settled(state: LeadState, task: Task, as_: f.TaskState) -> Iterator[f.Fact]:

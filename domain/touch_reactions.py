@@ -10,6 +10,7 @@ from domain.ports import Remedy
 from domain.touches import RETRY, Channel, TouchStatus, touch_id
 
 RETRY_AFTER = timedelta(minutes=30)
+REFUSED = "the carrier refuses our account"
 QUIET_FOR = timedelta(hours=1)  # a carrier that keeps quiet hours of its own is tried again after so long
 
 
@@ -24,7 +25,7 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
     elif (open_ := state.tasks.get(review)) is not None and open_.living:
         outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
         yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
-    yield from _alert(state, fact, at)
+    yield from _alert(state, fact, no, at)
     if fact.channel is None or fact.status not in (TouchStatus.UNDELIVERED, TouchStatus.FAILED, TouchStatus.SKIPPED):
         return
     if fact.remedy is Remedy.SUPPRESS:
@@ -39,15 +40,11 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
         yield opened(state, no, at, f.TaskKind.REVIEW, reason)
 
 
-def _alert(state: LeadState, fact: f.TouchChanged, at: datetime) -> Iterator[f.Fact]:
+def _alert(state: LeadState, fact: f.TouchChanged, no: int, at: datetime) -> Iterator[f.Fact]:
     """Our account is at fault: a person must look, once, however many tries and touches it concerns."""
-    alerts = {task_id(state.lead_id, "alert", touch.touch_id) for touch in state.touches.values()}
-    open_ = [t for t in state.tasks.values() if t.id in alerts and t.living]
-    if fact.remedy is Remedy.ALERT:
-        own = task_id(state.lead_id, "alert", fact.touch_id)
-        if not open_ and own not in state.tasks:
-            reason = f"the carrier refuses our account (code {fact.code})"
-            yield f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=at, reason=reason)
+    open_ = [t for t in state.tasks.values() if t.living and (t.reason or "").startswith(REFUSED)]
+    if fact.remedy is Remedy.ALERT and not open_:
+        yield opened(state, no, at, f.TaskKind.REVIEW, f"{REFUSED} (code {fact.code})")
     elif fact.status is TouchStatus.ACCEPTED:
         for task in open_:
             yield f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="the carrier takes our touches again")

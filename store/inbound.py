@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import commands
 from domain import facts as f
-from domain.consequences import PHONE, task_id
+from domain.consequences import PHONE, WRONG_NUMBER, task_id
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import InboundSms, NoMoreMail, TouchUpdate
+from domain.same_person import compatible
 from domain.touches import Channel, TouchStatus, may_become, touch_id
 from store import tables
 from store.lead_unit import Leads, LeadUnit
@@ -35,11 +36,26 @@ class Inbound:
             if sms.is_stop or is_opt_out(sms.body):
                 await self._stop(conn, address_id, living or finished[:1], sms)
                 return bool(living or finished)
-            wrote = living or finished[:1]
+            wrote = await self._people(conn, address_id, [*living, *finished])
             if not wrote:
                 return False
             await self._replied(conn, wrote, sms)
             return True
+
+    async def _people(self, conn: AsyncConnection, address_id: str, lead_ids: list[str]) -> list[str]:
+        """Of these leads the first of each person: somebody may have asked again, and a wrong number is nobody's."""
+        lead, stop = tables.leads, tables.stops
+        wrong = select(stop.c.lead_id).where(stop.c.address_id == address_id, stop.c.cause == WRONG_NUMBER)
+        strangers = {str(i) for i in (await conn.execute(wrong)).scalars()}
+        query = select(lead.c.id, lead.c.first_name, lead.c.last_name).where(lead.c.id.in_(lead_ids))
+        opened = (self.leads.store.vault.open_row(lead, row) for row in (await conn.execute(query)).mappings())
+        names = {str(row["id"]): (row["first_name"], row["last_name"]) for row in opened}
+        people: list[str] = []
+        for lead_id in lead_ids:
+            known = any(compatible(*names[lead_id], *names[other]) for other in people)
+            if not known and lead_id not in strangers:
+                people.append(lead_id)
+        return people or lead_ids[:1]
 
     async def update(self, provider: str, update_: TouchUpdate) -> bool:
         """What became of a touch. False if it was known already, or the touch is not ours."""

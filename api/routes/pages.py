@@ -30,7 +30,11 @@ async def booking_page(token: str, services: Wired) -> Response:
         return _plain(services, _INVALID, NotFound)
 
 
-@router.post("/b/{token}", summary="Book one of them")
+@router.post(
+    "/b/{token}",
+    summary="Book one of them",
+    responses={409: {"description": "Taken meanwhile, or booked already; the page shows what is free"}},
+)
 async def book(token: str, request: Request, services: Wired) -> Response:
     """Books one of the free times. A time that was just taken is a 409 with fresh times."""
     form = await request.form(max_files=0)

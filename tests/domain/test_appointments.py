@@ -8,6 +8,7 @@ import pytest
 
 from domain import commands
 from domain import facts as f
+from domain.consequences import enroll
 from domain.errors import Refused
 from domain.lead_state import Stage, State
 from domain.next_action import Wait
@@ -353,7 +354,9 @@ def test_a_booking_without_a_time_is_confirmed_and_its_reminders_wait_for_one() 
 
 def test_the_cadence_refuses_at_the_gate_while_an_appointment_stands() -> None:
     story = booked()
-    story.tell(*commands.enroll(story.state, BOOK.latest("consultation"), story.now))
+    with pytest.raises(Refused, match="an appointment stands"):
+        commands.enroll(story.state, BOOK.latest("consultation"), story.now)
+    story.tell(enroll(story.state, BOOK.latest("consultation"), "however it came there"))
     story.run("2026-06-02 12:01")
     assert story.table()[-1] == ("06-02 12:00:01", "confirm", "sms", "skipped: booking.stands")
 

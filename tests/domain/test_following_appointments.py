@@ -56,3 +56,73 @@ def test_a_disqualified_lead_is_not_reminded_of_the_second() -> None:
     story.scheduler_says("completed")
     story.run(timedelta(days=30))
     assert story.sent() == []
+
+
+def test_the_one_that_comes_first_is_reminded_of_first_in_whatever_order_they_are_booked() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says("booked", ny("2026-06-10 10:00"), of="late")
+    story.run("2026-06-02 13:00")
+    story.table()
+    story.scheduler_says("booked", ny("2026-06-05 10:00"), of="early")
+    story.run("2026-06-05 09:00")
+    assert [row[:2] for row in story.sent()] == [
+        ("06-02 13:00", "confirm"),
+        ("06-02 13:00", "confirm"),
+        ("06-04 10:00", "remind_24h"),
+        ("06-05 08:00", "remind_2h"),
+    ]
+    story.run("2026-06-05 11:00")
+    story.scheduler_says("completed", of="early")
+    story.run("2026-06-10 09:00")
+    assert [row[:2] for row in story.sent()][-2:] == [("06-09 10:00", "remind_24h"), ("06-10 08:00", "remind_2h")]
+
+
+def test_one_that_is_moved_behind_another_gives_way_to_it() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says("booked", ny("2026-06-04 10:00"))
+    story.scheduler_says("booked", ny("2026-06-05 10:00"), of="B")
+    story.scheduler_says("rescheduled", ny("2026-06-09 10:00"))
+    story.run("2026-06-09 09:00")
+    reminders = [row[:2] for row in story.sent() if row[1].startswith("remind")]
+    assert reminders == [
+        ("06-04 10:00", "remind_24h"),
+        ("06-05 08:00", "remind_2h"),
+        ("06-08 10:00", "remind_24h"),
+        ("06-09 08:00", "remind_2h"),
+    ]
+
+
+def test_of_one_that_has_begun_a_person_is_asked_before_the_next_takes_over_and_the_scheduler_may_answer() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says("booked", ny("2026-06-02 15:00"))
+    story.run("2026-06-02 16:00")
+    story.table()
+    story.scheduler_says("booked", ny("2026-06-02 18:30"), of="B")
+    story.run("2026-06-02 17:00")
+    assert [row[1:] for row in story.sent()] == [
+        ("confirm", "sms", "sent"),
+        ("confirm", "email", "sent"),
+        ("remind_2h", "sms", "sent"),
+    ]
+    (asked,) = [t for t in story.state.tasks.values() if t.living]
+    assert asked.reason == "what became of the appointment? Another one is next"
+    story.scheduler_says("completed")
+    assert not story.state.tasks[asked.id].living
+
+
+def test_one_soon_after_another_is_reminded_of_all_the_same() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says("booked", ny("2026-06-10 10:00"))
+    story.scheduler_says("booked", ny("2026-06-10 12:30"), of="B")
+    story.run("2026-06-10 12:00")
+    assert [row[:2] for row in story.sent()][-1] == ("06-10 10:30", "remind_2h")
+
+
+def test_a_review_of_an_outcome_is_done_when_the_scheduler_tells_it() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says("booked", ny("2026-06-10 10:00"))
+    story.run("2026-06-14 10:00")
+    (review,) = [t for t in story.state.tasks.values() if t.step == "ask_outcome"]
+    assert review.living
+    story.scheduler_says("completed")
+    assert not story.state.tasks[review.id].living

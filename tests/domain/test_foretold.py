@@ -80,3 +80,15 @@ def test_a_wait_is_foretold_at_its_end_and_a_condition_not_before_what_it_asks_f
     assert times["bio"] is not None
     assert times["call1"] is not None
     assert times["bio"] >= times["call1"]
+
+
+def test_a_persons_message_that_waits_for_the_morning_is_foretold_even_of_a_finished_lead() -> None:
+    story = Story(ny("2026-03-02 22:30"))
+    story.answers("night")
+    story.run(timedelta(minutes=1))
+    story.tell(f.Disqualified(reason="x"))
+    (message,) = foretold(story)
+    assert (message.step, message.channel, message.at) == ("staff", Channel.SMS, ny("2026-03-03 08:00"))
+    assert message.reason.startswith("contact window")
+    story.run("2026-03-03 08:01")
+    assert story.sent()[-1] == ("03-03 08:00", "staff", "night", "sent")

@@ -180,6 +180,11 @@ def test_an_account_that_is_refused_keeps_its_touches_waiting_with_one_alert() -
     story.run(timedelta(minutes=1))
     assert ("confirm", "sms", "sent") in [row[1:] for row in story.table()]
     assert not story.state.tasks[alert.id].living
+    # the next trouble of the same text is one of its own
+    story.provider_says("confirm", "sms", S.UNDELIVERED, remedy=Remedy.ALERT, code="30007")
+    assert [t.reason for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW and t.living] == [
+        "the carrier refuses our account (code 30007)"
+    ]
 
 
 def test_quiet_hours_that_the_carrier_tells_of_afterwards_are_waited_out() -> None:

@@ -69,3 +69,35 @@ def test_an_older_booking_that_comes_after_its_end_changes_nothing(event: str) -
     story.scheduler_says("booked", ny("2026-06-02 11:00"), occurred=ny("2026-06-01 11:00"))
     assert story.state.enrollment is not None
     assert story.state.enrollment.sequence == "recovery"
+
+
+@pytest.mark.parametrize("how", ["pause", "reply"])
+def test_a_confirmation_that_was_held_until_its_appointment_had_begun_is_not_sent(how: str) -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    if how == "pause":
+        story.tell(f.Paused(reason="x", until=ny("2026-06-04 12:00")))
+    else:
+        story.replies()
+    story.scheduler_says("booked", ny("2026-06-03 10:00"))
+    story.table()
+    story.run("2026-06-04 11:00")
+    if how == "reply":
+        story.answers()
+    story.run("2026-06-05 12:00")
+    assert [row for row in story.sent() if row[1] not in ("staff", "confirm")] == []
+    assert {t.rule for (n, _, _), t in story.state.touches.items() if n == 2 and t.channel and t.step != "staff"} == {
+        "late.appointment"
+    }
+
+
+def test_a_reminder_that_has_gone_out_takes_the_place_of_a_confirmation_that_was_held() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.tell(f.Paused(reason="x", until=ny("2026-06-04 12:00")))
+    story.scheduler_says("booked", ny("2026-06-05 10:00"))
+    story.table()
+    story.run("2026-06-05 09:00")
+    assert [row[1:3] for row in story.sent()] == [
+        ("remind_24h", "sms"),
+        ("confirm", "email"),
+        ("remind_2h", "sms"),
+    ]

@@ -41,6 +41,18 @@ def test_a_visit_that_is_taken_back_later_recovers_nobody(event: str) -> None:
     assert story.state.exit_reason is f.ExitReason.CONVERTED
 
 
+def test_who_was_let_go_is_not_brought_back_by_a_new_time_of_an_old_appointment() -> None:
+    story = booked()
+    story.scheduler_says("cancelled")
+    story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    story.claims("k")
+    story.tell(*commands.complete_task(story.state, "k", COORDINATOR, None, f.Outcome.NOT_NOW, None, None, story.now))
+    story.scheduler_says("rescheduled", ny("2026-06-12 10:00"))
+    story.run(timedelta(days=30))
+    assert story.state.exit_reason is f.ExitReason.STOPPED_BY_STAFF
+    assert story.sent() == []
+
+
 def test_a_disqualified_lead_that_books_anew_is_confirmed() -> None:
     story = booked()
     story.tell(*commands.disqualify(story.state, "x"))
@@ -49,11 +61,12 @@ def test_a_disqualified_lead_that_books_anew_is_confirmed() -> None:
     assert [row[1:3] for row in story.sent()] == [("confirm", "sms"), ("confirm", "email")]
 
 
-def test_not_now_on_a_callback_leaves_the_appointment_its_reminders() -> None:
+@pytest.mark.parametrize("outcome", [f.Outcome.NOT_NOW, f.Outcome.CALL_BACK])
+def test_what_is_said_on_a_callback_leaves_the_appointment_its_reminders(outcome: f.Outcome) -> None:
     story = booked()
     story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
     story.claims("k")
-    story.tell(*commands.complete_task(story.state, "k", COORDINATOR, None, f.Outcome.NOT_NOW, None, None, story.now))
+    story.tell(*commands.complete_task(story.state, "k", COORDINATOR, None, outcome, None, None, story.now))
     story.run("2026-06-10 09:00")
     assert [row[1] for row in story.sent()] == ["remind_24h", "remind_2h"]
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select, text
 
 from domain import facts as f
+from domain.errors import InvalidInput
 from domain.ledger import Claim
 from domain.ports import Accepted, InboundSms, NoMoreMail, Sms, TouchUpdate
 from domain.touches import Channel, Disposition, TouchStatus
@@ -70,6 +71,30 @@ async def test_a_number_that_is_wrong_for_one_lead_is_still_its_owners(clinic: C
     assert (await clinic.state(owner)).exit_reason is None
     # who comes later with it may be the one who mistyped it again
     assert (await clinic.state(await clinic.inquire("Cleo", email=None))).closed >= {Channel.SMS, Channel.VOICE}
+
+
+async def test_a_reply_is_asked_about_where_finished_relatives_share_the_number(clinic: Clinic) -> None:
+    ra, zo = await clinic.inquire("Ra", email=None), await clinic.inquire("Zo", email=None)
+    await clinic.commands.disqualify(DESK, ra, "x")
+    await clinic.inbound.reply(wrote(1, "Tuesday"))
+    (review,) = (await clinic.state(zo)).tasks.values()
+    assert (review.kind, set(review.candidates)) == (f.TaskKind.REVIEW, {ra, zo})
+    with pytest.raises(InvalidInput, match="whose reply"):
+        await clinic.commands.complete_task(DESK, review.id, outcome=f.Outcome.NOT_NOW, lead_id=ra)
+    await clinic.commands.complete_task(DESK, review.id, lead_id=ra)
+    assert [t.kind for t in (await clinic.state(ra)).tasks.values() if t.living] == [f.TaskKind.REPLY]
+    rest = (await clinic.state(zo)).rest
+    assert rest is not None
+    assert not rest.waits, "over at the next plan"
+
+
+async def test_somebody_who_asked_again_after_the_end_is_one_person(clinic: Clinic) -> None:
+    old = await clinic.inquire(email=None)
+    await clinic.commands.disqualify(DESK, old, "x")
+    new = await clinic.inquire(email=None)
+    await clinic.inbound.reply(wrote(1, "It is me"))
+    assert [t.kind for t in (await clinic.state(new)).tasks.values()] == [f.TaskKind.REPLY]
+    assert not (await clinic.state(old)).tasks
 
 
 @pytest.mark.parametrize("turn", range(6))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from config.data_dir import DataDir, check_start
 from config.data_dir import clock as product_clock
@@ -119,7 +119,9 @@ def api(data_dir: DataDirOption = None, host: HostOption = "127.0.0.1", port: Po
     import uvicorn  # noqa: PLC0415
 
     from api.app import create_app  # noqa: PLC0415
+    from stack.ports import check_free  # noqa: PLC0415
 
+    check_free(host, port)
     # No access log: paths and query strings hold tokens and what somebody searched for.
     server = uvicorn.Server(
         uvicorn.Config(
@@ -199,7 +201,7 @@ def _end_hard(run: Callable[[], None]) -> NoReturn:
         run()
     except KeyboardInterrupt:
         code = INTERRUPTED
-    except (TendError, OperationalError) as error:
+    except (TendError, OperationalError, ProgrammingError) as error:
         code = _complain(error)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
@@ -212,11 +214,16 @@ def _end_hard(run: Callable[[], None]) -> NoReturn:
     os._exit(code)
 
 
-def _complain(error: TendError | OperationalError) -> int:
+def _complain(error: TendError | DBAPIError) -> int:
     """One line on stderr; the exit code."""
-    if isinstance(error, OperationalError):  # its text may hold the whole address, password and all
+    if isinstance(error, DBAPIError):  # its text may hold the whole address, password and all
         why = type(error.orig or error).__name__
-        print(f"tend: the database does not answer ({why}): is it up, and TEND_DATABASE_URL right?", file=sys.stderr)
+        if why == "UndefinedTable":
+            print("tend: the database was never migrated: run `tend migrate`, or `tend up`", file=sys.stderr)
+        else:
+            print(
+                f"tend: the database does not answer ({why}): is it up, and TEND_DATABASE_URL right?", file=sys.stderr
+            )
     else:
         print(f"tend: {error}", file=sys.stderr)
     return error.exit_code if isinstance(error, StartError) else 1
@@ -226,7 +233,7 @@ def main() -> None:
     """Entry point of `tend`: an error that Tend raises on purpose is one line on stderr, not a traceback."""
     try:
         app()
-    except (TendError, OperationalError) as error:
+    except (TendError, OperationalError, ProgrammingError) as error:
         sys.exit(_complain(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -40,7 +39,7 @@ from store.lead_unit import Leads
 from store.sequences import SequenceBook
 from store.vault import Vault
 from wire.codec import AesCodec
-from wire.codec_server import codec_router
+from wire.codec_server import codec_router, spellings
 from wire.connect import connect
 from wire.keyring import KeyRing
 
@@ -172,21 +171,12 @@ def _temporal(settings: Settings, keyring: KeyRing) -> Callable[[], Awaitable[No
 async def may_use_codec(request: Request) -> bool:
     """Somebody who may read payloads; in development also the Temporal UI, by the origin that its browser states."""
     services: Services = request.app.state.services
-    if not services.production and _same_place(request.headers.get("origin"), services.ui_origin):
+    if not services.production and request.headers.get("origin") in spellings(services.ui_origin):
         return True
     try:
         return may(await actor_of(request), Right.CODEC)
     except NoKey:
         return False
-
-
-def _same_place(origin: str | None, ui: str | None) -> bool:
-    if not origin or not ui:
-        return False
-    loopback = ("127.0.0.1", "localhost")
-    given, wanted = urlsplit(origin), urlsplit(ui)
-    same_host = given.hostname == wanted.hostname or (given.hostname in loopback and wanted.hostname in loopback)
-    return same_host and given.scheme == wanted.scheme and given.port == wanted.port
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -132,7 +132,7 @@ class Commands:
 
     async def skip(self, actor: Actor, lead_id: str) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.skip(u.state, u.journal.sequence)
+            return commands.skip(u.state, u.journal.sequence, u.now)
 
         return await self._apply(actor, lead_id, "step_skipped", "staff_acted", decide)
 

@@ -59,9 +59,7 @@ class TwilioSms:
             to=sms.to,
             body=sms.body,
             status_callback=callback(self._public_url, "/webhooks/twilio/status", sms.touch_id),
-            validity_period=self._validity
-            if sms.valid_for is None
-            else max(1, min(self._validity, int(sms.valid_for))),
+            validity_period=self._lasting(sms),
             smart_encoded=True,
             **self._sender,
         )

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from config.settings import Environment, Settings
 from domain.clock import Clock
+from wire.keyring import KeyRing
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,8 @@ def clock(settings: Settings) -> Clock:
     return Clock.read(DataDir(settings.data_dir).clock)
 
 
+LEAST_BYTES = 8  # different ones of 32: fewer are no random key
+
 _DEFAULTED = {
     "organization": "the practice's own name, which every message gives",
     "email_from": "the address mails come from",
@@ -184,13 +188,34 @@ def check_start(settings: Settings) -> list[str]:
     for name, why in _DEFAULTED.items():
         if getattr(settings, name) == Settings.model_fields[name].default:
             wrong.append(f"TEND_{name.upper()} is the default ({why})")
+    wrong += _made_for_tests(settings)
     if DataDir(settings.data_dir).clock.exists():
         wrong.append("the data directory holds a virtual clock: use another TEND_DATA_DIR")
     return wrong
 
 
 def _unset(settings: Settings, needed: Mapping[str, str]) -> list[str]:
-    return [f"TEND_{n.upper()} is not set ({why})" for n, why in needed.items() if getattr(settings, n) is None]
+    return [f"TEND_{n.upper()} is not set ({why})" for n, why in needed.items() if not _text(getattr(settings, n))]
+
+
+def _text(value: Any) -> str:
+    """A blank is no value."""
+    return str(value.get_secret_value() if isinstance(value, SecretStr) else value or "").strip()
+
+
+def _made_for_tests(settings: Settings) -> list[str]:
+    """What is set, and must not be so in production."""
+    wrong = []
+    if not settings.public_url.startswith("https://"):
+        wrong.append("TEND_PUBLIC_URL must be an https address")
+    if not settings.organization.strip():
+        wrong.append("TEND_ORGANIZATION is blank")
+    with suppress(ValueError):  # a ring that cannot be read is refused where it is made
+        if settings.keys is not None:
+            keys = dict(KeyRing.parse(settings.keys.get_secret_value()).keys).values()
+            if any(len(set(key)) < LEAST_BYTES for key in keys):
+                wrong.append("TEND_KEYS holds a key that is not random")
+    return wrong
 
 
 def _certificate(settings: Settings) -> list[str]:

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 from content.facilities import Facilities
 from content.links import Links
+from domain.foretell import upcoming
 from domain.lead_state import LeadState
-from domain.schedule import upcoming
 from domain.sequence import Sequence
 from domain.touches import Channel
 

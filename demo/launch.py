@@ -104,6 +104,9 @@ class Launched:
 
     def _why(self, since: int) -> str:
         """The line with which it gave up."""
+        code = self._process.returncode if self._process is not None else None
+        if code is not None and code < 0:
+            return f"its `tend up` was ended by {signal.Signals(-code).name}: look into {self.directory.logs}"
         lines = [line for line in self.said[since:].splitlines() if line.strip()]
         errors = [line.removeprefix("tend: ") for line in lines if line.startswith("tend: ")]
         return (errors or lines or [f"it ended without a word: look into {self.directory.logs}"])[-1]

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import signal
 import sys
 from collections import deque
 from contextlib import suppress
@@ -29,6 +28,7 @@ from demo.summary import summary
 from demo.view import Screen
 from domain.clock import Clock
 from stack.preflight import StartError, make_directory
+from stack.process import stop_signals
 from stack.supervisor import end_leftovers
 
 MARKER = "demo.marker"
@@ -47,14 +47,23 @@ class Options:
     once: bool = False
 
 
+class ConsoleGone(StartError):
+    """Nobody reads what is shown any more."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise ConsoleGone("nobody reads the demo any more, so it ended")
+
+
 async def demo(options: Options) -> None:
     """Runs until Ctrl-C (or to the summary). Raises StartError if the stack cannot start or gives up."""
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    console = Console()
+    console: Console = _Console()
     if not console.is_terminal:
-        console = Console(width=WIDTH)  # nobody's screen: nothing need be cut short
+        console = _Console(width=WIDTH)  # nobody's screen: nothing need be cut short
     facility = load_facilities(FACILITIES).get(None)
     began = ten_o_clock(facility, datetime.now(UTC))
     make_fresh(DataDir(options.data_dir.absolute()))

@@ -105,4 +105,11 @@ def _last(lead: Watched) -> Text:
 
 
 def short(reason: str) -> str:
-    return reason.replace(" of the sequence", "").replace(" in every zone the lead can be in", " at the lead's place")
+    words = {
+        " of the sequence": "",
+        " in every zone the lead can be in": " at the lead's place",
+        "; waits for the contact window, 8:00 to 21:00 at the lead's place": "; waits for 8:00",
+    }
+    for long, brief in words.items():
+        reason = reason.replace(long, brief)
+    return reason

@@ -12,8 +12,8 @@ from domain.consequences import enroll as enrolled
 from domain.consequences import stopped
 from domain.contact_window import next_open
 from domain.errors import InvalidInput, Refused
+from domain.foretell import upcoming
 from domain.lead_state import STAFF, LeadState, State, Task
-from domain.schedule import pending
 from domain.sequence import Sequence
 from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
 
@@ -44,8 +44,8 @@ def resume(state: LeadState) -> list[f.Fact]:
     return [f.Resumed(cause="a person resumed it")]
 
 
-def skip(state: LeadState, sequence: Sequence | None) -> list[f.Fact]:
-    """Skips the next step: an open call of it is cancelled, otherwise the step to come is left out."""
+def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.Fact]:
+    """Skips the step that is shown as next: an open call of it is cancelled, otherwise the step is left out."""
     _living(state, "skip")
     number = state.enrollment.number if state.enrollment else None
     ours = [t for t in state.tasks.values() if t.step and t.enrollment == number]
@@ -54,7 +54,7 @@ def skip(state: LeadState, sequence: Sequence | None) -> list[f.Fact]:
         return [f.TaskClosed(task_id=open_call.id, state=f.TaskState.CANCELLED, reason="skipped by a person")]
     if any(t.state is f.TaskState.CLAIMED for t in ours):
         raise Refused("cannot skip: a coordinator is at the call; release or complete it", state.state)
-    to_come = [d for d in pending(state, sequence) if d.condition is not False and d.spec] if sequence else []
+    to_come = upcoming(state, sequence, now) if sequence else []
     if not to_come or state.enrollment is None:
         raise Refused("cannot skip: no step is to come", state.state)
     return [f.StepSkipped(enrollment=state.enrollment.number, step=to_come[0].step)]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, assert_never
 
 from domain import facts as f
 from domain.contact_window import ALL_ZONES, next_open
-from domain.lead_state import STOP, Appointment, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch
+from domain.lead_state import STAFF, STOP, Appointment, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch
 from domain.touches import SENT, Disposition, TouchStatus, may_become
 
 K = TypeVar("K")
@@ -83,6 +83,10 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.TaskClosed():
             return _closed(state, fact, at, no)
         case f.CallEnded():
+            late = state.tasks.get(fact.task_id)
+            if late is not None and late.state is f.TaskState.MISSED:  # it was answered all the same
+                late = replace(late, disposition=fact.disposition)
+                return replace(state, tasks=put(state.tasks, late.id, late))
             if fact.disposition is not Disposition.ANSWERED:
                 return _task(state, fact.task_id, disposition=fact.disposition)
             # spoken with: the task waits for its outcome, though its lease ran out while the phone still rang
@@ -208,13 +212,21 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
         )
     if fact.status is TouchStatus.CLAIMED:
         new = replace(new, claimed_at=at)
-    after = replace(state, touches=put(state.touches, key, new))
+    after = replace(state, touches=put(state.touches, key, new), rest=_from_the_answer(state.rest, old, fact, at))
     # a callback that comes after the end is late news, not a lead that moves again
     counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None
     return _staged(after, Stage.CONTACTED) if counts else after
 
 
 _ZERO = timedelta(0)
+
+
+def _from_the_answer(rest: Rest | None, old: Touch, fact: f.TouchChanged, at: datetime) -> Rest | None:
+    """A rest whose end counts from a person's answer counts from when that has gone out, be it in the morning."""
+    gone = fact.status in SENT and old.status not in SENT and fact.step == STAFF and fact.task_id is None
+    if rest is None or not gone or rest.waits or rest.until is None or old.message_id is None:
+        return rest
+    return replace(rest, until=max(rest.until, at + timedelta(seconds=rest.resume_after)))
 
 
 def _opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
@@ -275,19 +287,22 @@ def _answered(state: LeadState, task_id: str, at: datetime) -> LeadState:
     if rest is None or task_id not in rest.waits:
         return state
     waits, until = rest.waits - {task_id}, rest.until
-    if not waits:  # without `resume_after` the sequence ends with the answer
-        after = None if rest.resume_after is None else at + timedelta(seconds=rest.resume_after)
-        until = None if after is None else max(after, until or after)
+    if not waits:
+        after = at + timedelta(seconds=rest.resume_after)
+        until = None if rest.is_last else max(after, until or after)
     return replace(state, rest=replace(rest, waits=waits, until=until))
 
 
 def _rested(state: LeadState, fact: f.Rested, at: datetime) -> LeadState:
     old = state.rest
     waits = (old.waits if old else frozenset()) | ({fact.task_id} if fact.task_id else frozenset())
-    after = [s for s in (fact.resume_after, old.resume_after if old and old.waits else None) if s is not None]
     until = max(filter(None, (fact.until, old.until if old else None)), default=None)
-    rest = Rest(old.since if old else at, fact.cause, waits, until, max(after, default=None))
-    return replace(state, rest=rest)
+    waited = (
+        old if old is not None and old.waits else None
+    )  # what an end that is known already was counted from is over
+    after = max(fact.resume_after or 0.0, waited.resume_after if waited else 0.0)
+    last = (fact.task_id is not None and fact.resume_after is None) or (waited is not None and waited.is_last)
+    return replace(state, rest=Rest(old.since if old else at, fact.cause, waits, until, after, last))
 
 
 def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:

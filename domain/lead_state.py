@@ -133,14 +133,16 @@ def _length(spans: tuple[Span, ...], since: datetime) -> timedelta:
 class Rest:
     """Since when, for which open tasks, and when it ends.
 
-    While it waits for tasks, its end counts from their closing (`resume_after` seconds) and is never before `until`.
+    While it waits for tasks, its end counts from their closing (`resume_after` seconds) and is never before `until`; or
+    the sequence ends with them (`is_last`).
     """
 
     since: datetime
     cause: str
     waits: frozenset[str]
     until: datetime | None
-    resume_after: float | None
+    resume_after: float
+    is_last: bool = False
 
     @property
     def ends_at(self) -> datetime | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain import facts as f
-from domain.lead_state import LeadState
+from domain.lead_state import STAFF, LeadState
 from domain.schedule import Due, direct, outcome_known, over_at, pending, ready
 from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
 from domain.touches import Channel, TouchStatus, touch_id
@@ -118,7 +118,8 @@ def _held(state: LeadState, now: datetime) -> Wait | Record | None:
         return Wait(min([*delayed, *filter(None, [state.pause.until])], default=None), "paused")
     rest = state.rest
     if rest is None:
-        return None
+        own = [t for t in direct(state) if t.step == STAFF and t.task_id is None]
+        return Wait(min(delayed), "a person's own words go first") if own else None
     if rest.waits:
         return Wait(min(delayed, default=None), f"resting: {rest.cause}")
     if rest.until is None:
@@ -160,7 +161,8 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: tim
 def _due_now(state: LeadState, to_come: list[Due], now: datetime, overslept: timedelta) -> Do | Record | None:
     """The first whose time has come, if any."""
     for due in to_come:
-        if due.at is None or due.at > now or due.condition is None:
+        known = due.action is not None and isinstance(due.action.action, WaitFor) and outcome_known(state)
+        if due.at is None or (due.at > now and not known) or due.condition is None:
             continue
         if due.condition is False:
             text = due.spec.when_text if due.spec else ""

@@ -12,8 +12,8 @@ from domain.appointment_reactions import appointment_changed, next_appointment
 from domain.consequences import PHONE, Book, callback, into, leave, opened, rests_after_answer, sequence_of
 from domain.lead_state import LeadState
 from domain.sequence import Stop, Switch
-from domain.task_reactions import call_ended, cancel_calls, returned, task_closed
-from domain.touch_reactions import left_over, touch_changed
+from domain.task_reactions import call_ended, cancel_calls, returned, task_closed, uncalled
+from domain.touch_reactions import left_over, skipped, touch_changed
 from domain.touches import Channel
 
 REPLY_WITHIN = timedelta(minutes=15)
@@ -43,12 +43,13 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
         case f.AppointmentChanged() as changed:
             yield from appointment_changed(state, changed, no, at, book)
         case f.CallEnded(task_id=task, disposition=disposition):
-            yield from call_ended(state, task, disposition)
+            yield from call_ended(state, task, disposition, no, at)
         case f.TaskClosed() as closed:
             yield from task_closed(state, closed, no, at, book)
         case f.TouchChanged() as touch:
             yield from touch_changed(state, touch, no, at, book)
-        case f.Suppressed():
+        case f.Suppressed(channels=channels):
+            yield from uncalled(state, channels, "this number cannot be called")
             expected = state.booked(after=at) is not None  # what becomes of it is still to be asked
             if state.exit_reason is None and not expected and not any(state.reachable(c) for c in Channel):
                 yield f.Finished(exit_reason=f.ExitReason.UNREACHABLE)
@@ -57,6 +58,8 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
             yield from left_over(state, record.fact)
             if isinstance(record.fact, f.Finished):
                 yield from next_appointment(state, record.fact, at, book)
+        case f.StepSkipped(step=step):
+            yield from skipped(state, step)
         case f.TaskReturned(task_id=task):
             yield from returned(state, task)
         case _:
@@ -87,10 +90,7 @@ def _replied(state: LeadState, fact: f.Replied, at: datetime, book: Book) -> Ite
 
 
 def _opted_out(state: LeadState, channels: tuple[Channel, ...], book: Book) -> Iterator[f.Fact]:
-    for task in state.tasks.values():
-        call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK) and task.state is f.TaskState.OPEN
-        if call and Channel.VOICE in channels:
-            yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="the lead opted out")
+    yield from uncalled(state, channels, "the lead opted out")
     if set(channels) & set(PHONE) or not any(state.reachable(c) for c in Channel):
         sequence = sequence_of(state, book)
         default = Stop() if sequence is None or not sequence.anchored() else None

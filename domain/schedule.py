@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.condition import Question, evaluate
-from domain.contact_window import next_open
 from domain.facts import AppointmentStatus, TaskState
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Touch
-from domain.sequence import After, CallTask, FromAppointment, Part, Sequence, StaffTask, Step, WaitFor, named
+from domain.sequence import After, CallTask, FromAppointment, Part, Sequence, StaffTask, Step, WaitFor
 from domain.touches import SENT, SETTLED, Channel, Disposition, TouchStatus
 
 _ZERO = timedelta(0)
@@ -217,73 +216,6 @@ def outcome_known(state: LeadState) -> bool:
     return appointment is not None and appointment.status is not AppointmentStatus.BOOKED
 
 
-@dataclass(frozen=True, slots=True)
-class Upcoming:
-    """A step to come, with its expected product time and why then."""
-
-    step: str
-    part: str
-    channel: Channel | None
-    kind: str
-    at: datetime | None
-    reason: str
-
-
-def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcoming]:
-    """The steps to come as they would fall if nothing else happened, contact windows included.
-
-    What the gate would refuse then is left out: by a channel that is closed or that the lead does not have, or too
-    late for its appointment.
-    """
-    out: list[Upcoming] = []
-    extra: dict[Channel | None, timedelta] = {}
-    times: dict[str, datetime] = {}
-    # those that wait for another step last: that one's time is known by then
-    for due in sorted(pending(state, sequence), key=lambda due: due.condition is None):
-        if due.condition is False or not _can_go(state, sequence, due.channel):
-            continue
-        at, reason = due.at, _why(due)
-        if at is not None:
-            if due.movable:
-                at += extra.get(due.channel, _ZERO)
-            at = max(at, now)
-            if due.action is not None and isinstance(due.action.action, WaitFor) and due.at is not None:
-                at = max(at, over_at(state, due.at, due.action.action))
-            if due.channel in (Channel.SMS, Channel.VOICE):
-                opens = next_open(at, state.zones)
-                if opens > at:
-                    reason += "; waits for the contact window, 8:00 to 21:00 at the lead's place"
-                    if due.movable:
-                        extra[due.channel] = extra.get(due.channel, _ZERO) + (opens - at)
-                    at = opens
-            if due.condition is None and due.spec is not None:  # not before what it waits for
-                at = max([at, *(times[name] for name in named(due.spec) if name in times)])
-            if _begun(state, due, at):
-                continue
-            times.setdefault(due.step, at)
-        if due.condition is None and due.spec is not None and due.spec.when_text is not None:
-            reason += f"; only if {due.spec.when_text}"
-        out.append(Upcoming(due.step, due.part, due.channel, _kind(due), at, reason))
-    far = datetime.max.replace(tzinfo=now.tzinfo)
-    return sorted(out, key=lambda u: u.at or far)
-
-
-def _can_go(state: LeadState, sequence: Sequence, channel: Channel | None) -> bool:
-    if channel is None:
-        return True
-    stopped = not sequence.anchored() and bool(state.opted_out & {Channel.SMS, Channel.VOICE})
-    return state.reachable(channel) and not stopped
-
-
-def _begun(state: LeadState, due: Due, at: datetime) -> bool:
-    """Whether a reminder would come when its appointment has begun."""
-    timing, appointment = due.spec.timing if due.spec else None, state.anchor()
-    if not isinstance(timing, FromAppointment) or timing.offset >= _ZERO or appointment is None:
-        return False
-    begun = appointment.begins is not None and at >= appointment.begins
-    return begun or appointment.status is not AppointmentStatus.BOOKED
-
-
 def over_at(state: LeadState, since: datetime, wait: WaitFor) -> datetime:
     """When a wait ends without what it is for. Where a further appointment stands, the next reminders wait for it."""
     further = state.booked(after=since)
@@ -291,37 +223,3 @@ def over_at(state: LeadState, since: datetime, wait: WaitFor) -> datetime:
         return since + wait.up_to
     free = further.starts_at - since - LONGEST_BEFORE_ANOTHER
     return since + max(_ZERO, min(wait.up_to, LONGEST_BEFORE_ANOTHER, free))
-
-
-def _kind(due: Due) -> str:
-    if due.action is None:
-        return str(due.channel)
-    match due.action.action:
-        case CallTask():
-            return "call"
-        case StaffTask():
-            return "task"
-        case WaitFor():
-            return "wait"
-        case message:
-            return message.channel.value
-
-
-def _why(due: Due) -> str:
-    if due.part == "at_once":
-        return f"at once, because {due.step} itself must wait"
-    if due.spec is None:
-        return "second try"
-    timing = due.spec.timing
-    if isinstance(timing, FromAppointment):
-        side = "before" if timing.offset < _ZERO else "after"
-        return f"{_length(abs(timing.offset))} {side} the appointment"
-    return f"{_length(timing.delay)} after {timing.of or 'the start of the sequence'}"
-
-
-def _length(delta: timedelta) -> str:
-    seconds = int(delta.total_seconds())
-    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds and seconds % unit == 0:
-            return f"{seconds // unit} {name}"
-    return f"{seconds} s"

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from domain import facts as f
 from domain.fold import apply
+from domain.foretell import Upcoming, upcoming
 from domain.lead_state import STOP, LeadState, State, Touch
-from domain.schedule import Upcoming, direct, ready, upcoming
+from domain.schedule import direct, ready
 from domain.sequence import FromAppointment, Sequence
 
 

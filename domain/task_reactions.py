@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from domain import facts as f
-from domain.consequences import PHONE, WRONG_NUMBER, Book, callback, dropped, leave, sequence_of
+from domain.consequences import PHONE, WRONG_NUMBER, Book, callback, dropped, leave, opened, sequence_of
 from domain.lead_state import LeadState, Task
 from domain.sequence import Stop
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
@@ -14,14 +14,22 @@ BOOKING_EXPECTED_WITHIN = timedelta(days=1)
 BY_A_PERSON = "call.by_a_person"  # the rule of a call that a window had put off, and that then was somebody's task
 
 
-def call_ended(state: LeadState, task: str, disposition: Disposition) -> Iterator[f.Fact]:
+def call_ended(state: LeadState, task: str, disposition: Disposition, no: int, at: datetime) -> Iterator[f.Fact]:
     held = state.tasks.get(task)
-    if held is None or not held.living:
+    if held is None:
         return
-    if disposition is Disposition.ANSWERED:
+    cause = "a person answered the call; its outcome is awaited"
+    if disposition is Disposition.ANSWERED and held.living:
         if state.exit_reason is None:
-            yield f.Rested(cause="a person answered the call; its outcome is awaited", task_id=task, resume_after=0.0)
-    else:
+            yield f.Rested(cause=cause, task_id=task, resume_after=0.0)
+    elif disposition is Disposition.ANSWERED and held.state is f.TaskState.MISSED:
+        asked = opened(
+            state, no, at, f.TaskKind.REVIEW, "the lead answered a call whose time was over: what came of it?"
+        )
+        yield asked
+        if state.exit_reason is None:
+            yield f.Rested(cause=cause, task_id=asked.task_id, resume_after=0.0)
+    elif held.living:
         yield f.TaskClosed(task_id=task, state=f.TaskState.DONE, disposition=disposition)
 
 
@@ -83,14 +91,22 @@ def _settled(state: LeadState, task: Task, as_: f.TaskState) -> Iterator[f.Fact]
             yield dropped(touch, "task.over", "the task of this call is over")
 
 
+def uncalled(state: LeadState, channels: tuple[Channel, ...], why: str) -> Iterator[f.Fact]:
+    """Calls that nobody should make any more; a claimed one is finished by its holder."""
+    for task in state.tasks.values():
+        call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK) and task.state is f.TaskState.OPEN
+        if call and Channel.VOICE in channels and task.disposition is not Disposition.ANSWERED:
+            yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason=why)
+
+
 def returned(state: LeadState, task_id: str) -> Iterator[f.Fact]:
     """A call that comes back to the queue when nobody should make it any more."""
     task = state.tasks.get(task_id)
     if task is None or task.state is not f.TaskState.OPEN or task.disposition is Disposition.ANSWERED:
         return
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
-    if call and Channel.VOICE in state.opted_out:
-        yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="the lead opted out")
+    if call and Channel.VOICE in state.closed:
+        yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="this number may not be called")
         return
     current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
     if task.kind is f.TaskKind.CALL and task.enrollment is not None and task.enrollment != current:

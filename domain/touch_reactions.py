@@ -26,6 +26,9 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
         outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
         yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
     yield from _alert(state, fact, no, at)
+    current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
+    if fact.status is TouchStatus.DELAYED and _of_sequence(now) and fact.enrollment != current:
+        yield dropped(now, "sequence.over", "the sequence is over")  # it ended while this was on its way
     if fact.channel is None or fact.status not in (TouchStatus.UNDELIVERED, TouchStatus.FAILED, TouchStatus.SKIPPED):
         return
     if fact.remedy is Remedy.SUPPRESS:
@@ -42,9 +45,10 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
 
 def _alert(state: LeadState, fact: f.TouchChanged, no: int, at: datetime) -> Iterator[f.Fact]:
     """Our account is at fault: a person must look, once, however many tries and touches it concerns."""
-    open_ = [t for t in state.tasks.values() if t.living and (t.reason or "").startswith(REFUSED)]
+    refused = f"{REFUSED} for {'mail' if fact.channel is Channel.EMAIL else 'texts and calls'}"
+    open_ = [t for t in state.tasks.values() if t.living and (t.reason or "").startswith(refused)]
     if fact.remedy is Remedy.ALERT and not open_:
-        yield opened(state, no, at, f.TaskKind.REVIEW, f"{REFUSED} (code {fact.code})")
+        yield opened(state, no, at, f.TaskKind.REVIEW, f"{refused} (code {fact.code})")
     elif fact.status is TouchStatus.ACCEPTED:
         for task in open_:
             yield f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="the carrier takes our touches again")
@@ -84,11 +88,23 @@ def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, b
         yield f.Rested(cause="an answer did not reach the lead", task_id=task.task_id, resume_after=after)
 
 
+def _of_sequence(touch: Touch) -> bool:
+    return touch.step not in (STAFF, STOP) and touch.task_id is None
+
+
+def skipped(state: LeadState, step: str) -> Iterator[f.Fact]:
+    """What of a step that a person skips was planned already, a second try too."""
+    number = state.enrollment.number if state.enrollment else None
+    for touch in state.touches.values():
+        waits = touch.status in (TouchStatus.PLANNED, TouchStatus.DELAYED) and _of_sequence(touch)
+        if waits and (touch.enrollment, touch.step) == (number, step):
+            yield dropped(touch, "staff.skipped", "skipped by a person")
+
+
 def left_over(state: LeadState, fact: f.Enrolled | f.Finished) -> Iterator[f.Fact]:
     """Touches of a sequence that is over, whose time has not come, will not be sent: they say so."""
     current = fact.enrollment if isinstance(fact, f.Enrolled) else None
     for touch in state.touches.values():
         waits = touch.status in (TouchStatus.PLANNED, TouchStatus.DELAYED)
-        own = touch.step not in (STAFF, STOP) and touch.task_id is None
-        if waits and own and touch.enrollment != current:
+        if waits and _of_sequence(touch) and touch.enrollment != current:
             yield dropped(touch, "sequence.over", "the sequence is over")

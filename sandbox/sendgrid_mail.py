@@ -10,6 +10,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -49,7 +50,11 @@ async def send(request: Request) -> Response:
     expected = f"Bearer {carrier.config.sendgrid_api_key}"
     if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
         raise MailError("The provided authorization grant is invalid, expired, or revoked", None, 401)
-    mail = _validated(await request.body())
+    try:
+        mail = _validated(await request.body())
+    except (TypeError, AttributeError):
+        raise MailError("Bad Request: of the wrong type", None) from None
+    _check_shapes(mail)
     recipients = [to["email"] for part in mail["personalizations"] for to in part["to"]]
     verdict = carrier.faults.judge("email", recipients)
     if verdict.latency:
@@ -72,11 +77,45 @@ async def send(request: Request) -> Response:
     return Response(status_code=202, headers={"X-Message-Id": message_id})
 
 
+class _Shape(BaseModel):
+    """Of what is read beside the parts that have errors of their own."""
+
+    class Settings(BaseModel):
+        class Switch(BaseModel):
+            enable: bool = False
+
+        sandbox_mode: Switch = Switch()
+
+    class Part(BaseModel):
+        headers: dict[str, str] | None = None
+
+    class Piece(BaseModel):
+        type: str
+
+    mail_settings: Settings | None = None
+    categories: list[str] | None = None
+    headers: dict[str, str] | None = None
+    personalizations: list[Part]
+    content: list[Piece]
+
+
+def _check_shapes(mail: Json) -> None:
+    """Raises MailError for what is of another kind than SendGrid takes, or holds half a character."""
+    try:
+        _Shape.model_validate(mail)
+        json.dumps(mail, ensure_ascii=False).encode()
+    except ValidationError as error:
+        field = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise MailError("Bad Request: of the wrong type", field) from None
+    except UnicodeEncodeError:
+        raise MailError("Bad Request: not a valid text", None) from None
+
+
 def _validated(body: bytes) -> Json:
     """The mail, if it has the least that SendGrid asks for. Raises MailError."""
     try:
         mail = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise MailError("Bad Request: the body is not valid JSON", None) from None
     if not isinstance(mail, dict):
         raise MailError("Bad Request: the body must be an object", None)

@@ -115,8 +115,12 @@ def touch_of(*urls: str | None) -> str | None:
 def check_url(url: str | None, code: int, name: str) -> None:
     """Raises TwilioError for an address that is not http(s)."""
     if url is not None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            valid = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        except ValueError:
+            valid = False
+        if not valid:
             raise TwilioError(
                 code, f"{name} is not a valid URL: it must begin with http:// or https:// and name a host"
             )
@@ -126,9 +130,11 @@ def _instant(value: str) -> datetime:
     """The instant that a filter names; UTC if it names no zone. Raises TwilioError."""
     try:
         at = datetime.fromisoformat(value.strip().replace(" ", "+"))
-    except ValueError:
-        raise TwilioError(20001, "a date filter must be YYYY-MM-DD or ISO 8601") from None
-    return at.replace(tzinfo=at.tzinfo or UTC)
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        _ = at - timedelta(days=1), at + timedelta(days=1)  # the calendar ends somewhere
+    except (ValueError, OverflowError):
+        raise TwilioError(20001, "a time in a filter must be as in 2026-03-02T10:00:00Z") from None
+    return at
 
 
 def time_filters(request: Request, name: str, column: str) -> tuple[list[str], list[Any]]:
@@ -168,7 +174,7 @@ def page(
         token = query.get("PageToken")
         if token:
             where.append("seq < ?")
-            values.append(int(token.removeprefix("PB")))
+            values.append(min(int(token.removeprefix("PB")), 2**62))
     except ValueError:
         raise TwilioError(20001, "PageSize, Page and PageToken must be as the API gave them") from None
     rows = book.select(" AND ".join(where), values, "seq DESC", size + 1)

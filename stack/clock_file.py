@@ -42,6 +42,8 @@ def parse(clock: str | None, pace: str | None) -> Asked:
             start = given.astimezone(UTC)
         except (ValueError, OverflowError):
             raise UsageError(f"--clock {clock!r}: use now, or a time like 2026-03-02T10:00:00-06:00") from None
+        if not 1970 < start.year < 2200:
+            raise UsageError(f"--clock {clock!r}: give a time between 1971 and 2199")
         if given.tzinfo is None:
             raise UsageError(f"--clock {clock!r}: say the offset too, as in 2026-03-02T10:00:00-06:00 (or Z for UTC)")
     try:

@@ -127,7 +127,8 @@ async def _database(data_dir: Path | None) -> AsyncIterator[tuple[AsyncConnectio
             yield conn, Vault(KeyRing.parse(settings.keys.get_secret_value()))
     except SQLAlchemyError as error:
         cause = getattr(error, "orig", None) or error
-        raise StartError(f"the database did not do it ({type(cause).__name__}): is `tend up` running?") from error
+        advice = "run `tend migrate`" if type(cause).__name__ == "UndefinedTable" else "is `tend up` running?"
+        raise StartError(f"the database did not do it ({type(cause).__name__}): {advice}") from error
     finally:
         await engine.dispose()
 

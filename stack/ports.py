@@ -24,6 +24,8 @@ def bind_error(host: str, port: int) -> OSError | None:
             probe.listen(1)  # two sockets may bind with SO_REUSEADDR, only one may listen
     except OSError as error:
         return error
+    except UnicodeError:  # a name that no machine can have
+        return OSError(errno.EADDRNOTAVAIL, "no such host")
     return None
 
 

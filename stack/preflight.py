@@ -37,8 +37,13 @@ def read_settings(data_dir: Path | None) -> Settings:
     except ValidationError as error:
         wrong = [f"TEND_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)]
         raise StartError("settings: " + "; ".join(wrong)) from None
-    except (OSError, ValueError) as error:
-        raise StartError(f"settings: the data directory cannot be read ({type(error).__name__}: {error})") from None
+    except UnicodeDecodeError:
+        raise StartError("settings: .env, or a file in the data directory, is not a text in UTF-8") from None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StartError(
+            "settings: endpoints.json or sandbox/credentials.json in the data directory cannot be read "
+            f"({type(error).__name__}): remove the first, put back the other"
+        ) from None
 
 
 def make_directory(directory: DataDir) -> None:

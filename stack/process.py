@@ -15,7 +15,7 @@ from typing import BinaryIO
 from stack.preflight import StartError
 
 LOG_LIMIT = 10_000_000
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 3.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 1.0
 _STEADY = 10.0
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -55,6 +55,12 @@ def _with_parent(death: signal.Signals) -> Callable[[], None]:
                 os._exit(1)
 
     return arm
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """A hangup stops too, unless who started us wants it ignored (nohup)."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return (signal.SIGINT, signal.SIGTERM) if ignored else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def how_it_ended(code: int) -> str:

@@ -26,7 +26,7 @@ async def publish_shipped(database_url: str, now: datetime) -> list[tuple[str, i
 
 
 async def reckon_anew(database_url: str) -> None:
-    """Product time runs at another pace than when living leads set their timers: all are woken to plan again."""
+    """What leads had asked Temporal to wait for holds no longer: all with something to come plan again."""
     engine = make_engine(database_url, pool_size=1)
     try:
         async with engine.begin() as conn:

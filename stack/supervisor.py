@@ -84,8 +84,8 @@ def end_leftovers(register: Path, wait: float = 3.0) -> list[str]:
     except (OSError, ValueError):
         return []
     found: dict[psutil.Process, str] = {}
-    for row in rows:
-        with contextlib.suppress(psutil.Error):
+    for row in rows if isinstance(rows, list) else ():
+        with contextlib.suppress(psutil.Error, KeyError, TypeError, ValueError):  # or no list of ours
             process = psutil.Process(int(row["pid"]))
             if abs(process.create_time() - float(row["born"])) < 0.05:
                 found[process] = str(row["name"])

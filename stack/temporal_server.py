@@ -74,7 +74,8 @@ class Temporal:
         except ValueError as error:
             raise StartError(f"temporal: {error}") from None
         except (RuntimeError, TimeoutError) as error:
-            raise StartError(f"no Temporal at {self.address} ({type(error).__name__}): {advice}") from None
+            why = "no answer in time" if isinstance(error, TimeoutError) else "nobody answers, or it is no Temporal"
+            raise StartError(f"no Temporal at {self.address} ({why}): {advice}") from None
         except RPCError as error:
             raise StartError(
                 f"Temporal at {self.address} refuses namespace {self.namespace!r} "

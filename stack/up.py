@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from stack.keys import ensure_api_keys, ensure_ring
 from stack.ports import check_free, stable_ports
 from stack.postgres import EmbeddedPostgres
 from stack.preflight import StartError, UsageError
-from stack.process import ChildSpec
+from stack.process import ChildSpec, stop_signals
 from stack.product import api_spec, child_environment, sandbox_spec, worker_spec
 from stack.publishing import publish_shipped, reckon_anew
 from stack.supervisor import Supervisor, end_leftovers
@@ -55,16 +54,10 @@ def say(line: str) -> None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - for as long as the process lives
 
 
-def _stop_signals() -> tuple[signal.Signals, ...]:
-    """A hangup stops too, unless who started us wants it ignored (nohup)."""
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    return (signal.SIGINT, signal.SIGTERM) if ignored else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
 async def up(options: Options) -> None:
     """Runs the stack until SIGINT, SIGTERM or SIGHUP. Raises StartError if it cannot start; then nothing is left."""
     stop = asyncio.Event()
-    for number in _stop_signals():
+    for number in stop_signals():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stack = Stack(options)
     with stack.locked():
@@ -131,6 +124,7 @@ class Stack:
             ports["api"] = options.port
         say(f"starting in {directory.path}")
 
+        forgotten = settings.temporal_address is None and not directory.temporal.exists()
         self._endpoints, temporal = await self._start_servers(settings, ports)
         database_url = self._endpoints.database_url
         assert settings.keys is not None
@@ -143,7 +137,8 @@ class Stack:
         product_time = clock.run(time.monotonic() - began)
         self._alive = asyncio.create_task(clock.keep_alive())
         await self._publish(database_url, product_time.now())
-        if clock.pace_changed:
+        if clock.pace_changed or forgotten:
+            # their timers are of another pace, or gone with Temporal's file: the database is the truth
             await reckon_anew(database_url)
         await self._supervisor.start(*self._product(settings, self._endpoints, temporal, ports["sandbox"]))
         await clock_file.begun(product_time)

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import delete, func, insert, literal, select, update
+from sqlalchemy import delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from store.tables import leads, outbox
+from store.tables import leads, outbox, tasks, touches
 
 WAKE = "tend_outbox"  # notified when a row is committed
 DELIVERED = "tend_delivered"  # notified with the ids, comma-separated, when rows were delivered
@@ -44,9 +44,15 @@ async def add(conn: AsyncConnection, lead_id: str, kind: Kind | str, fact_no: in
 
 
 async def wake_all(conn: AsyncConnection, signal: str) -> None:
-    """Wakes every living lead: what they were told of time holds no longer."""
+    """Wakes every lead with something to come: what they were told of time holds no longer."""
+    waiting = touches.c.status.in_(("planned", "delayed", "claimed"))
+    open_ = tasks.c.state.in_(("open", "claimed"))
     living = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact).where(
-        leads.c.exit_reason.is_(None)
+        or_(
+            leads.c.exit_reason.is_(None),
+            leads.c.id.in_(select(touches.c.lead_id).where(waiting)),
+            leads.c.id.in_(select(tasks.c.lead_id).where(open_)),
+        )
     )
     await conn.execute(insert(outbox).from_select(["lead_id", "kind", "signal", "fact_no"], living))
     await conn.execute(select(func.pg_notify(WAKE, "")))

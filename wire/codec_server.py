@@ -27,7 +27,7 @@ def codec_router(codec: PayloadCodec, allow: Allow, ui_origin: str | None) -> AP
     `ui_origin` is where the UI is opened, as http://127.0.0.1:8233; for a loopback one both spellings count.
     """
     router = APIRouter(prefix="/codec", tags=["codec"])
-    origins = _spellings(ui_origin)
+    origins = spellings(ui_origin)
 
     async def run(request: Request, step: Step) -> Response:
         headers = _cors(request, origins)
@@ -73,7 +73,7 @@ def _payloads(raw: bytes) -> Payloads:
     return ParseDict(body, Payloads(), ignore_unknown_fields=True)
 
 
-def _spellings(origin: str | None) -> frozenset[str]:
+def spellings(origin: str | None) -> frozenset[str]:
     """The origin as a browser may write it: nobody remembers whether they typed 127.0.0.1 or localhost."""
     if not origin:
         return frozenset()

@@ -10,8 +10,8 @@ from activities.plan import PlanActivities
 from activities.plans import MOST_UPCOMING, to_plan
 from domain.clock import Clock, Pace, virtual_clock
 from domain.facts import ExitReason
+from domain.foretell import Upcoming
 from domain.next_action import Action, ExpireTask, Finish, OpenTask, Record, Touch, Wait
-from domain.schedule import Upcoming
 from domain.touches import Channel
 from tests.activities.ports import LEAD, STARTED, FakeLedger, view
 from workflows import names

@@ -12,10 +12,10 @@ from domain import facts as f
 from domain.contact_window import is_open
 from domain.errors import InvalidInput, Refused
 from domain.fold import apply, fold
+from domain.foretell import upcoming
 from domain.lead_state import ESCALATED_AFTER, STAFF, STOP, LeadState, State
 from domain.next_action import Finish, Touch, Wait
 from domain.ports import Remedy
-from domain.schedule import upcoming
 from domain.standing import standing
 from domain.touches import SENT, Channel, Disposition, TouchStatus
 from tests.domain.lead_story import COORDINATOR, LEASE, Story, ny
@@ -62,7 +62,7 @@ plain = st.sampled_from(
         act("answer", lambda s: s.answers(f"a{len(s.records)}")),
         act("resume", lambda s: s.tell(*commands.resume(s.state))),
         act("pause", lambda s: s.tell(*commands.pause(s.state, "x", None, s.now))),
-        act("skip", lambda s: s.tell(*commands.skip(s.state, BOOK.get(s.state.enrollment.sequence, 1)))),  # type: ignore[union-attr]
+        act("skip", lambda s: s.tell(*commands.skip(s.state, BOOK.get(s.state.enrollment.sequence, 1), s.now))),  # type: ignore[union-attr]
         act("ask again", lambda s: s.tell(f.Inquired(source="x", zones=(), phone=True, email=True, repeat=True))),
         act("note", lambda s: s.tell(f.Noted(text="x"))),
     ]

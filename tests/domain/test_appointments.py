@@ -10,9 +10,9 @@ from domain import commands
 from domain import facts as f
 from domain.consequences import enroll
 from domain.errors import Refused
+from domain.foretell import upcoming
 from domain.lead_state import Stage, State
 from domain.next_action import Wait
-from domain.schedule import upcoming
 from tests.domain.lead_story import NEW_YORK, Row, Story, ny
 from tests.domain.sequences import BOOK
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from domain import commands
 from domain import facts as f
+from domain.foretell import upcoming
 from domain.lead_state import LeadState, Stage, State
 from domain.next_action import Finish, Wait, next_action
 from domain.touches import Channel, Disposition, TouchStatus
@@ -108,7 +109,7 @@ def test_a_lead_with_a_stopped_number_gets_a_persons_task_and_no_machine_on_it()
 def test_skip_leaves_out_the_next_step_alone() -> None:
     story = Story(ny("2026-03-02 10:00")).run("2026-03-02 12:00")
     story.table()
-    story.tell(*commands.skip(story.state, BOOK.latest("consultation")))
+    story.tell(*commands.skip(story.state, BOOK.latest("consultation"), story.now))
     story.run("2026-03-06 10:00")
     assert [r[1:] for r in story.table()] == [("link", "sms", "sent"), ("edu", "email", "sent")]
 
@@ -224,3 +225,14 @@ def test_a_timer_that_rings_with_a_step_does_what_a_new_plan_says() -> None:
         ("mail", "email", "sent"),
         ("-", "-", "finished: exhausted"),
     ]
+
+
+def test_skip_leaves_out_what_is_shown_as_next() -> None:
+    story = Story(ny("2026-03-02 22:00")).run("2026-03-02 22:30")
+    sequence_ = BOOK.latest("consultation")
+    shown = upcoming(story.state, sequence_, story.now)[0]
+    assert (shown.step, shown.at) == ("confirm", ny("2026-03-03 08:00"))
+    story.tell(*commands.skip(story.state, sequence_, story.now))
+    skipped = story.state.touches[1, "confirm", "sms"]
+    assert (skipped.status, skipped.rule) == (TouchStatus.SKIPPED, "staff.skipped")
+    assert upcoming(story.state, sequence_, story.now)[0].step == "call1"

@@ -278,3 +278,23 @@ def test_a_callback_lies_in_the_future() -> None:
     story = at_the_call()
     with pytest.raises(InvalidInput, match="callback_at"):
         story.completes(story.call("call1"), f.Outcome.CALL_BACK, Disposition.ANSWERED, story.now)
+
+
+def test_a_wrong_number_ends_every_call_to_it() -> None:
+    story = at_the_call()
+    story.tell(f.Inquired(source="phone", zones=(), phone=True, email=True, repeat=True))
+    story.completes(story.call("call1"), f.Outcome.WRONG_NUMBER, Disposition.ANSWERED)
+    assert not [t for t in story.state.tasks.values() if t.living]
+
+
+def test_a_call_that_was_answered_after_its_task_was_missed_is_still_asked_about() -> None:
+    story = at_the_call()
+    story.run("2026-03-02 10:31")
+    task = story.call("call1")
+    assert story.state.tasks[task].state is f.TaskState.MISSED
+    story.call_ends(task, Disposition.ANSWERED)
+    assert story.stands() is State.RESTING
+    (asked,) = [t for t in story.state.tasks.values() if t.living]
+    story.completes(asked.id, f.Outcome.REACHED)
+    story.run("2026-03-02 12:00")
+    assert story.sent() == [], "the mail is for those whom the call did not reach"

@@ -2,12 +2,14 @@
 
 from datetime import datetime, timedelta
 
+import pytest
+
 from domain import facts as f
+from domain.foretell import Upcoming
 from domain.lead_state import LeadState
-from domain.schedule import Upcoming
 from domain.standing import standing
 from domain.touches import Channel
-from tests.domain.lead_story import Story, ny
+from tests.domain.lead_story import NEW_YORK, Story, clock, ny
 from tests.domain.sequences import BOOK
 
 
@@ -80,6 +82,21 @@ def test_a_wait_is_foretold_at_its_end_and_a_condition_not_before_what_it_asks_f
     assert times["bio"] is not None
     assert times["call1"] is not None
     assert times["bio"] >= times["call1"]
+
+
+@pytest.mark.parametrize("asked", ["2026-03-02 10:00", "2026-03-02 19:30", "2026-03-02 23:00", "2026-03-07 20:59"])
+@pytest.mark.parametrize("after", [timedelta(0), timedelta(minutes=5), timedelta(hours=2), timedelta(hours=30)])
+def test_what_is_foretold_of_a_silent_lead_is_what_comes(asked: str, after: timedelta) -> None:
+    story = Story(ny(asked)).run(after)
+    told = {(u.step, u.part): u.at for u in foretold(story)}
+    story.table()
+    story.run(timedelta(days=12))
+    came = {
+        (row[1], "call" if row[3] == "opened" else row[2]): row[0]
+        for row in story.table()
+        if row[3] in ("sent", "opened")
+    }
+    assert {key: clock(at, NEW_YORK) for key, at in told.items() if at is not None} == came
 
 
 def test_a_persons_message_that_waits_for_the_morning_is_foretold_even_of_a_finished_lead() -> None:

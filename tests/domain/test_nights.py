@@ -6,8 +6,8 @@ import pytest
 
 from domain import facts as f
 from domain.contact_window import ALL_ZONES
+from domain.foretell import upcoming
 from domain.next_action import OpenTask, Touch, Wait
-from domain.schedule import upcoming
 from domain.touches import TouchStatus
 from tests.domain.lead_story import Row, Story, ny
 from tests.domain.sequences import BOOK, sequence

@@ -143,7 +143,7 @@ def test_skip_leaves_what_an_earlier_sequence_left_behind() -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
     left = f.TaskOpened(task_id="left", task_kind=f.TaskKind.REVIEW, due_at=story.now, enrollment=0, step="ask")
     story.tell(left)
-    (skipped,) = commands.skip(story.state, story.book.latest("consultation"))
+    (skipped,) = commands.skip(story.state, story.book.latest("consultation"), story.now)
     assert skipped == f.StepSkipped(enrollment=1, step="call1")
 
 

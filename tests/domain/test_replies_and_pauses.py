@@ -9,7 +9,7 @@ from domain import commands
 from domain import facts as f
 from domain.errors import InvalidInput, Refused
 from domain.lead_state import State
-from domain.touches import Channel, Disposition
+from domain.touches import Channel, Disposition, TouchStatus
 from tests.domain.lead_story import NEW_YORK, Row, Story, clock, ny
 from tests.domain.sequences import BOOK, CONSULTATION, sequence
 
@@ -324,6 +324,46 @@ def test_a_sequence_that_ends_with_the_answer_does_so_under_a_pause_too() -> Non
     story.tell(f.Paused(reason="x", until=ny("2026-06-02 12:00")))
     story.run("2026-06-02 11:00")
     story.answers()
+    story.run("2026-06-03 12:00")
+    assert story.state.exit_reason is f.ExitReason.REPLIED
+    assert [row for row in story.sent() if row[1] != "staff"] == []
+
+
+def test_a_persons_answer_that_waits_for_the_morning_goes_before_the_machine() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.scheduler_says("booked", ny("2026-06-20 10:00"))
+    story.run("2026-06-02 12:05")
+    story.tell(f.StepSkipped(enrollment=2, step="outcome"))
+    story.replies()
+    story.run("2026-06-02 22:00")
+    story.answers()  # an SMS, at night; the sequence goes on at once after an answer
+    retry = {"enrollment": 2, "step": "confirm", "part": "email.retry1", "channel": Channel.EMAIL}
+    story.tell(f.TouchChanged(touch_id="r", **retry, status=TouchStatus.PLANNED, due_at=story.now))
+    story.table()
+    story.run("2026-06-03 09:00")
+    assert next(row[:2] for row in story.sent()) == ("06-03 08:00", "staff")
+
+
+def test_two_days_after_an_answer_count_from_when_it_has_gone_out() -> None:
+    story = at_noon()
+    story.replies()
+    story.run("2026-06-02 22:00")
+    story.answers()
+    story.run("2026-06-05 07:59")
+    assert story.stands() is State.RESTING
+    story.run("2026-06-05 08:01")
+    assert story.stands() is State.ACTIVE
+
+
+def test_a_sequence_that_ends_with_the_answer_does_so_whatever_else_was_waited_for() -> None:
+    raw = sequence({"key": "a", "after": "30 min", "email": "a"}, replied="stop", key="consultation")
+    story = Story(ny("2026-06-02 10:00"), book=BOOK.with_(raw)).run("2026-06-02 10:10")
+    story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    story.claims("k")
+    story.replies()
+    story.call_ends("k", Disposition.ANSWERED)
+    story.answers()
+    story.completes("k", f.Outcome.REACHED)
     story.run("2026-06-03 12:00")
     assert story.state.exit_reason is f.ExitReason.REPLIED
     assert [row for row in story.sent() if row[1] != "staff"] == []

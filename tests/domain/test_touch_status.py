@@ -163,7 +163,7 @@ def test_a_fault_of_our_account_calls_a_person_once() -> None:
     for _ in range(2):
         story.provider_says("confirm", "sms", S.FAILED, remedy=Remedy.ALERT, code="21610")
     reviews = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
-    assert [t.reason for t in reviews] == ["the carrier refuses our account (code 21610)"]
+    assert [t.reason for t in reviews] == ["the carrier refuses our account for texts and calls (code 21610)"]
     assert not story.state.closed
 
 
@@ -176,14 +176,19 @@ def test_an_account_that_is_refused_keeps_its_touches_waiting_with_one_alert() -
         story.changes(touch, S.DELAYED, until=until, rule="carrier.alert", code="20003", remedy=Remedy.ALERT)
         story.now = until
     (alert,) = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
-    assert (alert.living, alert.reason) == (True, "the carrier refuses our account (code 20003)")
+    story.tell(  # a mail that goes out says nothing of texts
+        f.TouchChanged(touch_id="mail", enrollment=1, step="x", part="email", channel=Channel.EMAIL, status=S.CLAIMED),
+        f.TouchChanged(touch_id="mail", enrollment=1, step="x", part="email", channel=Channel.EMAIL, status=S.ACCEPTED),
+    )
+    alert = story.state.tasks[alert.id]
+    assert (alert.living, alert.reason) == (True, "the carrier refuses our account for texts and calls (code 20003)")
     story.run(timedelta(minutes=1))
     assert ("confirm", "sms", "sent") in [row[1:] for row in story.table()]
     assert not story.state.tasks[alert.id].living
     # the next trouble of the same text is one of its own
     story.provider_says("confirm", "sms", S.UNDELIVERED, remedy=Remedy.ALERT, code="30007")
     assert [t.reason for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW and t.living] == [
-        "the carrier refuses our account (code 30007)"
+        "the carrier refuses our account for texts and calls (code 30007)"
     ]
 
 
@@ -234,3 +239,17 @@ def test_ids_of_touches_are_the_same_after_any_restart_and_differ_for_all_else()
     ids = {touch_id(le, n, s, p) for le in "ab" for n in (1, 2) for s in ("x", "y") for p in ("sms", "email")}
     assert len(ids) == 16
     assert touch_id("a", 1, "x", "sms") == touch_id("a", 1, "x", "sms")
+
+
+@pytest.mark.parametrize("end", ["disqualified", "another sequence"])
+def test_a_touch_that_is_put_off_after_its_sequence_ended_is_over_too(end: str) -> None:
+    story = Story(ny("2026-06-02 10:00"))
+    touch = story.decide()
+    story.changes(touch, S.CLAIMED)
+    if end == "disqualified":
+        story.tell(f.Disqualified(reason="x"))
+    else:
+        story.tell(f.Enrolled(enrollment=2, sequence="recovery", version=1, cause="x"))
+    story.changes(touch, S.DELAYED, until=story.now + timedelta(minutes=1), rule="channel.unavailable", reason="away")
+    after = story.state.touches[1, "confirm", "sms"]
+    assert (after.status, after.rule) == (S.SKIPPED, "sequence.over")

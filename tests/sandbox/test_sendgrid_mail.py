@@ -3,8 +3,10 @@
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from python_http_client.exceptions import BadRequestsError, UnauthorizedError
 from sendgrid.helpers.mail import CustomArg, Header, Mail
 
@@ -79,3 +81,28 @@ def test_the_key_pair_is_made_once(tmp_path: Path) -> None:
     assert ensure_sendgrid_keys(tmp_path) == public
     assert (tmp_path / PUBLIC).read_text().strip() == public
     assert stat.S_IMODE((tmp_path / PRIVATE).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"subject": "\ud800"},
+        {"mail_settings": "x"},
+        {"mail_settings": {"sandbox_mode": None}},
+        {"categories": 5},
+        {"headers": "x"},
+        {"content": [{"type": {}, "value": "x"}]},
+    ],
+)
+def test_a_mail_of_another_shape_is_refused_and_not_kept(carrier: Carrier, odd: dict[str, Any]) -> None:
+    mail: dict[str, Any] = {
+        "personalizations": [{"to": [{"email": "lead@example.com"}]}],
+        "from": {"email": "care@example.com"},
+        "subject": "Your question",
+        "content": [{"type": "text/plain", "value": "Hello"}],
+    }
+    key = {"Authorization": f"Bearer {MAIL_KEY}"}
+    answer = requests.post(f"{carrier.base}/v3/mail/send", json=mail | odd, headers=key, timeout=5)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["errors"][0]["message"]
+    assert carrier.outbox() == []

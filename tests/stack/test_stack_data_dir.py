@@ -77,24 +77,26 @@ def test_production_takes_nothing_from_the_directory(directory: DataDir, monkeyp
     assert check_start(Settings(environment=Environment.DEVELOPMENT)) == []
 
 
+PRODUCTION = {
+    "ENVIRONMENT": "production",
+    "KEYS": KeyRing.make(),
+    "DATABASE_URL": "postgresql://db.example.com/tend",
+    "TEMPORAL_ADDRESS": "temporal.example.com:7233",
+    "PUBLIC_URL": "https://tend.example.com",
+    "CARRIER": "live",
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "made-up",
+    "TWILIO_FROM": "+12125550100",
+    "SENDGRID_API_KEY": "made-up",
+    "SENDGRID_WEBHOOK_KEY": "made-up",
+    "ORGANIZATION": "A Practice",
+    "EMAIL_FROM": "practice@example.com",
+    "POSTAL_ADDRESS": "1 Example Road, Springfield, IL 62701",
+}
+
+
 def test_production_that_has_all_it_needs(directory: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = {
-        "ENVIRONMENT": "production",
-        "KEYS": KeyRing.make(),
-        "DATABASE_URL": "postgresql://db.example.com/tend",
-        "TEMPORAL_ADDRESS": "temporal.example.com:7233",
-        "PUBLIC_URL": "https://tend.example.com",
-        "CARRIER": "live",
-        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-        "TWILIO_AUTH_TOKEN": "made-up",
-        "TWILIO_FROM": "+12125550100",
-        "SENDGRID_API_KEY": "made-up",
-        "SENDGRID_WEBHOOK_KEY": "made-up",
-        "ORGANIZATION": "A Practice",
-        "EMAIL_FROM": "practice@example.com",
-        "POSTAL_ADDRESS": "1 Example Road, Springfield, IL 62701",
-    }
-    for name, value in values.items():
+    for name, value in PRODUCTION.items():
         monkeypatch.setenv(f"TEND_{name}", value)
     assert check_start(load_settings(directory.path)) == []
     monkeypatch.delenv("TEND_TWILIO_FROM")
@@ -107,6 +109,25 @@ def test_production_that_has_all_it_needs(directory: DataDir, monkeypatch: pytes
     monkeypatch.setenv("TEND_TWILIO_FROM", "+12125550100")
     ClockFile(directory, parse(None, "60"), virtual_allowed=True).run()
     assert "virtual clock" in check_start(load_settings(directory.path))[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TWILIO_AUTH_TOKEN", "  ", "TEND_TWILIO_AUTH_TOKEN is not set"),
+        ("ORGANIZATION", "   ", "TEND_ORGANIZATION is blank"),
+        ("PUBLIC_URL", "http://tend.example.org", "TEND_PUBLIC_URL must be an https address"),
+        ("KEYS", "k1:" + "A" * 43 + "=", "TEND_KEYS holds a key that is not random"),
+    ],
+)
+def test_production_takes_nothing_blank_and_nothing_made_up(
+    directory: DataDir, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    for one, given in PRODUCTION.items():
+        monkeypatch.setenv(f"TEND_{one}", given)
+    monkeypatch.setenv(f"TEND_{name}", value)
+    (wrong,) = check_start(load_settings(directory.path))
+    assert wrong.startswith(said)
 
 
 def test_the_clock_is_the_directory_s(directory: DataDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,10 @@ def test_a_wrong_database_address(tmp_path: Path, url: str, expected: str) -> No
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"TEND_TEMPORAL_ADDRESS": "127.0.0.1:1"}, "no Temporal at 127.0.0.1:1 (RuntimeError): correct"),
+        (
+            {"TEND_TEMPORAL_ADDRESS": "127.0.0.1:1"},
+            "no Temporal at 127.0.0.1:1 (nobody answers, or it is no Temporal): correct",
+        ),
         ({"TEND_TEMPORAL_ADDRESS": "http://127.0.0.1:7233"}, "settings: TEND_TEMPORAL_ADDRESS: "),
         ({"TEND_TEMPORAL_TLS_CERT": "/nowhere/cert.pem"}, "TEND_TEMPORAL_TLS_CERT names a file that cannot be read"),
     ],
@@ -133,6 +136,12 @@ def test_a_worker_without_its_servers_says_so_in_one_line(tmp_path: Path) -> Non
         assert "hidden-word" not in said
 
 
+def test_a_host_of_no_name(tmp_path: Path) -> None:
+    code, said = tend("up", "--data-dir", str(tmp_path / "d"), "--host", "nonsense..x")
+    assert code == 1
+    assert "--host nonsense..x: this machine cannot listen there" in one_line(said)
+
+
 def test_a_directory_of_no_name(tmp_path: Path) -> None:
     code, said = tend("up", "--data-dir", "", "--port", "0")
     assert code == 2
@@ -161,6 +170,7 @@ def test_keys_that_were_lost(tmp_path: Path) -> None:
         (("--workers", "0"), "--workers 0: give a number from 1 to 64"),
         (("--personas", "nobody"), "--personas 'nobody': use none, or some of"),
         (("--port", "70000"), "--port 70000: give a number"),
+        (("--clock", "9999-12-31T23:59:59Z"), "give a time between 1971 and 2199"),
     ],
 )
 def test_values_that_cannot_be(tmp_path: Path, words: tuple[str, ...], expected: str) -> None:

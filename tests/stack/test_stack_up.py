@@ -155,6 +155,26 @@ async def test_a_new_pace_wakes_the_leads_that_sleep(tend: Up, directory: DataDi
     assert late < timedelta(minutes=1)
 
 
+async def test_leads_go_on_when_temporals_file_was_lost(tend: Up, directory: DataDir, until: Until) -> None:
+    first = await tend.start("--clock", "2026-03-02T10:00:00-05:00", "--pace", "600")
+    headers = {"Authorization": f"Bearer {directory.admin_key.read_text().strip()}"}
+    asked = {"first_name": "Test", "email": "test@example.com", "postal_code": "10001"}
+    async with httpx.AsyncClient(base_url=first["api"], headers=headers, trust_env=False) as http:
+        body = asked | {"source": {"channel": "web_form"}}
+        lead = (await http.post("/v1/leads", json=body)).json()["lead_id"]
+    await tend.end(signal.SIGTERM)
+    for file in directory.path.glob("temporal.db*"):
+        file.unlink()
+    again = await tend.start()
+    with httpx.Client(base_url=again["api"], headers=headers, trust_env=False) as client:
+
+        def mailed() -> bool:
+            items = client.get(f"/v1/leads/{lead}/timeline").json()["items"]
+            return any(t.get("step") == "bio" and t.get("claimed_at") for t in items)
+
+        await until(mailed, "the mail of the first hour")
+
+
 def _replaced(tend: Up, name: str, pid: int) -> bool:
     return bool(tend.endpoints["pids"][name] != pid)
 

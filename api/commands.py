@@ -175,12 +175,12 @@ class Commands:
             held.unit.append(f.Assigned(key_id=key_id, name=name), actor.name)
         return await self._applied(held)
 
-    async def message(self, actor: Actor, lead_id: str, channel: Channel, body: str) -> str:
+    async def message(self, actor: Actor, lead_id: str, channel: Channel, body: str, read_to: int | None = None) -> str:
         """A person's own answer, by way of the gate. Answers the touch's id."""
         message_id = str(uuid.uuid4())
         async with self._open(actor, lead_id, "message_written") as held:
             unit = held.unit
-            facts = commands.message(unit.state, channel, message_id, unit.now)
+            facts = commands.message(unit.state, channel, message_id, unit.now, read_to)
             row = {
                 "id": message_id,
                 "lead_id": lead_id,

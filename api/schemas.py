@@ -78,6 +78,9 @@ class Message(Form):
 
     channel: Literal["sms", "email"]
     body: Annotated[Text, Field(description=f"An SMS holds at most {LONGEST_SMS} characters.")]
+    read_to: Annotated[
+        int | None, Field(ge=0, description="The `no` of the newest item on the timeline that the writer has read.")
+    ] = None
 
     @field_validator("body")
     @classmethod

@@ -81,6 +81,11 @@ class DataDir:
         return self.path / "temporal.db"
 
     @property
+    def settled(self) -> Path:
+        """There from a stop in good order to the next start: Temporal keeps all that it was told."""
+        return self.path / "temporal.settled"
+
+    @property
     def sandbox(self) -> Path:
         return self.path / "sandbox"
 

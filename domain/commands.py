@@ -102,8 +102,18 @@ def enroll(state: LeadState, sequence: Sequence, now: datetime) -> list[f.Fact]:
     return [enrolled(state, sequence, "a person enrolled it", anchor)]
 
 
-def message(state: LeadState, channel: Channel, message_id: str, now: datetime) -> list[f.Fact]:
-    """A person's own words: a planned touch for the gate, which answers the open reply tasks."""
+def message(
+    state: LeadState, channel: Channel, message_id: str, now: datetime, read_to: int | None = None
+) -> list[f.Fact]:
+    """A person's own words: a planned touch for the gate, which answers the open reply tasks.
+
+    `read_to`: the newest number on the timeline that the person had read. Raises Refused if the lead wrote since.
+    """
+    if read_to is not None and state.last_reply_no > read_to:
+        raise Refused(
+            f"nothing was sent: the lead has written since (timeline no {state.last_reply_no}); read it first",
+            state.state,
+        )
     if channel is Channel.VOICE:
         raise InvalidInput("channel", "a message goes by sms or email")
     has = state.email if channel is Channel.EMAIL else state.phone

@@ -29,7 +29,7 @@ def task_id(lead_id: str, *parts: object) -> str:
 
 
 def opened(state: LeadState, no: int, at: datetime, kind: f.TaskKind, reason: str) -> f.TaskOpened:
-    return f.TaskOpened(task_id=task_id(state.lead_id, no), task_kind=kind, due_at=at, reason=reason)
+    return f.TaskOpened(task_id=task_id(state.lead_id, kind, no), task_kind=kind, due_at=at, reason=reason)
 
 
 def callback(state: LeadState, no: int, due: datetime, reason: str) -> f.TaskOpened:

@@ -52,7 +52,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.TouchChanged():
             return _touched(state, fact, at, no)
         case f.Replied():
-            return replace(state, last_reply_at=at)
+            return replace(state, last_reply_at=at, last_reply_no=no)
         case f.TaskOpened():
             return _opened(state, fact, at)
         case f.TaskClaimed():

@@ -39,6 +39,8 @@ class Journal:
         self.state = apply(self.state, record)
         self.appended.append(record)
         for consequence in react(self.state, record, self.book):
+            if isinstance(consequence, f.Rested) and self.state.exit_reason is not None:
+                continue  # a consequence before it has ended the lead
             self._append(consequence, at, "system", depth + 1)
         return record
 

@@ -196,11 +196,12 @@ class LeadState:
     stage: Stage = Stage.NEW
     owner: str | None = None
     last_reply_at: datetime | None = None
+    last_reply_no: int = 0  # of the fact on the timeline
 
     @property
     def state(self) -> State:
         if self.exit_reason is not None:
-            return State.RESTING if self.rest else State.FINISHED
+            return State.FINISHED
         if self.pause is not None:
             return State.PAUSED
         if self.rest is not None:

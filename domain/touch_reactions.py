@@ -45,11 +45,12 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
 
 def _alert(state: LeadState, fact: f.TouchChanged, no: int, at: datetime) -> Iterator[f.Fact]:
     """Our account is at fault: a person must look, once, however many tries and touches it concerns."""
-    refused = f"{REFUSED} for {'mail' if fact.channel is Channel.EMAIL else 'texts and calls'}"
+    refused = f"{REFUSED} for {fact.channel}"
     open_ = [t for t in state.tasks.values() if t.living and (t.reason or "").startswith(refused)]
     if fact.remedy is Remedy.ALERT and not open_:
         yield opened(state, no, at, f.TaskKind.REVIEW, f"{refused} (code {fact.code})")
-    elif fact.status is TouchStatus.ACCEPTED:
+    # a text is refused after it was accepted, too: only one that arrived tells that all is well again
+    elif fact.status is (TouchStatus.DELIVERED if fact.channel is Channel.SMS else TouchStatus.ACCEPTED):
         for task in open_:
             yield f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="the carrier takes our touches again")
 
@@ -78,7 +79,8 @@ def _may_retry(state: LeadState, fact: f.TouchChanged) -> bool:
 
 def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
     """A person's own words did not reach the lead: it is a person's turn again, if there is a way left to write."""
-    if not (state.reachable(Channel.SMS) or state.reachable(Channel.EMAIL)):
+    closes = fact.channel if fact.remedy is Remedy.SUPPRESS else None
+    if not any(state.reachable(way) and way is not closes for way in (Channel.SMS, Channel.EMAIL)):
         return
     task = opened(state, no, at, f.TaskKind.REPLY, f"a message of ours did not reach the lead: {fact.reason}")
     yield task

@@ -97,6 +97,7 @@ class Stack:
         self._endpoints: Endpoints | None = None
         self._alive: asyncio.Task[None] | None = None
         self._complete = False
+        self._reckoned = False
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -124,7 +125,9 @@ class Stack:
             ports["api"] = options.port
         say(f"starting in {directory.path}")
 
-        forgotten = settings.temporal_address is None and not directory.temporal.exists()
+        known = settings.temporal_address is not None or directory.temporal.exists()
+        settled = known and directory.settled.exists() and not clock.pace_changed
+        directory.settled.unlink(missing_ok=True)  # also for the start after this one, should this one fail
         self._endpoints, temporal = await self._start_servers(settings, ports)
         database_url = self._endpoints.database_url
         assert settings.keys is not None
@@ -137,9 +140,10 @@ class Stack:
         product_time = clock.run(time.monotonic() - began)
         self._alive = asyncio.create_task(clock.keep_alive())
         await self._publish(database_url, product_time.now())
-        if clock.pace_changed or forgotten:
-            # their timers are of another pace, or gone with Temporal's file: the database is the truth
+        if not settled:
+            # timers of another pace, or gone with Temporal's file or its last moments: the database is the truth
             await reckon_anew(database_url)
+        self._reckoned = True
         await self._supervisor.start(*self._product(settings, self._endpoints, temporal, ports["sandbox"]))
         await clock_file.begun(product_time)
         self._complete = True
@@ -152,6 +156,8 @@ class Stack:
         self._complete = False
         self._directory.endpoints.unlink(missing_ok=True)
         await self._supervisor.stop(STOP_WITHIN)
+        if self._reckoned:
+            self._directory.settled.touch()
         if self._alive is not None:
             self._alive.cancel()
             await asyncio.gather(self._alive, return_exceptions=True)

@@ -78,7 +78,11 @@ async def _readable(services: Services, conn: AsyncConnection, actor: Actor, tas
         ]
     asked = {task["lead_id"] for task in tasks if task["kind"] in (TaskKind.CALLBACK, TaskKind.REVIEW)}
     found = await read_inquiries(conn, services.store.vault, asked)
-    opened_by = {opened_id(lead_id, no): details for (lead_id, no), details in found.items()}
+    opened_by = {
+        opened_id(lead_id, kind, no): details
+        for (lead_id, no), details in found.items()
+        for kind in (TaskKind.CALLBACK, TaskKind.REVIEW)
+    }
     return [task | {"inquiry": opened_by.get(task["id"])} for task in tasks]
 
 

@@ -140,6 +140,19 @@ async def test_a_message_may_be_as_long_as_its_channel_takes(office: Office) -> 
         await office.post(f"/v1/leads/{lead_id}/messages", {"channel": channel, "body": "x" * length}, 202)
 
 
+async def test_an_answer_says_how_far_it_has_read_and_leaves_newer_texts_to_be_read(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    path, answer = f"/v1/leads/{lead_id}", {"channel": "sms", "body": "Yes."}
+    await office.services.inbound.reply(InboundSms("SM1:received", PHONE, "+12125550100", "May I come on Friday?"))
+    seen = max(i["no"] for i in (await office.get(f"{path}/timeline"))["items"])
+    await office.services.inbound.reply(InboundSms("SM2:received", PHONE, "+12125550100", "No, can I cancel?"))
+    is_problem(await office.ask("POST", f"{path}/messages", json=answer | {"read_to": seen}), 409)
+    (task,) = (await office.get(f"/v1/tasks?lead_id={lead_id}&kind=reply&state=open"))["items"]
+    seen = max(i["no"] for i in (await office.get(f"{path}/timeline"))["items"])
+    await office.post(f"{path}/messages", answer | {"read_to": seen}, 202)
+    assert (await office.get(f"/v1/tasks/{task['id']}"))["state"] == "done"
+
+
 @pytest.mark.parametrize("q", ["a\x00b", "\ud800"])
 async def test_a_search_that_cannot_be_is_refused(office: Office, q: str) -> None:
     headers = {"Content-Type": "application/json"}

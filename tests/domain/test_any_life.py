@@ -173,6 +173,7 @@ def test_any_life(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]])
     claimed: dict[str, int] = {}
     for record in story.records:
         state = apply(state, record)
+        assert state.exit_reason is None or state.rest is None, "what is finished waits for nothing"
         match record.fact:
             case f.TouchChanged(status=TouchStatus.CLAIMED, channel=Channel() as channel) as touch:
                 claimed[touch.touch_id] = claimed.get(touch.touch_id, 0) + 1

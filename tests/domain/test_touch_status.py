@@ -5,8 +5,9 @@ from itertools import product
 
 import pytest
 
+from domain import commands
 from domain import facts as f
-from domain.lead_state import Stage
+from domain.lead_state import Stage, State
 from domain.next_action import Wait
 from domain.ports import Remedy
 from domain.touches import SENT, SETTLED, TRANSITIONS, Channel, Disposition, TouchStatus, may_become, touch_id
@@ -163,7 +164,7 @@ def test_a_fault_of_our_account_calls_a_person_once() -> None:
     for _ in range(2):
         story.provider_says("confirm", "sms", S.FAILED, remedy=Remedy.ALERT, code="21610")
     reviews = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
-    assert [t.reason for t in reviews] == ["the carrier refuses our account for texts and calls (code 21610)"]
+    assert [t.reason for t in reviews] == ["the carrier refuses our account for sms (code 21610)"]
     assert not story.state.closed
 
 
@@ -181,15 +182,44 @@ def test_an_account_that_is_refused_keeps_its_touches_waiting_with_one_alert() -
         f.TouchChanged(touch_id="mail", enrollment=1, step="x", part="email", channel=Channel.EMAIL, status=S.ACCEPTED),
     )
     alert = story.state.tasks[alert.id]
-    assert (alert.living, alert.reason) == (True, "the carrier refuses our account for texts and calls (code 20003)")
+    assert (alert.living, alert.reason) == (True, "the carrier refuses our account for sms (code 20003)")
     story.run(timedelta(minutes=1))
     assert ("confirm", "sms", "sent") in [row[1:] for row in story.table()]
+    assert story.state.tasks[alert.id].living  # taken, and it may still be filtered
+    story.provider_says("confirm", "sms", S.DELIVERED)
     assert not story.state.tasks[alert.id].living
-    # the next trouble of the same text is one of its own
-    story.provider_says("confirm", "sms", S.UNDELIVERED, remedy=Remedy.ALERT, code="30007")
-    assert [t.reason for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW and t.living] == [
-        "the carrier refuses our account for texts and calls (code 30007)"
-    ]
+
+
+def test_texts_that_are_refused_after_they_were_accepted_stay_somebodys_work_while_calls_go_well() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
+    story.provider_says("confirm", "sms", S.UNDELIVERED, remedy=Remedy.ALERT, code="30034")
+    call = {"touch_id": "call", "enrollment": 1, "step": "x", "part": "call", "channel": Channel.VOICE}
+    text = {"touch_id": "text", "enrollment": 1, "step": "x", "part": "sms", "channel": Channel.SMS}
+    for touch, way in ((call, WAY[S.DELIVERED]), (text, WAY[S.ACCEPTED])):
+        for status in way:
+            story.tell(f.TouchChanged(**touch, status=status))
+    (alert,) = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
+    assert (alert.living, alert.reason) == (True, "the carrier refuses our account for sms (code 30034)")
+
+
+def test_an_alert_and_an_unanswered_lead_are_two_tasks() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
+    story.replies("m1")
+    story.answers("own")
+    story.run(timedelta(minutes=1))
+    story.provider_says("staff", "own", S.UNDELIVERED, remedy=Remedy.ALERT, code="30007")
+    living = {t.kind for t in story.state.tasks.values() if t.living}
+    assert living >= {f.TaskKind.REVIEW, f.TaskKind.REPLY}
+
+
+def test_a_lead_that_a_bounce_leaves_unreachable_is_finished_and_does_not_rest() -> None:
+    story = Story(ny("2026-06-02 10:00"), phone=False).run("2026-06-02 10:01")
+    story.tell(*commands.message(story.state, Channel.EMAIL, "own", story.now))
+    story.run(timedelta(minutes=1))
+    story.provider_says("staff", "own", S.UNDELIVERED, remedy=Remedy.SUPPRESS, code="550")
+    state = story.state
+    assert (state.state, state.exit_reason, state.rest) == (State.FINISHED, f.ExitReason.UNREACHABLE, None)
+    assert not [t for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY]
 
 
 def test_quiet_hours_that_the_carrier_tells_of_afterwards_are_waited_out() -> None:

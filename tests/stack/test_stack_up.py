@@ -17,6 +17,7 @@ import pytest_asyncio
 from config.data_dir import DataDir
 from domain.clock import Clock
 from tests.stack.conftest import ROOT, Until, gone
+from wire.keyring import KeyRing
 
 
 class Up:
@@ -59,6 +60,13 @@ class Up:
     def endpoints(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.directory.endpoints.read_text())
         return found
+
+    async def refused(self, *words: str) -> str:
+        """What a start says that does not come up."""
+        self._launch(*words)
+        await self._until(lambda: self.up or not self.running, "it ends", 60)
+        assert not self.up
+        return self.said
 
     async def end(self, number: int) -> int:
         assert self.process is not None
@@ -165,6 +173,12 @@ async def test_leads_go_on_when_temporals_file_was_lost(tend: Up, directory: Dat
     await tend.end(signal.SIGTERM)
     for file in directory.path.glob("temporal.db*"):
         file.unlink()
+    # a start that fails after it has made the new file takes nothing from the one after it
+    ring = directory.keys.read_bytes()
+    directory.keys.write_text(KeyRing.make())
+    assert "TEND_KEYS" in await tend.refused()
+    directory.keys.write_bytes(ring)
+    assert directory.temporal.exists()
     again = await tend.start()
     with httpx.Client(base_url=again["api"], headers=headers, trust_env=False) as client:
 

@@ -198,27 +198,19 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
             return replace(state, touches=put(state.touches, key, old))
     if not may_become(old.status, fact.status, old.channel):
         return state
+    enrollment = state.enrollment
     new = replace(old, status=fact.status, at=at, rule=fact.rule, reason=fact.reason, code=fact.code, no=no)
+    if old.status is TouchStatus.DELAYED and enrollment is not None:  # over: a rest from now on is no part of it
+        new = replace(new, delay=enrollment.delay(old), was_due=old.until)
     if fact.status is TouchStatus.DELAYED and fact.until is not None:
-        was_due = old.until or old.due_at or at
-        if old.until_set is not None and state.enrollment is not None:
-            was_due += state.enrollment.rested(old.until_set)  # a rest is no delay
-        new = replace(
-            new,
-            until=fact.until,
-            until_set=at,
-            delayed_at=old.delayed_at or at,
-            delay=old.delay + max(fact.until - was_due, _ZERO),
-        )
+        was_due = (enrollment.due(old) if enrollment else old.until) or old.due_at or at
+        new = replace(new, until=fact.until, until_set=at, was_due=was_due, delayed_at=old.delayed_at or at)
     if fact.status is TouchStatus.CLAIMED:
         new = replace(new, claimed_at=at)
     after = replace(state, touches=put(state.touches, key, new), rest=_from_the_answer(state.rest, old, fact, at))
     # a callback that comes after the end is late news, not a lead that moves again
     counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None
     return _staged(after, Stage.CONTACTED) if counts else after
-
-
-_ZERO = timedelta(0)
 
 
 def _from_the_answer(rest: Rest | None, old: Touch, fact: f.TouchChanged, at: datetime) -> Rest | None:

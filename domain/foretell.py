@@ -9,7 +9,7 @@ from domain.lead_state import LeadState
 from domain.next_action import Touch
 from domain.schedule import Due, outcome_known, over_at, pending
 from domain.sequence import CallTask, FromAppointment, Sequence, StaffTask, Step, WaitFor, named
-from domain.touches import Channel
+from domain.touches import Channel, TouchStatus
 
 _ZERO = timedelta(0)
 
@@ -42,6 +42,7 @@ def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
             if due.condition is None and due.spec is not None:
                 at = max([at, *_not_before(state, due.spec, ends)])
             at = _waited_for(state, due, at)
+            reason += _put_off_to(state, due, at)
             if due.channel in (Channel.SMS, Channel.VOICE) and (opens := next_open(at, state.zones)) > at:
                 reason += "; waits for the contact window, 8:00 to 21:00 at the lead's place"
                 if due.movable:
@@ -64,6 +65,13 @@ def _may_go(state: LeadState, sequence: Sequence, due: Due, at: datetime) -> boo
     number = state.enrollment.number if state.enrollment else 0
     touch = Touch(number, due.step, due.part, due.channel, "")
     return not isinstance(gate.check(state, sequence, touch, at, frozenset(), due.at), gate.Refused)
+
+
+def _put_off_to(state: LeadState, due: Due, at: datetime) -> str:
+    number = state.enrollment.number if state.enrollment else 0
+    touch = state.touches.get((number, due.step, due.part))
+    waits = touch is not None and touch.status is TouchStatus.DELAYED and touch.until == at
+    return f"; put off: {touch.reason}" if touch is not None and waits and touch.reason else ""
 
 
 def _not_before(state: LeadState, step: Step, ends: dict[str, datetime]) -> list[datetime]:

@@ -48,9 +48,10 @@ class Touch:
     at: datetime
     due_at: datetime | None
     delayed_at: datetime | None = None  # when it was first delayed
-    delay: timedelta = timedelta(0)  # the sum of its delays
+    delay: timedelta = timedelta(0)  # the sum of its delays before the present one
     until: datetime | None = None
-    until_set: datetime | None = None  # when `until` was said: rests after that move it
+    until_set: datetime | None = None  # when `until` was said
+    was_due: datetime | None = None  # the time of its own that `until` put off: rests move this one
     rule: str | None = None
     reason: str | None = None
     code: str | None = None
@@ -119,6 +120,18 @@ class Enrollment:
     def rested(self, since: datetime) -> timedelta:
         """How long it rested from `since` on."""
         return _length(self.rests, since)
+
+    def due(self, touch: Touch) -> datetime | None:
+        """When a touch that was put off is due: its own time, moved by rests, and not before what it was put off to."""
+        if touch.until is None or touch.until_set is None or touch.was_due is None:
+            return None
+        return max(touch.until, touch.was_due + self.rested(touch.until_set))
+
+    def delay(self, touch: Touch) -> timedelta:
+        """By how much a touch was put off in all: of the present delay what is no rest."""
+        if touch.until is None or touch.until_set is None or touch.was_due is None:
+            return touch.delay
+        return touch.delay + max(touch.until - touch.was_due - self.rested(touch.until_set), timedelta(0))
 
     def lost(self, since: datetime) -> timedelta:
         """By how much what was planned from `since` on has moved: rests, and times when nobody carried it out."""

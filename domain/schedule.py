@@ -76,7 +76,8 @@ def pending(state: LeadState, sequence: Sequence) -> list[Due]:
     for touch in state.touches.values():
         extra = touch.enrollment == enrollment.number and (touch.step, touch.part) not in known
         if extra and touch.status in _UNSETTLED and touch.step not in (STAFF, STOP) and touch.task_id is None:
-            at = (touch.until or touch.due_at or touch.at) + enrollment.rested(touch.until_set or touch.at)
+            planned = touch.due_at or touch.at
+            at = enrollment.due(touch) or planned + enrollment.rested(touch.at)
             out.append(Due(touch.step, touch.part, touch.channel, at, None, None, movable=False))
     order = {step.key: i for i, step in enumerate(sequence.steps)}
     far = datetime.max.replace(tzinfo=enrollment.started_at.tzinfo)
@@ -128,7 +129,7 @@ def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> date
         at = appointment.begins + step.timing.offset
         return max(at, until) if until is not None else at
     if own is not None and until is not None:
-        return until + enrollment.rested(own.until_set or own.at)
+        return enrollment.due(own)
     if part.name == "at_once":  # as soon as it is known that the step itself must wait
         return max(
             t.delayed_at or t.at for p in step.parts if (t := state.touches.get((enrollment.number, step.key, p.name)))
@@ -144,7 +145,7 @@ def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> date
     order = [s.key for s in sequence.steps]
     moved = sum(
         (
-            t.delay
+            enrollment.delay(t)
             for t in state.touches.values()
             if t.enrollment == enrollment.number
             and t.channel is part.channel

@@ -12,7 +12,7 @@ from domain import facts as f
 from domain.consequences import PHONE, WRONG_NUMBER, task_id
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
-from domain.ports import InboundSms, NoMoreMail, TouchUpdate
+from domain.ports import InboundSms, NoMoreMail, Remedy, TouchUpdate
 from domain.same_person import compatible
 from domain.touches import Channel, TouchStatus, may_become, touch_id
 from store import tables
@@ -121,6 +121,10 @@ class Inbound:
             )
             if went_wrong:
                 unit.wake("touch_updated")  # a positive delivery wakes nobody
+        elif touch.channel is Channel.EMAIL and update_.remedy is Remedy.SUPPRESS and Channel.EMAIL not in unit.closed:
+            # the mail has its last word already, and yet this tells of the address
+            unit.append(f.Suppressed(channels=(Channel.EMAIL,), cause="suppressed", code=update_.code), "carrier")
+            unit.wake("touch_updated")
         task = unit.state.tasks.get(touch.task_id) if touch.task_id else None
         if update_.disposition is not None and task is not None and task.disposition is None:
             ended = f.CallEnded(task_id=task.id, touch_id=touch.touch_id, disposition=update_.disposition)

@@ -259,6 +259,21 @@ async def test_a_hard_bounce_closes_the_address(office: Office) -> None:
     assert [i["cause"] for i in timeline if i.get("decision") == "suppressed"] == ["suppressed"]
 
 
+async def test_a_hard_bounce_after_the_mails_last_word_still_closes_the_address(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE, email="gone@example.com")
+    identity = await _sent(office, lead_id, Channel.EMAIL)
+    block = {"event": "bounce", "type": "blocked", "sg_event_id": "ev1", "sg_message_id": "m1.x", "touch_id": identity}
+    bounce = block | {"type": "bounce", "sg_event_id": "ev2", "status": "5.1.1"}
+    open_ = []
+    for event in (block, bounce, bounce | {"sg_event_id": "ev3"}):
+        assert (await _sendgrid(office, [event | {"timestamp": 1}])).status_code == 204
+        lead = await office.get(f"/v1/leads/{lead_id}")
+        open_.append(not any(a["stops"] for a in lead["addresses"] if a["kind"] == "email"))
+    assert open_ == [True, False, False]
+    timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
+    assert [i["cause"] for i in timeline if i.get("decision") == "suppressed"] == ["suppressed"]
+
+
 @pytest.mark.parametrize("word", ["spamreport", "unsubscribe", "group_unsubscribe"])
 async def test_who_reports_spam_or_unsubscribes_gets_no_more_mail(office: Office, word: str) -> None:
     first, second = (

@@ -8,7 +8,7 @@ from domain import facts as f
 from domain.contact_window import ALL_ZONES
 from domain.foretell import upcoming
 from domain.next_action import OpenTask, Touch, Wait
-from domain.touches import TouchStatus
+from domain.touches import Channel, TouchStatus
 from tests.domain.lead_story import Row, Story, ny
 from tests.domain.sequences import BOOK, sequence
 
@@ -105,7 +105,7 @@ def test_the_last_minute_of_the_window_is_used_and_its_end_is_not() -> None:
 
 
 def test_a_pause_that_outlasts_the_night_is_no_second_delay() -> None:
-    """Delayed to 8:00, paused from 23:00 for 14 h: due at 22:00, so the next opening is the day after, not later."""
+    """Delayed to 8:00, paused from 23:00 for 14 h: its time, 22:00, moves to 12:00, so it goes as the pause ends."""
     story = Story(ny("2026-03-02 22:00")).run("2026-03-02 23:00")
     story.tell(f.Paused(reason="holiday"))
     story.run("2026-03-03 13:00")
@@ -114,10 +114,31 @@ def test_a_pause_that_outlasts_the_night_is_no_second_delay() -> None:
     story.run("2026-03-05 12:00")
     sms = [r for r in story.table() if r[1:3] == ("confirm", "sms") or r[1] == "link"]
     assert sms == [
-        ("03-03 22:00", "confirm", "sms", "waits until 03-04 08:00"),
-        ("03-04 08:00", "confirm", "sms", "sent"),
-        ("03-05 08:00", "link", "sms", "sent"),
+        ("03-03 13:00", "confirm", "sms", "sent"),
+        ("03-04 12:00", "link", "sms", "sent"),
     ]
+
+
+@pytest.mark.parametrize("hours", [0, 2, 9])
+def test_a_pause_within_the_night_leaves_the_morning_where_it_was(hours: int) -> None:
+    """The time of its own moves by the pause; at night it still is."""
+    story = Story(ny("2026-03-02 22:00")).run("2026-03-02 22:30")
+    story.tell(f.Paused(reason="asked for"))
+    story.run(timedelta(hours=hours))
+    story.tell(f.Resumed(cause="a person resumed it"))
+    assert {u.step: u.at for u in upcoming(story.state, BOOK.latest("consultation"), story.now)}["confirm"] == ny(
+        "2026-03-03 08:00"
+    )
+    story.run("2026-03-04 23:00")
+    went = only(story, "sms", "call")
+    assert went[:2] == [("03-03 08:00", "confirm", "sms", "sent"), ("03-03 08:00", "call1", "call", "opened")]
+    assert [row[0] for row in went if row[1] == "link"] == ["03-04 08:00"]
+
+
+def test_what_the_gate_has_put_off_is_foretold_with_the_reason() -> None:
+    story = Story(ny("2026-03-02 22:00")).run("2026-03-02 22:30")
+    for step in upcoming(story.state, BOOK.latest("consultation"), story.now)[:3]:
+        assert step.channel is Channel.EMAIL or "window" in step.reason, step
 
 
 def test_at_once_by_sms_waits_for_the_window_like_any_sms() -> None:

@@ -18,6 +18,7 @@ _ABOUT_US = _KINDLY | {
     *("it", "this", "that", "everything", "me", "my", "number", "off", "from", "your", "the", "list", "these", "any"),
     *("more", "us", "you", "to", "and", "thank", "text", "texts", "texting", "message", "messages", "messaging"),
     *("sms", "call", "calls", "calling", "contact", "contacting", "send", "sending", "writing", "bothering"),
+    *("immediately", "future", "again", "anymore"),
 }
 _LONGEST = 8  # words
 _SIGNATURE = ("sent from", "get outlook")  # of a phone
@@ -40,8 +41,8 @@ def _words(body: str) -> list[str]:
 
 
 def _one_word(words: list[str]) -> list[str]:
-    """`opt out`, `opt me out` and `remove me` as the one word that they mean."""
+    """`opt out`, `remove me` and the like as the one word that they mean."""
     text = f" {' '.join(words)} "
-    for said in (" opt me out ", " opt out ", " remove me "):
+    for said in (" opt me out ", " opt out ", " remove me ", " remove my number ", " take me off "):
         text = text.replace(said, " optout ")
     return text.split()

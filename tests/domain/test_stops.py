@@ -243,7 +243,9 @@ def test_nobody_writes_where_the_lead_has_stopped() -> None:
 @pytest.mark.parametrize(
     "text",
     ["STOP STOP", "S.T.O.P", "Stop please", "please stop", "stop it", "Stop texting me", "Unsubscribe me", "remove me",
-     "opt me out", "cancel all", "st\u200bop", "STOP\nSent from my iPhone", "Please remove me from your list"],
+     "opt me out", "cancel all", "st\u200bop", "STOP\nSent from my iPhone", "Please remove me from your list",
+     "Please remove my number", "take me off your list", "please stop contacting me immediately",
+     "unsubscribe from all future messages"],
 )  # fmt: skip
 def test_a_stop_may_be_polite_or_long(text: str) -> None:
     assert is_opt_out(text)

@@ -157,7 +157,8 @@ class Stack:
         self._directory.endpoints.unlink(missing_ok=True)
         await self._supervisor.stop(STOP_WITHIN)
         if self._reckoned:
-            self._directory.settled.touch()
+            with contextlib.suppress(OSError):  # without it the next start only has more to do
+                self._directory.settled.touch()
         if self._alive is not None:
             self._alive.cancel()
             await asyncio.gather(self._alive, return_exceptions=True)

@@ -201,7 +201,8 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
     enrollment = state.enrollment
     new = replace(old, status=fact.status, at=at, rule=fact.rule, reason=fact.reason, code=fact.code, no=no)
     if old.status is TouchStatus.DELAYED and enrollment is not None:  # over: a rest from now on is no part of it
-        new = replace(new, delay=enrollment.delay(old), was_due=old.until)
+        due = enrollment.due(old)
+        new = replace(new, delay=enrollment.delay(old), until=due, was_due=due, until_set=at)
     if fact.status is TouchStatus.DELAYED and fact.until is not None:
         was_due = (enrollment.due(old) if enrollment else old.until) or old.due_at or at
         new = replace(new, until=fact.until, until_set=at, was_due=was_due, delayed_at=old.delayed_at or at)

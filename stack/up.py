@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
+from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.data_dir import DataDir, check_start
@@ -31,6 +32,19 @@ from store.migrate import migrate
 
 STOP_WITHIN = 13.5  # real seconds; the 15 that are promised less what this process needs for itself
 _PORTS = ("postgres", "temporal", "temporal_ui", "sandbox", "api")
+
+
+def _servers(settings: Settings) -> str:
+    """Which Temporal and which database, without passwords: what one was told says nothing of another."""
+    database = settings.database_url and make_url(settings.database_url).render_as_string(hide_password=True)
+    return f"{settings.temporal_address} {settings.temporal_namespace} {database}"
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,7 @@ class Stack:
         self._alive: asyncio.Task[None] | None = None
         self._complete = False
         self._reckoned = False
+        self._servers = ""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -126,7 +141,8 @@ class Stack:
         say(f"starting in {directory.path}")
 
         known = settings.temporal_address is not None or directory.temporal.exists()
-        settled = known and directory.settled.exists() and not clock.pace_changed
+        self._servers = _servers(settings)
+        settled = known and not clock.pace_changed and _read(directory.settled) == self._servers
         directory.settled.unlink(missing_ok=True)  # also for the start after this one, should this one fail
         self._endpoints, temporal = await self._start_servers(settings, ports)
         database_url = self._endpoints.database_url
@@ -158,7 +174,7 @@ class Stack:
         await self._supervisor.stop(STOP_WITHIN)
         if self._reckoned:
             with contextlib.suppress(OSError):  # without it the next start only has more to do
-                self._directory.settled.touch()
+                self._directory.settled.write_text(self._servers)
         if self._alive is not None:
             self._alive.cancel()
             await asyncio.gather(self._alive, return_exceptions=True)

@@ -135,6 +135,20 @@ def test_a_pause_within_the_night_leaves_the_morning_where_it_was(hours: int) ->
     assert [row[0] for row in went if row[1] == "link"] == ["03-04 08:00"]
 
 
+def test_a_rest_within_the_night_is_not_counted_again_when_the_provider_is_away() -> None:
+    story = Story(ny("2026-03-02 22:00")).run("2026-03-02 22:30")
+    story.tell(f.Paused(reason="asked for"))
+    story.run(timedelta(hours=9))
+    story.tell(f.Resumed(cause="a person resumed it"))
+    story.now = ny("2026-03-03 08:00")
+    touch = story.decide()
+    story.changes(touch, TouchStatus.CLAIMED)
+    story.changes(touch, TouchStatus.DELAYED, until=ny("2026-03-03 08:05"), rule="carrier.away")
+    story.table()
+    story.run("2026-03-03 08:30")
+    assert ("03-03 08:05", "confirm", "sms", "sent") in story.table()
+
+
 def test_what_the_gate_has_put_off_is_foretold_with_the_reason() -> None:
     story = Story(ny("2026-03-02 22:00")).run("2026-03-02 22:30")
     for step in upcoming(story.state, BOOK.latest("consultation"), story.now)[:3]:

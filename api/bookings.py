@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
+from domain.appointment_fold import tells_more
 from domain.errors import InvalidInput, NotFound, Refused
-from domain.fold import tells_more
 from store import tables
 from store.lead_unit import Leads
 

@@ -33,16 +33,7 @@ def passes(journal: Journal, touch: Touch, now: datetime, closed: AbstractSet[Ch
 
 def change(journal: Journal, touch: Touch, status: TouchStatus, now: datetime, **more: Any) -> None:
     """The touch takes a status; `more` are further fields of the fact."""
-    changed = f.TouchChanged(
-        touch_id=touch.touch_id,
-        enrollment=touch.enrollment,
-        step=touch.step,
-        part=touch.part,
-        channel=touch.channel,
-        status=status,
-        **more,
-    )
-    journal.append(changed, now, "system")
+    journal.append(f.TouchChanged.of(touch, status, **more), now, "system")
 
 
 def claim(journal: Journal, touch: Touch, now: datetime) -> None:

@@ -221,7 +221,8 @@ def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
     task = _task(state, task_id)
     if not task.living:
         raise Refused(f"the task is {task.state}", task.state)
-    if task.state is f.TaskState.CLAIMED:
+    call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
+    if call or task.state is f.TaskState.CLAIMED:  # or two people would call one lead
         _mine(task, actor)
     if callback_at is not None and callback_at <= now:
         raise InvalidInput("callback_at", "must lie in the future, on the product's clock")
@@ -229,7 +230,6 @@ def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
         raise InvalidInput(
             "outcome", "say only whose reply it is; what came of it belongs to the reply task this opens"
         )
-    call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if task.kind is f.TaskKind.CALL and disposition is None and task.disposition is None:
         raise InvalidInput("disposition", "say how the call ended")
     if disposition is not None and not call:

@@ -28,8 +28,11 @@ def task_id(lead_id: str, *parts: object) -> str:
     return str(uuid.uuid5(_NAMESPACE, "/".join([lead_id, *map(str, parts)])))
 
 
-def opened(state: LeadState, no: int, at: datetime, kind: f.TaskKind, reason: str) -> f.TaskOpened:
-    return f.TaskOpened(task_id=task_id(state.lead_id, kind, no), task_kind=kind, due_at=at, reason=reason)
+def opened(
+    state: LeadState, no: int, at: datetime, kind: f.TaskKind, reason: str, *, refused: Channel | None = None
+) -> f.TaskOpened:
+    identity = task_id(state.lead_id, kind, no)
+    return f.TaskOpened(task_id=identity, task_kind=kind, due_at=at, reason=reason, refused=refused)
 
 
 def callback(state: LeadState, no: int, due: datetime, reason: str) -> f.TaskOpened:
@@ -93,14 +96,4 @@ def leave(
 
 
 def dropped(touch: Touch, rule: str, reason: str) -> f.TouchChanged:
-    return f.TouchChanged(
-        touch_id=touch.touch_id,
-        enrollment=touch.enrollment,
-        step=touch.step,
-        part=touch.part,
-        channel=touch.channel,
-        status=TouchStatus.SKIPPED,
-        due_at=touch.due_at,
-        rule=rule,
-        reason=reason,
-    )
+    return f.TouchChanged.of(touch, TouchStatus.SKIPPED, due_at=touch.due_at, rule=rule, reason=reason)

@@ -7,7 +7,7 @@ database. `at` is product time (UTC); `no` counts from 1 for each lead, in the o
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -119,6 +119,25 @@ class Enrolled(_Fact):
     appointment_id: str | None = None
 
 
+class TouchName(Protocol):
+    """What names a touch."""
+
+    @property
+    def touch_id(self) -> str: ...
+
+    @property
+    def enrollment(self) -> int: ...
+
+    @property
+    def step(self) -> str: ...
+
+    @property
+    def part(self) -> str: ...
+
+    @property
+    def channel(self) -> Channel | None: ...
+
+
 class TouchChanged(_Fact):
     """A touch took a status. `until` for delayed; `rule` and `reason` for every delay, skip and failure."""
 
@@ -137,6 +156,19 @@ class TouchChanged(_Fact):
     remedy: Remedy | None = None
     task_id: str | None = None
     message_id: str | None = None
+
+    @classmethod
+    def of(cls, touch: TouchName, status: TouchStatus, **more: Any) -> "TouchChanged":
+        """`touch` takes this status; `more` are further fields of the fact."""
+        return cls(
+            touch_id=touch.touch_id,
+            enrollment=touch.enrollment,
+            step=touch.step,
+            part=touch.part,
+            channel=touch.channel,
+            status=status,
+            **more,
+        )
 
 
 class Replied(_Fact):
@@ -165,6 +197,7 @@ class TaskOpened(_Fact):
     reason: str | None = None
     message_id: str | None = None
     candidates: tuple[str, ...] = ()
+    refused: Channel | None = None  # an alert: the carrier takes nothing of our account on this channel
 
 
 class TaskClaimed(_Fact):

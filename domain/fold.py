@@ -1,31 +1,15 @@
 """The fold: a lead's state after each of its facts. Pure; a fact already applied changes nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Any, TypeVar, assert_never
+from typing import Any, assert_never
 
 from domain import facts as f
+from domain.appointment_fold import appointed
 from domain.contact_window import ALL_ZONES, next_open
-from domain.lead_state import STAFF, STOP, Appointment, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch
+from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
 from domain.touches import SENT, Disposition, TouchStatus, may_become
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-_EVENT_STATUS = {
-    f.BookingEvent.BOOKED: f.AppointmentStatus.BOOKED,
-    f.BookingEvent.RESCHEDULED: f.AppointmentStatus.BOOKED,
-    f.BookingEvent.CANCELLED: f.AppointmentStatus.CANCELLED,
-    f.BookingEvent.ARRIVED: f.AppointmentStatus.ARRIVED,
-    f.BookingEvent.NO_SHOW: f.AppointmentStatus.NO_SHOW,
-    f.BookingEvent.COMPLETED: f.AppointmentStatus.COMPLETED,
-}
-
-
-def put(old: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
-    return MappingProxyType({**old, key: value})
 
 
 def fold(lead_id: str, records: Iterable[f.Recorded]) -> LeadState:
@@ -90,9 +74,9 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
             if fact.disposition is not Disposition.ANSWERED:
                 return _task(state, fact.task_id, disposition=fact.disposition)
             # spoken with: the task waits for its outcome, though its lease ran out while the phone still rang
-            return _staged(_task(state, fact.task_id, disposition=fact.disposition, claim_by=None), Stage.CONTACTED)
+            return staged(_task(state, fact.task_id, disposition=fact.disposition, claim_by=None), Stage.CONTACTED)
         case f.AppointmentChanged():
-            return _appointed(state, fact, no)
+            return appointed(state, fact, no)
         case f.OptedOut():
             channels = frozenset(fact.channels)
             return replace(state, closed=state.closed | channels, opted_out=state.opted_out | channels)
@@ -170,7 +154,7 @@ def _enrolled(state: LeadState, fact: f.Enrolled, at: datetime) -> LeadState:
     enrollment = Enrollment(fact.enrollment, fact.sequence, fact.version, at, fact.appointment_id, fact.cause)
     after = replace(state, enrollment=enrollment, rest=rest, exit_reason=None, finished_at=None)
     reached = any(t.status in SENT for t in state.touches.values())
-    return _staged(after, Stage.CONTACTED if reached else Stage.NEW)
+    return staged(after, Stage.CONTACTED if reached else Stage.NEW)
 
 
 def _waits_for_words(state: LeadState, task_id: str) -> bool:
@@ -211,7 +195,7 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
     after = replace(state, touches=put(state.touches, key, new), rest=_from_the_answer(state.rest, old, fact, at))
     # a callback that comes after the end is late news, not a lead that moves again
     counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None
-    return _staged(after, Stage.CONTACTED) if counts else after
+    return staged(after, Stage.CONTACTED) if counts else after
 
 
 def _from_the_answer(rest: Rest | None, old: Touch, fact: f.TouchChanged, at: datetime) -> Rest | None:
@@ -238,6 +222,7 @@ def _opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
         reason=fact.reason,
         message_id=fact.message_id,
         candidates=fact.candidates,
+        refused=fact.refused,
         open_since=max(at, fact.due_at),
     )
     return replace(state, tasks=put(state.tasks, fact.task_id, task))
@@ -268,9 +253,9 @@ def _closed(state: LeadState, fact: f.TaskClosed, at: datetime, no: int) -> Lead
         lease_until=None,
     )
     if fact.disposition is Disposition.ANSWERED:
-        after = _staged(after, Stage.CONTACTED)
+        after = staged(after, Stage.CONTACTED)
     if fact.outcome is f.Outcome.REACHED or fact.outcome is f.Outcome.BOOKED:
-        after = _staged(after, Stage.QUALIFIED)
+        after = staged(after, Stage.QUALIFIED)
     return _answered(after, fact.task_id, at)
 
 
@@ -316,60 +301,3 @@ def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
     if enrollment is not None:
         enrollment = replace(enrollment, rests=(*enrollment.rests, (max(min(since), enrollment.started_at), at)))
     return replace(state, rest=None, pause=None, enrollment=enrollment)
-
-
-# Of events that occurred at one instant the later of these holds, in whatever order they arrive.
-_EVENT_ORDER = (
-    f.BookingEvent.BOOKED,
-    f.BookingEvent.RESCHEDULED,
-    f.BookingEvent.ARRIVED,
-    f.BookingEvent.NO_SHOW,
-    f.BookingEvent.CANCELLED,
-    f.BookingEvent.COMPLETED,
-)
-
-
-def _appointed(state: LeadState, fact: f.AppointmentChanged, no: int) -> LeadState:
-    old = state.appointments.get(fact.appointment_id)
-    new = Appointment(
-        fact.appointment_id,
-        _EVENT_STATUS[fact.event],
-        fact.starts_at or (old.starts_at if old else None),
-        fact.facility or (old.facility if old else None),
-        fact.occurred_at,
-        fact.event,
-        no,
-    )
-    if old is not None:
-        when = (fact.occurred_at, _EVENT_ORDER.index(fact.event))
-        if when <= (old.occurred_at, _EVENT_ORDER.index(old.event)):
-            # an older event arrives late: it can only fill in what is not known yet
-            new = replace(old, starts_at=old.starts_at or fact.starts_at, facility=old.facility or fact.facility)
-        elif (new.status, new.starts_at, new.facility) == (old.status, old.starts_at, old.facility):
-            new = replace(new, no=old.no)  # told once more: nothing changed
-    after = replace(state, appointments=put(state.appointments, fact.appointment_id, new))
-    match new.status:
-        case f.AppointmentStatus.BOOKED:
-            return _staged(after, Stage.BOOKED)
-        case f.AppointmentStatus.ARRIVED:
-            return _staged(after, Stage.SHOWN)
-        case f.AppointmentStatus.COMPLETED:
-            return _staged(after, Stage.CONVERTED)
-        case f.AppointmentStatus.NO_SHOW | f.AppointmentStatus.CANCELLED:
-            return after
-        case _:
-            assert_never(new.status)
-
-
-def tells_more(state: LeadState, fact: f.AppointmentChanged) -> bool:
-    """Whether an event changes what is known of its appointment; a repeat, or an overtaken event, does not."""
-    old = state.appointments.get(fact.appointment_id)
-    return old is None or _appointed(state, fact, old.no).appointments[fact.appointment_id] != old
-
-
-_ORDER = [Stage.LOST, Stage.NEW, Stage.CONTACTED, Stage.QUALIFIED, Stage.BOOKED, Stage.SHOWN, Stage.CONVERTED]
-
-
-def _staged(state: LeadState, stage: Stage) -> LeadState:
-    """Stages only go forward; a lost lead that moves again is not lost."""
-    return replace(state, stage=stage) if _ORDER.index(stage) > _ORDER.index(state.stage) else state

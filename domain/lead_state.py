@@ -1,13 +1,17 @@
 """The state of a lead, as `fold.py` makes it of facts. Frozen, replaced, never patched."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
+from typing import TypeVar
 
 from domain import facts as f
 from domain.touches import Channel, Disposition, TouchStatus
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 TouchKey = tuple[int, str, str]  # enrollment, step, part
 Span = tuple[datetime, datetime]
@@ -77,6 +81,7 @@ class Task:
     reason: str | None
     message_id: str | None
     candidates: tuple[str, ...]
+    refused: Channel | None = None  # see facts.TaskOpened
     claimed_by: str | None = None
     claimed_name: str | None = None
     lease_until: datetime | None = None
@@ -242,3 +247,15 @@ class LeadState:
         ]
         found = min((s for s in standing if after is None or s[0] > after), default=None)
         return self.appointments[found[1]] if found else None
+
+
+_ORDER = [Stage.LOST, Stage.NEW, Stage.CONTACTED, Stage.QUALIFIED, Stage.BOOKED, Stage.SHOWN, Stage.CONVERTED]
+
+
+def staged(state: LeadState, stage: Stage) -> LeadState:
+    """Stages only go forward; a lost lead that moves again is not lost."""
+    return replace(state, stage=stage) if _ORDER.index(stage) > _ORDER.index(state.stage) else state
+
+
+def put(old: Mapping[K, V], key: K, value: V) -> Mapping[K, V]:
+    return MappingProxyType({**old, key: value})

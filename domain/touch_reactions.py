@@ -10,7 +10,6 @@ from domain.ports import Remedy
 from domain.touches import RETRY, Channel, TouchStatus, touch_id
 
 RETRY_AFTER = timedelta(minutes=30)
-REFUSED = "the carrier refuses our account"
 QUIET_FOR = timedelta(hours=1)  # a carrier that keeps quiet hours of its own is tried again after so long
 
 
@@ -25,7 +24,7 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
     elif (open_ := state.tasks.get(review)) is not None and open_.living:
         outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
         yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
-    yield from _alert(state, fact, no, at)
+    yield from _alert(state, now, fact, no, at)
     current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
     if fact.status is TouchStatus.DELAYED and _of_sequence(now) and fact.enrollment != current:
         yield dropped(now, "sequence.over", "the sequence is over")  # it ended while this was on its way
@@ -43,16 +42,19 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
         yield opened(state, no, at, f.TaskKind.REVIEW, reason)
 
 
-def _alert(state: LeadState, fact: f.TouchChanged, no: int, at: datetime) -> Iterator[f.Fact]:
+def _alert(state: LeadState, now: Touch, fact: f.TouchChanged, no: int, at: datetime) -> Iterator[f.Fact]:
     """Our account is at fault: a person must look, once, however many tries and touches it concerns."""
-    refused = f"{REFUSED} for {fact.channel}"
-    open_ = [t for t in state.tasks.values() if t.living and (t.reason or "").startswith(refused)]
-    if fact.remedy is Remedy.ALERT and not open_:
-        yield opened(state, no, at, f.TaskKind.REVIEW, f"{refused} (code {fact.code})")
+    open_ = [t for t in state.tasks.values() if t.living and t.refused is not None and t.refused is fact.channel]
+    if fact.remedy is Remedy.ALERT and fact.channel is not None and not open_:
+        reason = f"the carrier refuses our account for {fact.channel} (code {fact.code})"
+        yield opened(state, no, at, f.TaskKind.REVIEW, reason, refused=fact.channel)
     # a text is refused after it was accepted, too: only one that arrived tells that all is well again
     elif fact.status is (TouchStatus.DELIVERED if fact.channel is Channel.SMS else TouchStatus.ACCEPTED):
         for task in open_:
-            yield f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="the carrier takes our touches again")
+            if now.claimed_at is not None and now.claimed_at >= task.opened_at:  # what went before tells nothing
+                yield f.TaskClosed(
+                    task_id=task.id, state=f.TaskState.DONE, reason="the carrier takes our touches again"
+                )
 
 
 def _second_try(state: LeadState, fact: f.TouchChanged, first: Touch, due_at: datetime) -> f.TouchChanged:

@@ -103,16 +103,10 @@ class Inbound:
         went_wrong = update_.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
         if may_become(touch.status, update_.status, touch.channel):
             unit.append(
-                f.TouchChanged(
-                    touch_id=touch.touch_id,
-                    enrollment=touch.enrollment,
-                    step=touch.step,
-                    part=touch.part,
-                    channel=touch.channel,
-                    status=update_.status,
-                    rule="carrier.callback"
-                    if update_.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
-                    else None,
+                f.TouchChanged.of(
+                    touch,
+                    update_.status,
+                    rule="carrier.callback" if went_wrong else None,
                     reason=f"the carrier reports {update_.status}" + (f" ({update_.code})" if update_.code else ""),
                     code=update_.code,
                     remedy=update_.remedy,

@@ -249,6 +249,8 @@ async def test_a_call_is_claimed_released_and_completed_by_hand(office: Office) 
     taken = is_problem(await office.ask("POST", f"/v1/tasks/{call}/claim", Role.MANAGER), 409)
     assert taken["state"] == "claimed"
     assert (await office.post(f"/v1/tasks/{call}/release", {}, role=Role.COORDINATOR))["state"] == "open"
+    unclaimed = {"disposition": "busy"}
+    assert is_problem(await office.ask("POST", f"/v1/tasks/{call}/complete", json=unclaimed), 409)["state"] == "open"
     await office.post(f"/v1/tasks/{call}/claim", {}, role=Role.COORDINATOR)
     who: dict[str, Any] = {"role": Role.COORDINATOR}
     complete = f"/v1/tasks/{call}/complete"

@@ -264,3 +264,11 @@ def _row(record: f.Recorded, zone: str) -> Row | None:  # one case a fact
             return at, "-", "-", f"finished: {e.exit_reason}"
         case _:
             return None
+
+
+def booked(starts: str = "2026-06-10 10:00", at: str = "2026-06-02 12:00") -> Story:
+    """Asked two hours before `at`, booked then; the confirmation is out."""
+    story = Story(ny(at) - timedelta(hours=2)).run(at)
+    story.scheduler_says("booked", ny(starts))
+    story.run(timedelta(seconds=1))
+    return story

@@ -1,7 +1,6 @@
 """Bookings and what becomes of them: the cadence ends, reminders turn on the appointment, events come in any order."""
 
 from datetime import datetime, timedelta
-from itertools import permutations
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,18 +12,10 @@ from domain.errors import Refused
 from domain.foretell import upcoming
 from domain.lead_state import Stage, State
 from domain.next_action import Wait
-from tests.domain.lead_story import NEW_YORK, Row, Story, ny
+from tests.domain.lead_story import NEW_YORK, Row, Story, booked, ny
 from tests.domain.sequences import BOOK
 
 LOS_ANGELES = "America/Los_Angeles"
-
-
-def booked(starts: str = "2026-06-10 10:00", at: str = "2026-06-02 12:00") -> Story:
-    """Asked two hours before `at`, booked then; the confirmation is out."""
-    story = Story(ny(at) - timedelta(hours=2)).run(at)
-    story.scheduler_says("booked", ny(starts))
-    story.run(timedelta(seconds=1))
-    return story
 
 
 def steps(story: Story) -> list[Row]:
@@ -191,102 +182,6 @@ def test_an_outcome_that_comes_in_time_asks_nobody() -> None:
     ]
     assert not [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
     assert story.stage() is Stage.SHOWN
-
-
-def test_events_of_one_appointment_end_the_same_in_whatever_order_they_come() -> None:
-    told = [
-        ("booked", "2026-06-10 10:00", "2026-06-02 11:50"),
-        ("rescheduled", "2026-06-11 10:00", "2026-06-02 11:51"),
-        ("cancelled", None, "2026-06-02 11:52"),
-    ]
-    for order in permutations(told):
-        story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
-        for event, starts, occurred in order:
-            story.scheduler_says(event, ny(starts) if starts else None, occurred=ny(occurred))
-        (appointment,) = story.state.appointments.values()
-        assert appointment.status is f.AppointmentStatus.CANCELLED
-        assert story.state.booked() is None
-        story.run("2026-06-30 00:00")
-        assert not [r for r in story.sent() if r[1].startswith("remind")]
-
-
-def test_events_of_one_instant_end_the_same_in_whatever_order_they_come() -> None:
-    for order in permutations(["booked", "cancelled"]):
-        story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
-        for event in order:
-            story.scheduler_says(event, ny("2026-06-10 10:00"), occurred=ny("2026-06-02 11:00"))
-        assert story.state.appointments["A"].status is f.AppointmentStatus.CANCELLED
-
-
-def test_a_cancellation_that_comes_before_its_booking_ends_as_if_it_came_after() -> None:
-    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
-    story.table()
-    story.scheduler_says("cancelled", occurred=ny("2026-06-02 11:30"))
-    story.scheduler_says("booked", ny("2026-06-10 10:00"), occurred=ny("2026-06-02 11:00"))
-    story.run("2026-06-03 11:00")
-    assert story.state.appointments["A"].starts_at == ny("2026-06-10 10:00")  # filled in
-    assert [r[1:] for r in story.sent()] == [("sorry", "sms", "sent")]
-
-
-@pytest.mark.parametrize("later", [timedelta(0), timedelta(minutes=3)])
-def test_a_repeated_booking_confirms_once(later: timedelta) -> None:
-    """Told again as it was, or again with a newer time of telling."""
-    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
-    story.table()
-    for n in range(3):
-        story.scheduler_says("booked", ny("2026-06-10 10:00"), occurred=ny("2026-06-02 11:00") + n * later)
-        story.run(timedelta(minutes=1))
-    assert [r[1:] for r in story.table()] == [
-        ("-", "-", "enrolled booked"),
-        ("confirm", "sms", "sent"),
-        ("confirm", "email", "sent"),
-    ]
-
-
-def test_a_repeated_cancellation_recovers_once() -> None:
-    story = booked()
-    story.table()
-    for _ in range(3):
-        story.scheduler_says("cancelled")
-        story.run(timedelta(hours=2))
-    assert [r[1:] for r in story.table()] == [("-", "-", "enrolled recovery"), ("sorry", "sms", "sent")]
-
-
-def test_a_second_appointment_leaves_the_first_alone_and_takes_over_when_that_is_given_up() -> None:
-    story = booked()
-    story.table()
-    story.scheduler_says("booked", ny("2026-06-15 10:00"), of="B")
-    story.run("2026-06-03 12:00")
-    assert story.table() == []
-    story.scheduler_says("cancelled", of="A")
-    story.run("2026-06-15 09:00")
-    assert [r[1:] for r in story.table()] == [
-        ("-", "-", "enrolled booked"),
-        ("confirm", "sms", "sent"),
-        ("confirm", "email", "sent"),
-        ("remind_24h", "sms", "sent"),
-        ("remind_2h", "sms", "sent"),
-    ]
-
-
-def test_what_becomes_of_the_second_appointment_leaves_the_first_alone() -> None:
-    story = booked()
-    story.table()
-    story.scheduler_says("booked", ny("2026-06-15 10:00"), of="B")
-    story.scheduler_says("cancelled", of="B")
-    story.run("2026-06-10 09:00")
-    assert [r[1] for r in story.sent()] == ["remind_24h", "remind_2h"]
-
-
-def test_a_new_appointment_after_the_first_is_over_is_confirmed() -> None:
-    story = booked().run("2026-06-10 11:00")
-    story.scheduler_says("completed")
-    story.table()
-    story.run("2026-06-10 12:00")
-    story.scheduler_says("booked", ny("2026-06-20 10:00"), of="B")
-    story.run("2026-06-10 13:00")
-    assert [r[1:3] for r in story.sent()] == [("confirm", "sms"), ("confirm", "email")]
-    assert story.stage() is Stage.CONVERTED
 
 
 def test_reminders_do_not_move_with_a_pause_and_the_late_ones_say_why_they_are_left_out() -> None:

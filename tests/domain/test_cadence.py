@@ -74,6 +74,7 @@ def test_a_step_that_waits_for_another_does_not_hold_the_ones_after_it() -> None
 
 def test_the_bio_is_skipped_with_its_reason_when_a_person_answered() -> None:
     story = Story(ny("2026-03-02 10:00")).run("2026-03-02 10:05")
+    story.claims(story.call("call1"))
     story.completes(story.call("call1"), f.Outcome.REACHED, Disposition.ANSWERED)
     story.run("2026-03-02 11:00")
     assert story.table()[-1] == ("03-02 11:00", "bio", "email", "skipped: when")

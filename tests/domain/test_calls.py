@@ -137,6 +137,7 @@ def test_call_back_rests_until_the_callback_is_done() -> None:
     assert callback.due_at == ny("2026-03-02 16:00")
     story.run("2026-03-02 16:05")
     assert story.sent() == []
+    story.claims(callback.id)
     story.completes(callback.id, f.Outcome.REACHED, Disposition.ANSWERED)
     story.run("2026-03-04 00:00")
     assert [r for r in story.table() if r[1] != "-" and r[3] != "missed"] == [
@@ -196,6 +197,7 @@ def test_a_wrong_number_ends_the_phone_and_the_cadence_goes_on_by_email() -> Non
 
 def test_a_wrong_number_with_no_email_is_unreachable() -> None:
     story = Story(ny("2026-03-02 10:00"), email=False).run("2026-03-02 10:05")
+    story.claims(story.call("call1"))
     story.completes(story.call("call1"), f.Outcome.WRONG_NUMBER, Disposition.ANSWERED)
     assert story.state.exit_reason is f.ExitReason.UNREACHABLE
 
@@ -243,6 +245,21 @@ def test_claims_are_one_at_a_time_and_in_time() -> None:
     story.completes(task, disposition=Disposition.BUSY)
     with pytest.raises(Refused, match="done"):
         commands.claim_task(story.state, task, other, story.now, LEASE)
+
+
+def test_a_call_is_completed_by_who_claimed_it() -> None:
+    story = at_the_call()
+    task = story.call("call1")
+    story.tell(*commands.release_task(story.state, task, COORDINATOR, story.now))
+    with pytest.raises(Refused, match="claim it first"):
+        story.completes(task, disposition=Disposition.BUSY)
+    story.tell(f.TaskOpened(task_id="back", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    with pytest.raises(Refused, match="claim it first"):
+        story.completes("back")
+    for one in (task, "back"):
+        story.claims(one)
+        story.completes(one, disposition=Disposition.BUSY)
+        assert story.state.tasks[one].state is f.TaskState.DONE
 
 
 def test_a_dialled_call_goes_even_while_the_lead_rests_and_not_twice() -> None:

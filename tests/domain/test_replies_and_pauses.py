@@ -46,6 +46,12 @@ def moved(by: timedelta) -> list[Row]:
     return [(clock(ny(at) + by, NEW_YORK), step, part, what) for at, step, part, what in plan]
 
 
+def ends_with_the_answer() -> Story:
+    """10:10 in a sequence that an answered reply ends."""
+    raw = sequence({"key": "a", "after": "30 min", "email": "a"}, replied="stop", key="consultation")
+    return Story(ny("2026-06-02 10:00"), book=BOOK.with_(raw)).run("2026-06-02 10:10")
+
+
 def test_undisturbed() -> None:
     assert going_on(at_noon()) == moved(timedelta(0))
 
@@ -318,8 +324,7 @@ def test_a_call_answered_in_the_two_days_after_a_reply_does_not_cut_them_short()
 
 
 def test_a_sequence_that_ends_with_the_answer_does_so_under_a_pause_too() -> None:
-    raw = sequence({"key": "a", "after": "30 min", "email": "a"}, replied="stop", key="consultation")
-    story = Story(ny("2026-06-02 10:00"), book=BOOK.with_(raw)).run("2026-06-02 10:10")
+    story = ends_with_the_answer()
     story.replies()
     story.tell(f.Paused(reason="x", until=ny("2026-06-02 12:00")))
     story.run("2026-06-02 11:00")
@@ -356,8 +361,7 @@ def test_two_days_after_an_answer_count_from_when_it_has_gone_out() -> None:
 
 
 def test_a_sequence_that_ends_with_the_answer_does_so_whatever_else_was_waited_for() -> None:
-    raw = sequence({"key": "a", "after": "30 min", "email": "a"}, replied="stop", key="consultation")
-    story = Story(ny("2026-06-02 10:00"), book=BOOK.with_(raw)).run("2026-06-02 10:10")
+    story = ends_with_the_answer()
     story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
     story.claims("k")
     story.replies()

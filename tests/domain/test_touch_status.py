@@ -202,6 +202,19 @@ def test_texts_that_are_refused_after_they_were_accepted_stay_somebodys_work_whi
     assert (alert.living, alert.reason) == (True, "the carrier refuses our account for sms (code 30034)")
 
 
+def test_a_text_that_went_before_the_refusal_tells_nothing_of_the_account() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-03 10:01")
+    story.provider_says("link", "sms", S.UNDELIVERED, remedy=Remedy.ALERT, code="30034")
+    story.provider_says("confirm", "sms", S.DELIVERED)  # its late word
+    (alert,) = [t for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW]
+    assert (alert.living, alert.refused) == (True, Channel.SMS)
+    story.replies()
+    story.answers("own")
+    story.run(timedelta(minutes=1))
+    story.provider_says("staff", "own", S.DELIVERED)
+    assert not story.state.tasks[alert.id].living
+
+
 def test_an_alert_and_an_unanswered_lead_are_two_tasks() -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
     story.replies("m1")

@@ -65,6 +65,7 @@ async def test_a_number_that_is_wrong_for_one_lead_is_still_its_owners(clinic: C
         unit.append(f.TaskOpened(task_id="00000000-0000-0000-0000-000000000001", task_kind=f.TaskKind.CALL,
                                  due_at=unit.now, enrollment=1, step="call1", part="call"), "system")  # fmt: skip
     done: dict[str, Any] = {"disposition": Disposition.ANSWERED, "outcome": f.Outcome.WRONG_NUMBER}
+    await clinic.commands.claim_task(DESK, "00000000-0000-0000-0000-000000000001")
     await clinic.commands.complete_task(DESK, "00000000-0000-0000-0000-000000000001", **done)
     assert await stopped(clinic, mistyped) >= {Channel.SMS, Channel.VOICE}
     assert await stopped(clinic, owner) == set()

@@ -5,7 +5,8 @@ import pytest
 from domain.lead_state import STOP, State
 from domain.touches import TouchStatus
 from store.engine import Store
-from tests.workflows.world import COORDINATOR, World, activities, count, kind, open_world
+from tests.workflows.history import activities, count, kind
+from tests.workflows.world import COORDINATOR, World, open_world
 from wire.keyring import KeyRing
 from workflows import names
 

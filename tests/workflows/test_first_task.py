@@ -7,7 +7,8 @@ from domain import facts as f
 from domain.lead_state import STOP
 from domain.touches import TouchStatus
 from store.engine import Store
-from tests.workflows.world import COORDINATOR, UTC_TEN, World, activities, kind, open_world
+from tests.workflows.history import activities, kind
+from tests.workflows.world import COORDINATOR, UTC_TEN, World, open_world
 from wire.keyring import KeyRing
 from workflows import names
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from store.engine import Store
-from tests.workflows.world import World, count, is_idle, open_world
+from tests.workflows.history import count, is_idle
+from tests.workflows.world import World, open_world
 from wire.keyring import KeyRing
 
 

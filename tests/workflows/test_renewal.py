@@ -7,7 +7,9 @@ import pytest
 from domain.lead_state import STOP
 from domain.touches import TouchStatus
 from store.engine import Store
-from tests.workflows.world import UTC_TEN, Held, World, count, is_idle, open_world
+from tests.workflows.held import Held
+from tests.workflows.history import count, is_idle
+from tests.workflows.world import UTC_TEN, World, open_world
 from wire.keyring import KeyRing
 
 SLACK = timedelta(seconds=10)  # what this machine may take, while time does not skip

@@ -9,7 +9,8 @@ from activities.touches import MARGIN, REQUEST_LIMIT
 from domain.clock import Clock
 from domain.touches import SENT
 from store.engine import Store
-from tests.workflows.world import UTC_TEN, kind, open_world
+from tests.workflows.history import kind
+from tests.workflows.world import UTC_TEN, open_world
 from wire.keyring import KeyRing
 
 CLOSE = timedelta(seconds=0.5)  # real

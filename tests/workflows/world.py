@@ -6,7 +6,7 @@ answers to the workflow, the workflow's own to the server) can be held up, so th
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from temporalio import activity
-from temporalio.api.common.v1 import Payload
-from temporalio.api.enums.v1 import EventType, IndexedValueType
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.client import Client, WorkflowHandle
-from temporalio.converter import PayloadCodec
 from temporalio.testing import WorkflowEnvironment
 
 from activities.plan import PlanActivities
@@ -30,7 +28,6 @@ from config.settings import Settings
 from domain.access import Actor, Role
 from domain.clock import Clock, parse_pace, virtual_clock
 from domain.lead_state import LeadState
-from domain.ledger import Claim, TouchRef, View
 from domain.ports import Accepted, Call, ChannelError, Email, InboundSms, Sms
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
@@ -40,6 +37,8 @@ from store.inbound import Inbound
 from store.intake import Intake, TakenIn, take_in
 from store.lead_unit import Leads
 from store.touch_ledger import TouchLedger
+from tests.workflows.held import LONGEST, HoldingCodec, WatchedLedger
+from tests.workflows.history import is_idle, kind
 from wire.codec import AesCodec, data_converter
 from wire.keyring import KeyRing
 from worker import make_ledger, make_workers, open_book
@@ -48,94 +47,7 @@ from workflows import names
 COORDINATOR = Actor(str(uuid.uuid4()), "desk", Role.COORDINATOR)
 NEW_YORK = ("America/New_York",)
 UTC_TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
-LONGEST = 20.0  # real seconds that a test waits for what must come
 TEST_SERVER = Path(__import__("sys").executable).parent / "temporal-test-server"
-
-
-@dataclass
-class Held:
-    """Something on its way that waits at a gate: `await held.reached()`, do what is to happen meanwhile, `release`."""
-
-    _reached: asyncio.Event = field(default_factory=asyncio.Event)
-    _released: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def is_reached(self) -> bool:
-        return self._reached.is_set()
-
-    async def wait(self) -> None:
-        self._reached.set()
-        await self._released.wait()
-
-    async def reached(self) -> None:
-        async with asyncio.timeout(LONGEST):
-            await self._reached.wait()
-
-    def release(self) -> None:
-        self._released.set()
-
-
-class HoldingCodec(PayloadCodec):
-    """The product's codec; holds up the next message with a payload that is asked for."""
-
-    def __init__(self, codec: AesCodec) -> None:
-        self._codec = codec
-        self._next: tuple[Callable[[bytes], bool], Held] | None = None
-
-    def hold(self, wanted: Callable[[bytes], bool]) -> Held:
-        held = Held()
-        self._next = (wanted, held)
-        return held
-
-    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        if self._next is not None and any(self._next[0](payload.data) for payload in payloads):
-            (_, held), self._next = self._next, None
-            await held.wait()
-        return await self._codec.encode(payloads)
-
-    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        return await self._codec.decode(payloads)
-
-
-@dataclass
-class WatchedLedger:
-    """The real ledger. It keeps what it was asked and which claims it granted; an answer can be held up."""
-
-    ledger: TouchLedger
-    asked: list[str] = field(default_factory=list)
-    claims: list[tuple[datetime, Claim]] = field(default_factory=list)
-    held: dict[str, Held] = field(default_factory=dict)
-
-    def hold(self, name: str) -> Held:
-        """The next answer of this method, which is found and committed but not yet told."""
-        self.held[name] = Held()
-        return self.held[name]
-
-    async def plan(self, lead_id: str, now: datetime) -> View:
-        return await self._tell("plan", await self.ledger.plan(lead_id, now))
-
-    async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
-        answer = await self.ledger.claim(ref, now)
-        self.asked.append("claim")
-        if isinstance(answer, Claim):
-            self.claims.append((now, answer))
-        return answer
-
-    async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
-        return await self._tell("settle", await self.ledger.settle(ref, result, now))
-
-    async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View:
-        return await self._tell("open_task", await self.ledger.open_task(lead_id, enrollment, step, part, now))
-
-    async def expire_task(self, lead_id: str, task_id: str, now: datetime) -> View:
-        return await self._tell("expire_task", await self.ledger.expire_task(lead_id, task_id, now))
-
-    async def _tell(self, name: str, view: View) -> View:
-        self.asked.append(name)
-        held = self.held.pop(name, None)
-        if held is not None:
-            await held.wait()
-        return view
 
 
 @dataclass
@@ -307,46 +219,6 @@ async def take_in_one(leads: Leads, by: Actor, **changes: object) -> TakenIn:
     )
     async with leads.store.engine.begin() as conn:
         return await take_in(leads, conn, replace(intake, **changes), by)  # type: ignore[arg-type]
-
-
-def kind(event: HistoryEvent) -> str:
-    """As `TIMER_STARTED`."""
-    return EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
-
-
-def count(events: list[HistoryEvent], *kinds: str) -> tuple[int, ...]:
-    found = [kind(event) for event in events]
-    return tuple(found.count(k) for k in kinds)
-
-
-def is_idle(events: list[HistoryEvent]) -> bool:
-    """No task of the workflow and no activity is under way, nor to be tried again."""
-    activities_open, task_open = 0, True
-    for name in map(kind, events):
-        match name:
-            case "ACTIVITY_TASK_SCHEDULED":
-                activities_open += 1
-            case "ACTIVITY_TASK_COMPLETED" | "ACTIVITY_TASK_FAILED" | "ACTIVITY_TASK_TIMED_OUT":
-                activities_open -= 1
-            case "WORKFLOW_TASK_SCHEDULED":
-                task_open = True
-            case "WORKFLOW_TASK_COMPLETED":
-                task_open = False
-            case _:
-                pass
-    return not activities_open and not task_open
-
-
-def activities(events: list[HistoryEvent]) -> list[str]:
-    """What was scheduled, in order, among the timers and signals."""
-    marks = {"TIMER_STARTED", "TIMER_CANCELED", "TIMER_FIRED", "WORKFLOW_EXECUTION_SIGNALED"}
-    return [
-        event.activity_task_scheduled_event_attributes.activity_type.name
-        if kind(event) == "ACTIVITY_TASK_SCHEDULED"
-        else kind(event)
-        for event in events
-        if kind(event) in marks or kind(event) == "ACTIVITY_TASK_SCHEDULED"
-    ]
 
 
 @asynccontextmanager

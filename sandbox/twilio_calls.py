@@ -13,6 +13,7 @@ from sandbox.book import Sent
 from sandbox.carrier import carrier_of
 from sandbox.faults import cut
 from sandbox.times import iso, rfc2822
+from sandbox.twilio_lists import Reading
 from sandbox.twilio_wire import (
     E164,
     REFUSED,
@@ -22,10 +23,7 @@ from sandbox.twilio_wire import (
     check_access,
     check_url,
     fault_answer,
-    not_found,
-    page,
     shown_headers,
-    time_filters,
     touch_of,
 )
 
@@ -117,30 +115,6 @@ def _whole(form: Form, name: str, default: int) -> int:
         raise TwilioError(20001, f"{name} must be a whole number") from None
 
 
-async def listed(request: Request) -> Response:
-    carrier = carrier_of(request)
-    check_access(request, carrier.config)
-    where, values = time_filters(request, "StartTime", "started_at")
-    account = carrier.config.account_sid
-    return page(
-        request,
-        carrier.book,
-        key="calls",
-        where=["channel = 'voice'", *where],
-        values=values,
-        show=lambda call: show(call, account),
-    )
-
-
-async def fetch(request: Request) -> Response:
-    carrier = carrier_of(request)
-    check_access(request, carrier.config)
-    call = carrier.book.get(request.path_params["sid"], "voice")
-    if call is None:
-        raise not_found(request)
-    return JSONResponse(show(call, carrier.config.account_sid))
-
-
 def show(call: Sent, account: str) -> dict[str, Any]:
     """A call as Twilio's JSON."""
     uri = f"/2010-04-01/Accounts/{account}/Calls/{call.id}"
@@ -179,6 +153,5 @@ def show(call: Sent, account: str) -> dict[str, Any]:
 _BASE = "/2010-04-01/Accounts/{account}"
 routes = [
     Route(f"{_BASE}/Calls.json", create, methods=["POST"]),
-    Route(f"{_BASE}/Calls.json", listed, methods=["GET"]),
-    Route(f"{_BASE}/Calls/{{sid}}.json", fetch, methods=["GET"]),
+    *Reading("Calls", "voice", "StartTime", "started_at", show).routes(_BASE),
 ]

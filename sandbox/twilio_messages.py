@@ -16,6 +16,7 @@ from sandbox.book import Sent, Step
 from sandbox.carrier import Carrier, carrier_of
 from sandbox.faults import cut
 from sandbox.times import iso, rfc2822
+from sandbox.twilio_lists import Reading
 from sandbox.twilio_wire import (
     E164,
     REFUSED,
@@ -26,10 +27,7 @@ from sandbox.twilio_wire import (
     check_url,
     error_answer,
     fault_answer,
-    not_found,
-    page,
     shown_headers,
-    time_filters,
     touch_of,
 )
 
@@ -134,30 +132,6 @@ def _course(carrier: Carrier, sent: Sent, callback: str | None, failure: int | N
     return steps
 
 
-async def listed(request: Request) -> Response:
-    carrier = carrier_of(request)
-    check_access(request, carrier.config)
-    where, values = time_filters(request, "DateSent", "sent_at")
-    account = carrier.config.account_sid
-    return page(
-        request,
-        carrier.book,
-        key="messages",
-        where=["channel = 'sms'", *where],
-        values=values,
-        show=lambda s: show(s, account),
-    )
-
-
-async def fetch(request: Request) -> Response:
-    carrier = carrier_of(request)
-    check_access(request, carrier.config)
-    sent = carrier.book.get(request.path_params["sid"], "sms")
-    if sent is None:
-        raise not_found(request)
-    return JSONResponse(show(sent, carrier.config.account_sid))
-
-
 def show(sent: Sent, account: str) -> dict[str, Any]:
     """A message as Twilio's JSON."""
     uri = f"/2010-04-01/Accounts/{account}/Messages/{sent.id}"
@@ -198,6 +172,5 @@ async def absent(request: Request) -> Response:
 _BASE = "/2010-04-01/Accounts/{account}"
 routes = [
     Route(f"{_BASE}/Messages.json", create, methods=["POST"]),
-    Route(f"{_BASE}/Messages.json", listed, methods=["GET"]),
-    Route(f"{_BASE}/Messages/{{sid}}.json", fetch, methods=["GET"]),
+    *Reading("Messages", "sms", "DateSent", "sent_at", show).routes(_BASE),
 ]

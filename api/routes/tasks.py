@@ -113,7 +113,7 @@ async def complete(
     actor: Who,
     body: Annotated[schemas.Complete | None, Body()] = None,
 ) -> dict[str, Any]:
-    """A call is claimed first, else 409. It needs its disposition (unless the carrier told it), answered its outcome."""
+    """A call is claimed first (else 409), needs its disposition unless the carrier told it, if answered its outcome."""
     form = body or schemas.Complete()
     await services.commands.complete_task(
         actor,

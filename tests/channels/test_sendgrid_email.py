@@ -55,35 +55,6 @@ async def test_what_is_posted(provider: Provider, email: SendGridEmail) -> None:
     }
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_server_error_is_posted_once_and_unknown(provider: Provider, email: SendGridEmail, status: int) -> None:
-    provider.answer(status, "oops")
-    with pytest.raises(OutcomeUnknown):
-        await email.send(MAIL, 5)
-    assert provider.posts == 1
-
-
-async def test_no_answer_is_posted_once_and_unknown(provider: Provider, email: SendGridEmail) -> None:
-    provider.hang()
-    with pytest.raises(OutcomeUnknown):
-        await email.send(MAIL, 0.3)
-    assert provider.posts == 1
-
-
-async def test_the_limit_is_for_the_whole_answer(provider: Provider, email: SendGridEmail) -> None:
-    provider.trickle()
-    with pytest.raises(OutcomeUnknown):
-        await email.send(MAIL, 0.3)
-    assert provider.posts == 1
-
-
-async def test_a_cut_connection_is_posted_once_and_unknown(provider: Provider, email: SendGridEmail) -> None:
-    provider.cut()
-    with pytest.raises(OutcomeUnknown):
-        await email.send(MAIL, 5)
-    assert provider.posts == 1
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host-of-tend"])
 async def test_without_a_connection_nothing_was_sent(closed_port: int, host: str) -> None:
     email = SendGridEmail("SG.secret", "care@example.com", base_url=f"http://{host}:{closed_port}")

@@ -60,28 +60,6 @@ async def test_a_number_sends_where_there_is_no_service(provider: Provider, clie
         TwilioSms(client, "https://tend.example.com")
 
 
-@pytest.mark.parametrize("status", [500, 502, 503])
-async def test_a_server_error_is_posted_once_and_unknown(provider: Provider, sms: TwilioSms, status: int) -> None:
-    provider.answer(status, {"code": 20500, "message": f"to {SMS.to}"})
-    with pytest.raises(OutcomeUnknown):
-        await sms.send(SMS, 5)
-    assert provider.posts == 1
-
-
-async def test_no_answer_is_posted_once_and_unknown(provider: Provider, sms: TwilioSms) -> None:
-    provider.hang()
-    with pytest.raises(OutcomeUnknown):
-        await sms.send(SMS, 0.2)
-    assert provider.posts == 1
-
-
-async def test_the_limit_is_for_the_whole_answer(provider: Provider, sms: TwilioSms) -> None:
-    provider.trickle()
-    with pytest.raises(OutcomeUnknown):
-        await sms.send(SMS, 0.3)
-    assert provider.posts == 1
-
-
 async def test_a_cut_connection_is_posted_once_and_unknown(provider: Provider, sms: TwilioSms) -> None:
     provider.answer(201, CREATED)
     await sms.send(SMS, 5)  # so that the next goes over a kept connection, where clients like to repeat

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from rich.console import Console
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
 from bench import cadence, figures, first_sms, pace, reactions, reply, restart
 from bench.surroundings import Surroundings
@@ -54,6 +55,9 @@ def main() -> int:
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    # the time-skipping server is an old one, and the SDK says so once a worker
+    quiet = TelemetryConfig(logging=LoggingConfig(TelemetryFilter("ERROR", "ERROR")))
+    Runtime.set_default(Runtime(telemetry=quiet))
     return asyncio.run(run(given.names or list(BENCHMARKS), keep=not given.no_figures))
 
 

@@ -27,7 +27,7 @@ from content.templates import load_templates
 from content.values import Voice
 from domain.clock import Clock
 from domain.errors import TendError
-from domain.next_action import OVERSLEPT
+from domain.patience import Patience
 from relay.relay import Relay
 from relay.temporal_delivery import TemporalDelivery
 from store.composer import Composer
@@ -125,8 +125,7 @@ def make_ledger(settings: Settings, store: Store, book: SequenceBook, clock: Clo
         load_facilities(CONFIG / "facilities.yaml"),
     )
     composer = Composer(store, book, voice, system_templates(load_templates(CONFIG / "templates")))
-    overslept = max(OVERSLEPT, clock.at_most(timedelta(minutes=1)))  # on a fast clock a hiccup of a second is hours
-    return TouchLedger(Leads(store, book, clock.now, overslept), clock, composer)
+    return TouchLedger(Leads(store, book, clock.now, Patience.on(clock.at_most)), clock, composer)
 
 
 async def make_touch_activities(

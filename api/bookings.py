@@ -12,7 +12,8 @@ from domain.access import Actor
 from domain.appointment_fold import tells_more
 from domain.errors import InvalidInput, NotFound, Refused
 from store import tables
-from store.lead_unit import Leads
+from store.lead_unit import Leads, LeadUnit
+from store.persons import living_selves, people
 
 AHEAD = timedelta(hours=1)  # so far a scheduler's clock may be ahead of ours
 
@@ -76,7 +77,8 @@ class Bookings:
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
-                unit.wake("appointment_changed")
+                if fact.event is f.BookingEvent.BOOKED:
+                    await self._ends_for(unit)
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
@@ -100,8 +102,8 @@ class Bookings:
             select(tables.leads.c.id, tables.leads.c.exit_reason)
             .join(link, link.c.lead_id == tables.leads.c.id)
             .join(address, address.c.id == link.c.address_id)
-            .where(address.c.blind.in_(blinds))
-            .distinct()
+            .where(address.c.blind.in_(blinds), ~link.c.wrong)
+            .order_by(tables.leads.c.created_at.desc(), tables.leads.c.id)
         )
         rows = (await conn.execute(query)).all()
         if known is not None:
@@ -109,12 +111,25 @@ class Bookings:
             if meant and str(known) not in meant:
                 raise Refused("this appointment belongs to another lead")
             return str(known)
-        living = [str(i) for i, reason in rows if reason is None] or [str(i) for i, _ in rows]
-        if not living:
+        living = list(dict.fromkeys(str(i) for i, reason in rows if reason is None))
+        finished = list(dict.fromkeys(str(i) for i, reason in rows if reason is not None))
+        here = living or await people(conn, self.leads.store.vault, [], finished)
+        if not here:
             raise NotFound("no lead has this phone or e-mail")
-        if len(living) > 1:
-            raise Refused(f"{len(living)} leads share this address: give lead_id")
-        return living[0]
+        if len(here) > 1:
+            raise Refused(f"{len(here)} leads share this address: give lead_id")
+        return here[0]
+
+    async def _ends_for(self, unit: LeadUnit) -> None:
+        """A booking ends the cadence of the person: whichever of its leads was booked, no other asks it to book.
+
+        The other leads share an address with this one, which `unit` holds: so they may be locked after it.
+        """
+        for other_id in await living_selves(unit.conn, self.leads.store.vault, unit.lead_id):
+            async with self.leads.within(unit.conn, other_id, unit.now, locked=True) as other:
+                sequence = other.journal.sequence
+                if other.state.exit_reason is None and (sequence is None or not sequence.anchored()):
+                    other.append(f.Finished(exit_reason=f.ExitReason.BOOKED), "system")
 
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:
         table = tables.appointments

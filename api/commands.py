@@ -15,12 +15,13 @@ from api.bookings import Booked, Booking, Bookings
 from domain import commands
 from domain import facts as f
 from domain.access import Actor
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, Refused
 from domain.lead_state import STAFF
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import tables
 from store.lead_unit import KIND_OF, Leads, LeadUnit
+from store.persons import living_selves
 from store.replies import assign_reply
 
 Decide = Callable[[LeadUnit], list[f.Fact]]
@@ -86,12 +87,11 @@ class Commands:
             if unit.outbox_id is not None:
                 held.waiter = self.listener.expect(unit.outbox_id)
 
-    async def _apply(  # noqa: PLR0917
+    async def _apply(
         self,
         actor: Actor,
         lead_id: str,
         action: str,
-        signal: str,
         decide: Decide,
         stops: tuple[Channel, ...] = (),
     ) -> Applied:
@@ -102,8 +102,6 @@ class Commands:
             facts = decide(held.unit)
             for fact in facts:
                 held.unit.append(fact, actor.name)
-            if facts:
-                held.unit.wake(signal)
         return await self._applied(held)
 
     async def _applied(self, held: _Open) -> Applied:
@@ -123,18 +121,18 @@ class Commands:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.pause(u.state, reason, until, u.now)
 
-        return await self._apply(actor, lead_id, "lead_paused", "staff_acted", decide)
+        return await self._apply(actor, lead_id, "lead_paused", decide)
 
     async def resume(self, actor: Actor, lead_id: str, mode: str) -> Applied:
         if mode != "shift":
             raise InvalidInput("mode", "shift is the only mode so far")
-        return await self._apply(actor, lead_id, "lead_resumed", "staff_acted", lambda u: commands.resume(u.state))
+        return await self._apply(actor, lead_id, "lead_resumed", lambda u: commands.resume(u.state))
 
     async def skip(self, actor: Actor, lead_id: str) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.skip(u.state, u.journal.sequence, u.now)
 
-        return await self._apply(actor, lead_id, "step_skipped", "staff_acted", decide)
+        return await self._apply(actor, lead_id, "step_skipped", decide)
 
     async def opt_out(self, actor: Actor, lead_id: str, channels: tuple[Channel, ...] | None) -> Applied:
         wanted = channels or tuple(Channel)
@@ -142,13 +140,13 @@ class Commands:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.opt_out(u.state, wanted, "entered by a person", u.closed)
 
-        return await self._apply(actor, lead_id, "lead_opted_out", "lead_opted_out", decide, wanted)
+        return await self._apply(actor, lead_id, "lead_opted_out", decide, wanted)
 
     async def disqualify(self, actor: Actor, lead_id: str, reason: str) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.disqualify(u.state, reason)
 
-        return await self._apply(actor, lead_id, "lead_disqualified", "staff_acted", decide)
+        return await self._apply(actor, lead_id, "lead_disqualified", decide)
 
     async def enroll(self, actor: Actor, lead_id: str, sequence: str, version: int | None) -> Applied:
         book = self.leads.book
@@ -156,13 +154,19 @@ class Commands:
             wanted = book.latest(sequence) if version is None else book.get(sequence, version)
         except NotFound as e:
             raise InvalidInput("sequence" if version is None else "version", str(e)) from None
-        return await self._apply(
-            actor, lead_id, "lead_enrolled", "staff_acted", lambda u: commands.enroll(u.state, wanted, u.now)
-        )
+        async with self._open(actor, lead_id, "lead_enrolled") as held:
+            unit = held.unit
+            if unit.state.exit_reason is not None:
+                for other in await living_selves(unit.conn, self.leads.store.vault, lead_id):
+                    reason = f"cannot enroll: the person asked again and is contacted as lead {other}"
+                    raise Refused(reason, unit.state.state)
+            for fact in commands.enroll(unit.state, wanted, unit.now):
+                unit.append(fact, actor.name)
+        return await self._applied(held)
 
     async def note(self, actor: Actor, lead_id: str, text: str) -> Applied:
         async with self._open(actor, lead_id, "note_added") as held:
-            held.unit.append(f.Noted(text=text), actor.name)  # nobody waits for a note: no signal
+            held.unit.append(f.Noted(text=text), actor.name)
         return await self._applied(held)
 
     async def assign(self, actor: Actor, lead_id: str, key_id: str) -> Applied:
@@ -194,7 +198,6 @@ class Commands:
             number = unit.state.enrollment.number if unit.state.enrollment else 0
             for fact in facts:
                 unit.append(fact, actor.name)
-            unit.wake("staff_acted")
         return touch_id(lead_id, number, STAFF, message_id)
 
     async def booking(self, actor: Actor | str, booking: Booking, *, free_only: bool = False) -> Booked:
@@ -207,19 +210,19 @@ class Commands:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.claim_task(u.state, task_id, actor, u.now, self.lease)
 
-        await self._apply(actor, await self._lead_of(task_id), "task_claimed", "staff_acted", decide)
+        await self._apply(actor, await self._lead_of(task_id), "task_claimed", decide)
 
     async def release_task(self, actor: Actor, task_id: str) -> None:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.release_task(u.state, task_id, actor, u.now)
 
-        await self._apply(actor, await self._lead_of(task_id), "task_released", "staff_acted", decide)
+        await self._apply(actor, await self._lead_of(task_id), "task_released", decide)
 
     async def dial_task(self, actor: Actor, task_id: str) -> None:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.dial_task(u.state, task_id, actor, u.now)
 
-        await self._apply(actor, await self._lead_of(task_id), "task_dialled", "staff_acted", decide)
+        await self._apply(actor, await self._lead_of(task_id), "task_dialled", decide)
 
     async def complete_task(
         self,
@@ -242,7 +245,6 @@ class Commands:
             )
             for fact in facts:
                 unit.append(fact, actor.name)
-            unit.wake("call_completed" if task is not None and task.kind is f.TaskKind.CALL else "staff_acted")
             if task is not None and task.candidates:
                 if lead_id not in task.candidates:
                     raise InvalidInput("lead_id", "say which of the candidates wrote")

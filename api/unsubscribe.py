@@ -19,6 +19,4 @@ async def opt_out(leads: Leads, lead_id: str) -> None:
         facts = commands.opt_out(unit.state, (Channel.EMAIL,), "unsubscribed by the link in a mail", unit.closed)
         for fact in facts:
             unit.append(fact, "lead")
-        if facts:
-            unit.wake("lead_opted_out")
         unit.audit("lead", "lead_opted_out")

@@ -48,7 +48,7 @@ def _booked(  # noqa: PLR0917
     book: Book,
 ) -> Iterator[f.Fact]:
     """A sequence turns on the appointment that comes first; on a further one when that is over."""
-    if state.exit_reason in LET_GO and fact.event is not f.BookingEvent.BOOKED:
+    if (state.let_go or state.exit_reason in LET_GO) and fact.event is not f.BookingEvent.BOOKED:
         return
     first, anchor = state.booked(after=at), state.anchor() if sequence.anchored() else None
     target = first.id if first is not None else fact.appointment_id
@@ -93,7 +93,7 @@ def _became(  # noqa: PLR0917
 ) -> Iterator[f.Fact]:
     """Cancelled, not kept, kept: as the sequence says."""
     exit_, other, around = sequence.exits.get(status.value), state.booked(after=at), sequence.exits.get("rescheduled")
-    if isinstance(exit_, Switch) and state.exit_reason in GONE:
+    if isinstance(exit_, Switch) and (state.let_go or state.exit_reason in GONE):
         return
     if isinstance(exit_, Switch) and isinstance(around, Switch) and other is not None:
         # given up for another that stands already: the sequence turns on that one now

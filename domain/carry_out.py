@@ -21,7 +21,7 @@ from domain.touches import Channel, TouchStatus, touch_id
 def passes(journal: Journal, touch: Touch, now: datetime, closed: AbstractSet[Channel]) -> bool:
     """Asks the gate; a delay or a refusal is recorded with its rule and reason. `closed`: see gate.check."""
     due = _due(journal, touch)
-    match gate.check(journal.state, journal.sequence, touch, now, closed, due):
+    match gate.check(journal.state, journal.sequence, touch, now, closed, due, journal.patience):
         case gate.Delayed(until, rule, reason):
             change(journal, touch, TouchStatus.DELAYED, now, due_at=due, until=until, rule=rule, reason=reason)
         case gate.Refused(rule, reason):

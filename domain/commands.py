@@ -5,9 +5,11 @@ Each answers the facts to append, or raises Refused with the reason and the stat
 
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
+from typing import Literal
 
 from domain import facts as f
 from domain.access import Actor, Role
+from domain.appointment_reactions import LET_GO
 from domain.consequences import enroll as enrolled
 from domain.consequences import stopped
 from domain.contact_window import next_open
@@ -41,7 +43,9 @@ def resume(state: LeadState) -> list[f.Fact]:
     waiting = [state.tasks.get(i) for i in (state.rest.waits if state.rest else ())]
     if any(t is None or (t.living and t.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW)) for t in waiting):
         raise Refused("cannot resume: a reply of the lead waits for an answer; answer it first", state.state)
-    return [f.Resumed(cause="a person resumed it")]
+    # a rest goes on after its pause: the lead was told that it would be left alone for so long, or a call is awaited
+    of: Literal["pause", "all"] = "pause" if state.pause is not None and state.rest is not None else "all"
+    return [f.Resumed(cause="a person resumed it", of=of)]
 
 
 def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.Fact]:
@@ -81,7 +85,9 @@ def opt_out(
 
 
 def disqualify(state: LeadState, reason: str) -> list[f.Fact]:
-    _living(state, "disqualify")
+    """Of a finished lead too: what becomes of its appointment then brings nothing back."""
+    if state.let_go or state.exit_reason in LET_GO:
+        _living(state, "disqualify")
     return [f.Disqualified(reason=reason)]
 
 
@@ -190,7 +196,7 @@ def dial_task(state: LeadState, task_id: str, actor: Actor, now: datetime) -> li
     if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in dials):
         raise Refused("a call of this task is already on its way", task.state)
     fresh = [t for t in dials if now - t.at < CALL_ENDS_WITHIN]
-    if task.disposition is None and any(t.status in SENT | {TouchStatus.UNKNOWN} for t in fresh):
+    if any(t.status in SENT | {TouchStatus.UNKNOWN} and t.touch_id not in task.ended for t in fresh):
         raise Refused("a call of this task is already on its way", task.state)
     number = task.enrollment or (state.enrollment.number if state.enrollment else 0)
     step, part = task.step or STAFF, f"dial.{task_id[:8]}.{len(dials) + 1}"

@@ -64,3 +64,25 @@ def _open_in(at: datetime, name: str) -> datetime:
     else:
         return at
     return datetime.combine(day, OPENS, _zone(name)).astimezone(UTC)
+
+
+def after_repeat(known: tuple[str, ...], given: tuple[str, ...], at: datetime, *, same_number: bool) -> tuple[str, ...]:
+    """The zones a lead can be in after a repeat inquiry: wherever either inquiry says.
+
+    One that names no place tells nothing new. A first place narrows what was unknown only where the number is the same:
+    another number may be elsewhere.
+    """
+    if _anywhere(given):
+        return known
+    if _anywhere(known):
+        return given if same_number else known
+    both = tuple(dict.fromkeys((*known, *given)))
+    try:
+        next_open(at, both)
+    except ValueError:  # places so far apart that they share no hour: the newest is where the person is now
+        return given
+    return both
+
+
+def _anywhere(zones: Iterable[str]) -> bool:
+    return set(zones) >= set(ALL_ZONES)

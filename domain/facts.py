@@ -88,7 +88,9 @@ class _Fact(BaseModel):
 class Inquired(_Fact):
     """A person asked. `zones` are all time zones they may be in; `stopped` the channels closed on their addresses.
 
-    `same`: of a repeat, the addresses it gives that the lead has already.
+    Of a repeat: `phone` and `email` that the lead has now, `zones` with what was known before (none: as before), `stopped` of addresses that are new with it,
+    `same` names those that the lead had already, `other` those that differ from the lead's own, `perhaps` (ids) further
+    living leads that may be this person.
     """
 
     kind: Literal["inquired"] = "inquired"
@@ -100,6 +102,8 @@ class Inquired(_Fact):
     stopped: tuple[Channel, ...] = ()
     repeat: bool = False
     same: tuple[Literal["phone", "email"], ...] = ()
+    other: tuple[Literal["phone", "email"], ...] = ()
+    perhaps: tuple[str, ...] = ()
 
 
 class Consented(_Fact):
@@ -292,7 +296,7 @@ class Paused(_Fact):
 class Resumed(_Fact):
     """The pause and the rest are over; what was left of the plan moves by the time rested.
 
-    `of` pause: only the pause, whose time came; a rest under it goes on. Whatever it says, a rest goes on for a reply
+    `of` pause: only the pause; a rest under it goes on. Whatever it says, a rest goes on for a reply
     that waits for its answer. `overslept`: nothing rested, but from then until now nobody carried the cadence out.
     """
 

@@ -7,7 +7,6 @@ from typing import Any, assert_never
 
 from domain import facts as f
 from domain.appointment_fold import appointed
-from domain.contact_window import ALL_ZONES, next_open
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
 from domain.touches import SENT, Disposition, TouchStatus, may_become
 
@@ -67,14 +66,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.TaskClosed():
             return _closed(state, fact, at, no)
         case f.CallEnded():
-            late = state.tasks.get(fact.task_id)
-            if late is not None and late.state is f.TaskState.MISSED:  # it was answered all the same
-                late = replace(late, disposition=fact.disposition)
-                return replace(state, tasks=put(state.tasks, late.id, late))
-            if fact.disposition is not Disposition.ANSWERED:
-                return _task(state, fact.task_id, disposition=fact.disposition)
-            # spoken with: the task waits for its outcome, though its lease ran out while the phone still rang
-            return staged(_task(state, fact.task_id, disposition=fact.disposition, claim_by=None), Stage.CONTACTED)
+            return _call_ended(state, fact)
         case f.AppointmentChanged():
             return appointed(state, fact, no)
         case f.OptedOut():
@@ -100,7 +92,9 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
             kept = state.stage in (Stage.CONVERTED, Stage.SHOWN) or state.booked() is not None
             stage = state.stage if kept else Stage.LOST
             return replace(state, exit_reason=fact.exit_reason, finished_at=at, rest=None, pause=None, stage=stage)
-        case f.Consented() | f.Noted() | f.Disqualified():
+        case f.Disqualified():
+            return replace(state, let_go=True)
+        case f.Consented() | f.Noted():
             return state
         case _:
             assert_never(fact)
@@ -110,7 +104,8 @@ def _inquired(state: LeadState, fact: f.Inquired, at: datetime) -> LeadState:
     if fact.repeat:
         return replace(
             state,
-            zones=_zones(state, fact, at),
+            zones=fact.zones or state.zones,
+            closed=state.closed | frozenset(fact.stopped),
             phone=state.phone or fact.phone,
             email=state.email or fact.email,
         )
@@ -125,34 +120,13 @@ def _inquired(state: LeadState, fact: f.Inquired, at: datetime) -> LeadState:
     )
 
 
-def _zones(state: LeadState, fact: f.Inquired, at: datetime) -> tuple[str, ...]:
-    """After a repeat: wherever either inquiry says. One that names no place tells nothing new.
-
-    A first place narrows what was unknown only where the number is the same: another number may be elsewhere.
-    """
-    if _anywhere(fact.zones):
-        return state.zones
-    if _anywhere(state.zones):
-        return fact.zones if "phone" in fact.same else state.zones
-    both = tuple(dict.fromkeys((*state.zones, *fact.zones)))
-    try:
-        next_open(at, both)
-    except ValueError:  # places so far apart that they share no hour: the newest is where the person is now
-        return fact.zones
-    return both
-
-
-def _anywhere(zones: tuple[str, ...]) -> bool:
-    return set(zones) >= set(ALL_ZONES)
-
-
 def _enrolled(state: LeadState, fact: f.Enrolled, at: datetime) -> LeadState:
     """A new run. A reply that waits for its answer is waited for here too; other rests were the old run's."""
     waits = frozenset(t.id for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY)
     waits |= frozenset(i for i in (state.rest.waits if state.rest else ()) if _waits_for_words(state, i))
     rest = Rest(at, "the lead wrote", waits, None, 0.0) if waits else None
     enrollment = Enrollment(fact.enrollment, fact.sequence, fact.version, at, fact.appointment_id, fact.cause)
-    after = replace(state, enrollment=enrollment, rest=rest, exit_reason=None, finished_at=None)
+    after = replace(state, enrollment=enrollment, rest=rest, exit_reason=None, finished_at=None, let_go=False)
     reached = any(t.status in SENT for t in state.touches.values())
     return staged(after, Stage.CONTACTED if reached else Stage.NEW)
 
@@ -235,6 +209,18 @@ def _task(lead: LeadState, task_id: str, /, **changes: Any) -> LeadState:
     return replace(lead, tasks=put(lead.tasks, task_id, replace(task, **changes)))
 
 
+def _call_ended(state: LeadState, fact: f.CallEnded) -> LeadState:
+    task = state.tasks.get(fact.task_id)
+    if task is None or not (task.living or task.state is f.TaskState.MISSED):
+        return state
+    task = replace(task, disposition=fact.disposition, ended=task.ended | {fact.touch_id})
+    if task.living and fact.disposition is Disposition.ANSWERED:
+        # spoken with: the task waits for its outcome, though its lease ran out while the phone still rang
+        spoken = replace(state, tasks=put(state.tasks, task.id, replace(task, claim_by=None)))
+        return staged(spoken, Stage.CONTACTED)
+    return replace(state, tasks=put(state.tasks, task.id, task))  # missed, and answered all the same
+
+
 def _closed(state: LeadState, fact: f.TaskClosed, at: datetime, no: int) -> LeadState:
     task = state.tasks.get(fact.task_id)
     if task is None:  # a task on a relative's lead, which this one may have waited for
@@ -252,6 +238,8 @@ def _closed(state: LeadState, fact: f.TaskClosed, at: datetime, no: int) -> Lead
         closed_no=no,
         lease_until=None,
     )
+    if fact.outcome is f.Outcome.NOT_A_FIT or (fact.outcome is f.Outcome.NOT_NOW and state.booked(after=at) is None):
+        after = replace(after, let_go=True)
     if fact.disposition is Disposition.ANSWERED:
         after = staged(after, Stage.CONTACTED)
     if fact.outcome is f.Outcome.REACHED or fact.outcome is f.Outcome.BOOKED:

@@ -8,12 +8,11 @@ from domain.contact_window import next_open
 from domain.facts import AppointmentStatus, TaskState
 from domain.lead_state import STAFF, STOP, LeadState
 from domain.next_action import Touch
+from domain.patience import PATIENCE, Patience
 from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence, Step
 from domain.touches import RETRY, SENT, Channel, Disposition
 
-# A confirmation of an opt-out is presumed fine within 5 minutes: 47 CFR 64.1200(a)(12).
-CONFIRMATION_WITHIN = timedelta(minutes=5)
 WINDOW = "contact window: 8:00 to 21:00 in every zone the lead can be in"
 
 
@@ -45,11 +44,12 @@ def check(  # noqa: PLR0917 - one answer from all that matters
     now: datetime,
     closed: AbstractSet[Channel],
     due: datetime | None,
+    patience: Patience = PATIENCE,
 ) -> Verdict:
     """`closed`: the channels stopped on the very address, as the database says now. Times are product time."""
     step_key, channel = touch.step, touch.channel
     if step_key == STOP:
-        if due is not None and now - due > CONFIRMATION_WITHIN:
+        if due is not None and now - due > patience.confirmation:
             return Refused(
                 "stop.confirmation_late", "a confirmation of an opt-out goes out within 5 minutes or not at all"
             )

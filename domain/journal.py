@@ -1,13 +1,14 @@
 """Appending to a lead's facts: each fact with what follows from it, and what time alone decides."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from domain import facts as f
 from domain.consequences import Book
 from domain.fold import apply
 from domain.lead_state import LeadState
-from domain.next_action import OVERSLEPT, Action, Record, next_action
+from domain.next_action import Action, Record, next_action
+from domain.patience import PATIENCE, Patience
 from domain.reactions import react
 from domain.sequence import Sequence
 
@@ -20,7 +21,7 @@ class Journal:
 
     state: LeadState
     book: Book
-    overslept: timedelta = OVERSLEPT
+    patience: Patience = PATIENCE
     appended: list[f.Recorded] = field(default_factory=list)
 
     @property
@@ -47,7 +48,7 @@ class Journal:
     def decide(self, now: datetime) -> Action:
         """The next action at product time `now`; what time alone has decided is recorded on the way."""
         now = max(now, self.state.last_at or now)
-        while isinstance(action := next_action(self.state, self.sequence, now, self.overslept), Record):
+        while isinstance(action := next_action(self.state, self.sequence, now, self.patience), Record):
             for fact in action.facts:
                 self.append(fact, now, "system")
         return action

@@ -88,6 +88,7 @@ class Task:
     escalation: int = 0
     open_since: datetime | None = None  # since when anybody could take it on, or was last told that nobody has
     disposition: Disposition | None = None
+    ended: frozenset[str] = frozenset()  # its calls of which it is known how they ended
     outcome: f.Outcome | None = None
     notes: str | None = field(default=None, repr=False)
     closed_at: datetime | None = None
@@ -211,6 +212,7 @@ class LeadState:
     pause: Pause | None = None
     exit_reason: f.ExitReason | None = None
     finished_at: datetime | None = None
+    let_go: bool = False  # a person has said that the practice does not go on with it
     stage: Stage = Stage.NEW
     owner: str | None = None
     last_reply_at: datetime | None = None

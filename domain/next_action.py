@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.lead_state import STAFF, LeadState
-from domain.schedule import Due, direct, outcome_known, over_at, pending, ready
+from domain.patience import PATIENCE, Patience
+from domain.schedule import Due, direct, left_claimed, outcome_known, over_at, pending, ready
 from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
 from domain.touches import Channel, TouchStatus, touch_id
 
@@ -64,17 +65,13 @@ class Finish:
 Action = Do | Wait | Record | Finish
 
 
-# A step so much later than planned was not carried out in time by anybody: the server or the workers were away.
-OVERSLEPT = timedelta(minutes=15)
-
-
-def next_action(state: LeadState, sequence: Sequence | None, now: datetime, overslept: timedelta = OVERSLEPT) -> Action:
+def next_action(state: LeadState, sequence: Sequence | None, now: datetime, patience: Patience = PATIENCE) -> Action:
     """The one next thing. `sequence` is the version the present enrollment is pinned to.
 
-    A step overdue by more than `overslept` (product time) moves the rest of its sequence, so that after an outage the
-    steps keep their distances instead of going out all at once.
+    A step that was overslept moves the rest of its sequence, so that after an outage the steps keep their distances
+    instead of going out all at once.
     """
-    for touch in sorted(direct(state), key=ready):
+    for touch in sorted([*direct(state), *left_claimed(state)], key=ready):
         if touch.channel is not None and ready(touch) <= now:
             return Touch(touch.enrollment, touch.step, touch.part, touch.channel, touch.touch_id)
     timers = _timers(state)
@@ -90,7 +87,7 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime, over
         return _earlier(held, timers)
     if sequence is None or state.enrollment is None:
         return _earlier(Wait(None, "no sequence"), timers)
-    return _earlier(_cadence(state, sequence, now, overslept), timers)
+    return _earlier(_cadence(state, sequence, now, patience.overslept), timers)
 
 
 def _timers(state: LeadState) -> list[tuple[datetime, str]]:

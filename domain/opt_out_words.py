@@ -8,10 +8,7 @@ import unicodedata
 
 from domain.same_person import fold_name
 
-OPT_OUT = frozenset(
-    {"stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "opt out"}
-)
-_ENDS = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
+OPT_OUT = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "revoke", "optout"})
 _OF_MANY_THINGS = frozenset({"cancel", "end", "quit"})  # a call or an appointment can be meant, if more is said
 _KINDLY = frozenset({"please", "pls", "now", "all", "thanks"})
 _ABOUT_US = _KINDLY | {
@@ -27,7 +24,7 @@ _SIGNATURE = ("sent from", "get outlook")  # of a phone
 def is_opt_out(body: str) -> bool:
     """Whether a text is one of the words, whatever its case, punctuation and politeness."""
     words = _one_word(_words(body))
-    ends = {word for word in words if word in _ENDS}
+    ends = {word for word in words if word in OPT_OUT}
     more = _KINDLY if ends <= _OF_MANY_THINGS else _ABOUT_US
     return bool(ends) and len(words) <= _LONGEST and all(word in ends or word in more for word in words)
 

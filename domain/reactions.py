@@ -18,17 +18,18 @@ from domain.touches import Channel
 
 REPLY_WITHIN = timedelta(minutes=15)
 ASKED_AGAIN = "asked again"
+OTHER_ADDRESS = {"phone": "another number", "email": "another e-mail address"}
 
 
 def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:  # noqa: PLR0912 - one case a fact
     """The facts that follow from `record`, in order; `state` has it applied already."""
     at, no = record.at, record.no
     match record.fact:
-        case f.Inquired(repeat=True):
+        case f.Inquired(repeat=True) as again:
             for task in state.tasks.values():  # one of them is enough, and the newest tells the most
                 if task.state is f.TaskState.OPEN and (task.reason or "").startswith(ASKED_AGAIN):
                     yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="asked again since")
-            yield callback(state, no, at, ASKED_AGAIN)
+            yield callback(state, no, at, _asked_again(again))
         case f.Inquired(stopped=stopped) if stopped:
             reason = (
                 f"closed before this inquiry (opt-out, bounce or wrong number): nothing goes by {', '.join(stopped)}"
@@ -38,7 +39,7 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
             yield from _replied(state, replied, at, book)
         case f.OptedOut(channels=channels):
             yield from _opted_out(state, channels, book)
-        case f.Disqualified():
+        case f.Disqualified() if state.exit_reason is None:
             yield from leave(state, "disqualified", f.ExitReason.DISQUALIFIED, book, default=Stop())
         case f.AppointmentChanged() as changed:
             yield from appointment_changed(state, changed, no, at, book)
@@ -64,6 +65,13 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
             yield from returned(state, task)
         case _:
             return
+
+
+def _asked_again(fact: f.Inquired) -> str:
+    """For the person who calls back: what the lead keeps is not replaced by what a repeat says otherwise."""
+    said = [f"gave {' and '.join(OTHER_ADDRESS[kind] for kind in fact.other)}"] if fact.other else []
+    said += [f"may be lead {' or '.join(fact.perhaps)} as well"] if fact.perhaps else []
+    return ", and ".join([ASKED_AGAIN, *said])
 
 
 def _replied(state: LeadState, fact: f.Replied, at: datetime, book: Book) -> Iterator[f.Fact]:

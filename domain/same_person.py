@@ -1,16 +1,40 @@
 """Whether two names at one address may be one person. A relative must not be taken for the lead."""
 
 import unicodedata
+from collections.abc import Iterator
 
 
 def compatible(first: str, last: str | None, other_first: str, other_last: str | None) -> bool:
     """Same first name (or its initial) and no contradicting last name. Case and accents do not count.
 
-    A name that begins like the other is another's: Robert and Roberta may share a phone.
+    A form with one field for the name puts it whole into the first, and some people give the last name first. A name
+    that begins like the other is another's: Robert and Roberta may share a phone.
     """
-    a, b = _known(first), _known(other_first)
-    c, d = _known(last or ""), _known(other_last or "")
-    return _first_names_agree(a, b) and (not c or not d or c == d)
+    if same_name(first, last, other_first, other_last):
+        return True
+    return any(_agree(a, b) for a in _readings(first, last) for b in _readings(other_first, other_last))
+
+
+def same_name(first: str, last: str | None, other_first: str, other_last: str | None) -> bool:
+    """The same words, in whatever order and fields."""
+    words, others = f"{_known(first)} {_known(last or '')}", f"{_known(other_first)} {_known(other_last or '')}"
+    return sorted(words.split()) == sorted(others.split())
+
+
+def _readings(first: str, last: str | None) -> Iterator[tuple[str, str]]:
+    """First and last name as given; and where the whole name may stand in one field, its last word as the last name."""
+    yield _known(first), _known(last or "")
+    words = _known(first).split()
+    if not (last or "").strip() and len(words) > 1:
+        yield " ".join(words[:-1]), words[-1]
+
+
+def _agree(a: tuple[str, str], b: tuple[str, str]) -> bool:
+    if a[1] and b[1] and a[1] != b[1]:
+        return False
+    # a middle name that is not always given, in one family at one address
+    middle = bool(a[1]) and a[1] == b[1] and a[0].split()[:1] == b[0].split()[:1]
+    return middle or _first_names_agree(a[0], b[0])
 
 
 def fold_name(name: str) -> str:
@@ -32,4 +56,5 @@ def _first_names_agree(a: str, b: str) -> bool:
     if a == b:
         return True
     short, long = sorted((a, b), key=len)
-    return len(short) == 1 and long.startswith(short)
+    initial = len(short) == 1 and short.upper() != short  # a letter; many scripts have whole names of one character
+    return initial and long.startswith(short)

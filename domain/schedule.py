@@ -42,6 +42,17 @@ def direct(state: LeadState) -> list[Touch]:
     ]
 
 
+def left_claimed(state: LeadState) -> list[Touch]:
+    """Touches of a sequence that is over whose claim nobody settled: Temporal was lost, and their activity with it."""
+    number = state.enrollment.number if state.enrollment and state.exit_reason is None else None
+    asked_for = {t.touch_id for t in direct(state)}
+    return [
+        t
+        for t in state.touches.values()
+        if t.status is TouchStatus.CLAIMED and t.enrollment != number and t.touch_id not in asked_for
+    ]
+
+
 def ready(touch: Touch) -> datetime:
     """When a touch that a person or a stop asked for may go."""
     return touch.until or touch.due_at or touch.at

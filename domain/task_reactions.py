@@ -29,7 +29,7 @@ def call_ended(state: LeadState, task: str, disposition: Disposition, no: int, a
         yield asked
         if state.exit_reason is None:
             yield f.Rested(cause=cause, task_id=asked.task_id, resume_after=0.0)
-    elif held.living:
+    elif held.living and held.kind is f.TaskKind.CALL:  # a callback was promised: one try does not keep it
         yield f.TaskClosed(task_id=task, state=f.TaskState.DONE, disposition=disposition)
 
 
@@ -48,6 +48,8 @@ def task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, boo
             yield promised
             if state.exit_reason is None and not _serves(state, at, book):
                 yield f.Rested(cause="a callback is due", task_id=promised.task_id, resume_after=0.0)
+        case f.Outcome.NOT_NOW | f.Outcome.NOT_A_FIT if state.exit_reason is not None:
+            return
         case f.Outcome.NOT_NOW:
             default = None if _serves(state, at, book) else Stop()
             yield from leave(state, "not_now", f.ExitReason.STOPPED_BY_STAFF, book, default)

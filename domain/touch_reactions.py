@@ -9,6 +9,7 @@ from domain.lead_state import STAFF, STOP, LeadState, Touch
 from domain.ports import Remedy
 from domain.touches import RETRY, Channel, TouchStatus, touch_id
 
+SKIPPED = ("staff.skipped", "skipped by a person")  # rule and reason
 RETRY_AFTER = timedelta(minutes=30)
 QUIET_FOR = timedelta(hours=1)  # a carrier that keeps quiet hours of its own is tried again after so long
 
@@ -28,6 +29,8 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
     current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
     if fact.status is TouchStatus.DELAYED and _of_sequence(now) and fact.enrollment != current:
         yield dropped(now, "sequence.over", "the sequence is over")  # it ended while this was on its way
+    elif fact.status is TouchStatus.DELAYED and _of_sequence(now) and _is_skipped(state, fact):
+        yield dropped(now, *SKIPPED)
     if fact.channel is None or fact.status not in (TouchStatus.UNDELIVERED, TouchStatus.FAILED, TouchStatus.SKIPPED):
         return
     if fact.remedy is Remedy.SUPPRESS:
@@ -37,7 +40,7 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
         yield _second_try(state, fact, now, at + later)
     elif fact.step == STAFF and now.task_id is None:
         yield from _unanswered(state, fact, no, at, book)
-    elif fact.status is TouchStatus.FAILED and fact.remedy is None and now.task_id is None:
+    elif fact.status is TouchStatus.FAILED and fact.remedy in (None, Remedy.DROP) and now.task_id is None:
         reason = f"{fact.channel} of step {fact.step} did not go out: {fact.reason}"
         yield opened(state, no, at, f.TaskKind.REVIEW, reason)
 
@@ -49,7 +52,9 @@ def _alert(state: LeadState, now: Touch, fact: f.TouchChanged, no: int, at: date
         reason = f"the carrier refuses our account for {fact.channel} (code {fact.code})"
         yield opened(state, no, at, f.TaskKind.REVIEW, reason, refused=fact.channel)
     # a text is refused after it was accepted, too: only one that arrived tells that all is well again
-    elif fact.status is (TouchStatus.DELIVERED if fact.channel is Channel.SMS else TouchStatus.ACCEPTED):
+    elif fact.status is TouchStatus.DELIVERED or (
+        fact.status is TouchStatus.ACCEPTED and fact.channel is not Channel.SMS
+    ):
         for task in open_:
             if now.claimed_at is not None and now.claimed_at >= task.opened_at:  # what went before tells nothing
                 yield f.TaskClosed(
@@ -76,7 +81,13 @@ def _may_retry(state: LeadState, fact: f.TouchChanged) -> bool:
     if fact.channel is Channel.VOICE or fact.step == STOP or fact.part.endswith(RETRY):
         return False
     current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
-    return fact.step == STAFF or fact.enrollment == current
+    return fact.step == STAFF or (fact.enrollment == current and not _is_skipped(state, fact))
+
+
+def _is_skipped(state: LeadState, fact: f.TouchChanged) -> bool:
+    """Whether a person skipped its step, perhaps while it was on its way."""
+    enrollment = state.enrollment
+    return enrollment is not None and enrollment.number == fact.enrollment and fact.step in enrollment.skipped
 
 
 def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
@@ -102,7 +113,7 @@ def skipped(state: LeadState, step: str) -> Iterator[f.Fact]:
     for touch in state.touches.values():
         waits = touch.status in (TouchStatus.PLANNED, TouchStatus.DELAYED) and _of_sequence(touch)
         if waits and (touch.enrollment, touch.step) == (number, step):
-            yield dropped(touch, "staff.skipped", "skipped by a person")
+            yield dropped(touch, *SKIPPED)
 
 
 def left_over(state: LeadState, fact: f.Enrolled | f.Finished) -> Iterator[f.Fact]:

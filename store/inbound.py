@@ -9,14 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import commands
 from domain import facts as f
-from domain.consequences import PHONE, WRONG_NUMBER, task_id
+from domain.consequences import PHONE, task_id
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import InboundSms, NoMoreMail, Remedy, TouchUpdate
-from domain.same_person import compatible
 from domain.touches import Channel, TouchStatus, may_become, touch_id
 from store import tables
 from store.lead_unit import Leads, LeadUnit
+from store.persons import not_strangers, people
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,17 @@ class Inbound:
                 return False
             address_id = await self._address(conn, "phone", sms.sender)
             living, finished = await _leads_at(conn, address_id)
+            theirs = await not_strangers(conn, address_id, [*living, *finished])
             if sms.is_stop or is_opt_out(sms.body):
-                await self._stop(conn, address_id, living or finished[:1], sms)
+                await self._stop(conn, address_id, theirs[:1], sms)
                 return bool(living or finished)
-            wrote = await self._people(conn, address_id, [*living, *finished])
+            # nobody's text is lost: where all had given a wrong number, a person reads it with the newest of them
+            own = [[i for i in leads if i in theirs] for leads in (living, finished)]
+            wrote = await people(conn, self.leads.store.vault, *own) or [*living, *finished][:1]
             if not wrote:
                 return False
             await self._replied(conn, wrote, sms)
             return True
-
-    async def _people(self, conn: AsyncConnection, address_id: str, lead_ids: list[str]) -> list[str]:
-        """Of these leads the first of each person: somebody may have asked again, and a wrong number is nobody's."""
-        lead, stop = tables.leads, tables.stops
-        wrong = select(stop.c.lead_id).where(stop.c.address_id == address_id, stop.c.cause == WRONG_NUMBER)
-        strangers = {str(i) for i in (await conn.execute(wrong)).scalars()}
-        query = select(lead.c.id, lead.c.first_name, lead.c.last_name).where(lead.c.id.in_(lead_ids))
-        opened = (self.leads.store.vault.open_row(lead, row) for row in (await conn.execute(query)).mappings())
-        names = {str(row["id"]): (row["first_name"], row["last_name"]) for row in opened}
-        people: list[str] = []
-        for lead_id in lead_ids:
-            known = any(compatible(*names[lead_id], *names[other]) for other in people)
-            if not known and lead_id not in strangers:
-                people.append(lead_id)
-        return people or lead_ids[:1]
 
     async def update(self, provider: str, update_: TouchUpdate) -> bool:
         """What became of a touch. False if it was known already, or the touch is not ours."""
@@ -91,8 +79,6 @@ class Inbound:
                 facts = commands.opt_out(unit.state, (Channel.EMAIL,), told.cause, unit.closed)
                 for fact in facts:
                     unit.append(fact, "lead")
-                if facts:
-                    unit.wake("lead_opted_out")
                 unit.audit("lead", "lead_opted_out")
         return True
 
@@ -113,17 +99,13 @@ class Inbound:
                 ),
                 "carrier",
             )
-            if went_wrong:
-                unit.wake("touch_updated")  # a positive delivery wakes nobody
         elif touch.channel is Channel.EMAIL and update_.remedy is Remedy.SUPPRESS and Channel.EMAIL not in unit.closed:
             # the mail has its last word already, and yet this tells of the address
             unit.append(f.Suppressed(channels=(Channel.EMAIL,), cause="suppressed", code=update_.code), "carrier")
-            unit.wake("touch_updated")
         task = unit.state.tasks.get(touch.task_id) if touch.task_id else None
         if update_.disposition is not None and task is not None and task.disposition is None:
             ended = f.CallEnded(task_id=task.id, touch_id=touch.touch_id, disposition=update_.disposition)
             unit.append(ended, "carrier")
-            unit.wake("call_completed")
 
     async def _address(self, conn: AsyncConnection, kind: str, value: str) -> str:
         """The row of the address, made if it is new, and locked: a stop holds for leads that come later too."""
@@ -160,8 +142,6 @@ class Inbound:
             # one confirmation a number; and a stop that the carrier took is one it has answered
             if facts and self.confirm and not sms.is_stop and Channel.SMS not in unit.closed:
                 self._confirm(unit)
-            if facts:
-                unit.wake("lead_opted_out")
 
     def _confirm(self, unit: LeadUnit) -> None:
         number = unit.state.enrollment.number if unit.state.enrollment else 0
@@ -200,7 +180,6 @@ class Inbound:
                     "lead",
                 )
                 unit.audit("lead", "lead_replied")
-                unit.wake("lead_replied")
 
     async def _keep(self, unit: LeadUnit, sms: InboundSms) -> str:
         row = {

@@ -5,23 +5,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
 from domain.consequences import enroll
+from domain.contact_window import after_repeat
 from domain.errors import InvalidInput, NotFound
 from domain.lead_state import LeadState
-from domain.same_person import compatible, fold_name
+from domain.same_person import compatible, fold_name, same_name
 from domain.touches import Channel
-from store import outbox, tables
+from store import tables
 from store.lead_unit import Leads, LeadUnit
 from store.vault import Vault
 
 DEFAULT_SEQUENCE = "consultation"
-_OTHER = {"phone": "another number", "email": "another e-mail address"}
 _WORDS = (
     "first_name", "last_name", "phone", "email", "service_line", "concern", "urgency", "preferred_facility",
     "postal_code", "timezone", "language",
@@ -71,22 +71,26 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
     if sequence.anchored():
         raise InvalidInput("sequence", "turns on an appointment, and an inquiry has none: book one by /v1/bookings")
     addresses = await _lock_addresses(leads, conn, intake)
-    known = await _living(leads, conn, list(addresses.values()), intake)
-    if known is not None:
+    living = await _living(leads, conn, list(addresses.values()), intake)
+    for known in living:
         async with leads.within(conn, known, locked=True) as unit:
-            await _inquire(leads, unit, intake, by, addresses)
-            await _join_addresses(conn, known, addresses)
-            unit.audit(by, "lead_asked_again")
-            unit.wake("staff_acted")
-    else:
-        unit = await _insert(leads, conn, intake, addresses)
-        await _inquire(leads, unit, intake, by)
-        unit.audit(by, "lead_taken_in")
-        await leads.write(unit)
-        await outbox.add(conn, unit.lead_id, "start", unit.state.last_no)
+            if unit.state.exit_reason is None:  # a stop may have finished it while we waited for its lock
+                perhaps = [other for other in living if other != known]
+                joined = await _join_addresses(conn, known, await _free(conn, addresses, perhaps))
+                await _inquire(leads, unit, intake, by, Repeat(addresses, joined, perhaps))
+                unit.audit(by, "lead_asked_again")
+                return _taken_in(unit, known)
+    unit = await _insert(leads, conn, intake, addresses)
+    await _inquire(leads, unit, intake, by)
+    unit.audit(by, "lead_taken_in")
+    await leads.write(unit)
+    return _taken_in(unit, None)
+
+
+def _taken_in(unit: LeadUnit, duplicate_of: str | None) -> TakenIn:
     enrollment = unit.state.enrollment
     assert enrollment is not None
-    return TakenIn(unit.lead_id, unit.state.state.value, known, enrollment.sequence, enrollment.version)
+    return TakenIn(unit.lead_id, unit.state.state.value, duplicate_of, enrollment.sequence, enrollment.version)
 
 
 async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -> dict[str, str]:
@@ -102,23 +106,30 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
     return {kind: str(i) for i, kind in rows}
 
 
-async def _living(leads: Leads, conn: AsyncConnection, address_ids: list[str], intake: Intake) -> str | None:
-    """A living lead at one of the addresses whose name may be the same person's."""
+async def _living(leads: Leads, conn: AsyncConnection, address_ids: list[str], intake: Intake) -> list[str]:
+    """Living leads at one of the addresses whose name may be the same person's, the likeliest first."""
     lead, link = tables.leads, tables.lead_addresses
+    shared = func.count(link.c.address_id).label("shared")
     query = (
-        select(lead.c.id, lead.c.first_name, lead.c.last_name)
-        .where(
-            lead.c.id.in_(select(link.c.lead_id).where(link.c.address_id.in_(address_ids))),
-            lead.c.exit_reason.is_(None),
-            lead.c.is_test == intake.is_test,
-        )
+        select(lead.c.id, lead.c.first_name, lead.c.last_name, shared)
+        .join(link, link.c.lead_id == lead.c.id)
+        .where(link.c.address_id.in_(address_ids), lead.c.exit_reason.is_(None), lead.c.is_test == intake.is_test)
+        .group_by(lead.c.id)
         .order_by(lead.c.created_at.desc())
     )
-    for row in (await conn.execute(query)).mappings():
-        opened = leads.store.vault.open_row(lead, row)
-        if compatible(intake.first_name, intake.last_name, opened["first_name"], opened["last_name"]):
-            return str(row["id"])
-    return None
+    name, rows = (intake.first_name, intake.last_name), (await conn.execute(query)).mappings().all()
+    found = [leads.store.vault.open_row(lead, row) | {"shared": row["shared"]} for row in rows]
+    found = [row for row in found if compatible(*name, row["first_name"], row["last_name"])]
+    found.sort(key=lambda row: (not same_name(*name, row["first_name"], row["last_name"]), -row["shared"]))
+    return [str(row["id"]) for row in found]
+
+
+async def _free(conn: AsyncConnection, addresses: dict[str, str], others: list[str]) -> dict[str, str]:
+    """Without those of other living leads of the person: two conversations at one address would be one too many."""
+    link = tables.lead_addresses
+    query = select(link.c.address_id).where(link.c.lead_id.in_(others))
+    theirs = {str(i) for i in (await conn.execute(query)).scalars()}
+    return {kind: i for kind, i in addresses.items() if i not in theirs}
 
 
 async def _insert(leads: Leads, conn: AsyncConnection, intake: Intake, addresses: dict[str, str]) -> LeadUnit:
@@ -149,59 +160,63 @@ async def _insert(leads: Leads, conn: AsyncConnection, intake: Intake, addresses
     return await leads.begin(conn, lead_id, LeadState(lead_id), now)
 
 
-async def _join_addresses(conn: AsyncConnection, lead_id: str, addresses: dict[str, str]) -> None:
-    """A living lead keeps the address it has of a kind; one it lacked is added."""
+async def _join_addresses(conn: AsyncConnection, lead_id: str, addresses: dict[str, str]) -> list[str]:
+    """A living lead keeps the address it has of a kind; one it lacked is added. Answers the ids of those."""
     link, table = tables.lead_addresses, tables.addresses
     has = select(table.c.kind).join(link, link.c.address_id == table.c.id).where(link.c.lead_id == lead_id)
     kinds = set((await conn.execute(has)).scalars())
     new = [{"lead_id": lead_id, "address_id": i} for kind, i in addresses.items() if kind not in kinds]
     if new:
         await conn.execute(insert(link).values(new).on_conflict_do_nothing())
+    return [row["address_id"] for row in new]
 
 
-async def _inquire(
-    leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, given: dict[str, str] | None = None
-) -> None:
-    """`given`: of a repeat, its addresses (kind -> id)."""
-    repeat, stopped = given is not None, await _stopped(unit)
-    known = {a.kind: a.id for a in unit.addresses}
-    same = [kind for kind, address_id in sorted((given or {}).items()) if known.get(kind) == address_id]
-    other = [kind for kind in sorted(given or {}, reverse=True) if kind in known and kind not in same]
+@dataclass(frozen=True)
+class Repeat:
+    """`given` addresses of a repeat inquiry (kind -> id), of which the lead lacked `joined` (ids).
+
+    `perhaps`: other living leads (ids) that may be the same person.
+    """
+
+    given: dict[str, str]
+    joined: list[str]
+    perhaps: list[str]
+
+
+async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, repeat: Repeat | None = None) -> None:
+    known, given = {a.kind: a.id for a in unit.addresses}, repeat.given if repeat else {}
+    same = [kind for kind, address_id in sorted(given.items()) if known.get(kind) == address_id]
+    other = [kind for kind in sorted(given, reverse=True) if kind in known and kind not in same]
+    has = set(known) | {kind for kind, address_id in given.items() if repeat and address_id in repeat.joined}
+    zones = intake.zones
+    if repeat is not None:
+        zones = after_repeat(unit.state.zones, zones, unit.now, same_number="phone" in same)
     inquired = unit.append(
         f.Inquired(
             source=str(intake.source.get("channel")),
-            zones=intake.zones,
+            zones=zones,
             facility=intake.preferred_facility,
-            phone=intake.phone is not None,
-            email=intake.email is not None,
-            stopped=() if repeat else stopped,
-            repeat=repeat,
+            phone="phone" in has,
+            email="email" in has,
+            stopped=await _stopped(unit.conn, repeat.joined if repeat else list(known.values())),
+            repeat=repeat is not None,
             same=tuple(same),
+            other=tuple(other),
+            perhaps=tuple(repeat.perhaps) if repeat else (),
         ),
         by.name,
     )
-    if other:
-        _tell_of_other(unit, other)
     for consent in intake.consents:
         unit.append(f.Consented(channel=Channel(consent["channel"]), purpose=consent["purpose"]), "lead")
-    if not repeat:
+    if repeat is None:
         sequence = leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
         unit.append(enroll(unit.state, sequence, "inquired"), "system")
     await _evidence(leads, unit, intake, inquired.no)
 
 
-def _tell_of_other(unit: LeadUnit, kinds: list[str]) -> None:
-    """A lead keeps its addresses; the callback that a repeat opens says that the person gave others."""
-    for record in tuple(unit.journal.appended):
-        if isinstance(record.fact, f.TaskOpened) and record.fact.task_kind is f.TaskKind.CALLBACK:
-            reason = f"{record.fact.reason}, and gave {' and '.join(_OTHER[kind] for kind in kinds)}"
-            unit.append(record.fact.model_copy(update={"reason": reason}), "system")
-
-
-async def _stopped(unit: LeadUnit) -> tuple[Channel, ...]:
-    ids = [a.id for a in unit.addresses]
+async def _stopped(conn: AsyncConnection, address_ids: list[str]) -> tuple[Channel, ...]:
     table = tables.stops
-    rows = await unit.conn.execute(select(table.c.channel).where(table.c.address_id.in_(ids)).distinct())
+    rows = await conn.execute(select(table.c.channel).where(table.c.address_id.in_(address_ids)).distinct())
     return tuple(sorted(Channel(c) for c in rows.scalars()))
 
 

@@ -7,7 +7,7 @@ the other leads of these addresses by id. Whoever holds an address holds off eve
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Executable, select, text, update
@@ -21,10 +21,12 @@ from domain.errors import NoSuchLead
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
-from domain.next_action import OVERSLEPT
+from domain.patience import PATIENCE, Patience
+from domain.signals import signal_of
 from domain.touches import Channel
 from store import audit, outbox, projection, tables
 from store.engine import Store
+from store.persons import is_wrong
 from store.sequences import SequenceBook
 
 KIND_OF = {Channel.SMS: "phone", Channel.VOICE: "phone", Channel.EMAIL: "email"}
@@ -62,7 +64,8 @@ class LeadUnit:
     closed: frozenset[Channel]
     now: datetime  # product time
     before: LeadState
-    signal: str | None = None
+    new: bool = False  # inserted by this very transaction: its workflow is to be started
+    signal: str | None = None  # for the workflow, once this is committed
     outbox_id: int | None = None
     after: list[Executable] = field(default_factory=list)  # run once the rows of the new facts are there
     spreads: bool = True  # whether its stops reach the other leads of its addresses
@@ -73,15 +76,13 @@ class LeadUnit:
         return self.journal.state
 
     def append(self, fact: f.Fact, by: str) -> f.Recorded:
+        """A fact from outside: the workflow is told if one like it is waited for. A plan writes on its journal."""
+        self.signal = self.signal or signal_of(fact)
         return self.journal.append(fact, self.now, by)
 
     def audit(self, actor: Actor | str, action: str) -> None:
         """Who did what: one row with the commit. Where nobody says so, the new facts tell it."""
         self.done = (actor, action)
-
-    def wake(self, signal: str) -> None:
-        """Signal the workflow once this is committed."""
-        self.signal = signal
 
     def address(self, channel: Channel) -> Address | None:
         return next((a for a in self.addresses if a.kind == KIND_OF[channel]), None)
@@ -89,12 +90,12 @@ class LeadUnit:
 
 @dataclass
 class Leads:
-    """Opens units. `now` gives product time; `overslept` see next_action."""
+    """Opens units. `now` gives product time; `patience`: on its clock."""
 
     store: Store
     book: SequenceBook
     now: Callable[[], datetime]
-    overslept: timedelta = OVERSLEPT
+    patience: Patience = PATIENCE
 
     @asynccontextmanager
     async def lead(self, lead_id: str, now: datetime | None = None) -> AsyncIterator[LeadUnit]:
@@ -114,8 +115,9 @@ class Leads:
     ) -> AsyncIterator[LeadUnit]:
         """The same inside a transaction that the caller holds.
 
-        `locked`: the caller holds one of the lead's addresses. That is enough to hold off every other unit, for each
-        locks all of them; and locking a second one now, out of order, could deadlock.
+        `locked`: the caller holds one of the lead's addresses, and locking a second one now, out of order, could
+        deadlock. It holds off claims and stops on that address; what another unit of this lead does on another of
+        its addresses comes before or after, by the lead's own lock: look at the state anew.
         """
         unit = await self._load(conn, lead_id, now, locked=locked, spreads=spreads)
         yield unit
@@ -123,7 +125,7 @@ class Leads:
 
     async def begin(self, conn: AsyncConnection, lead_id: str, state: LeadState, now: datetime) -> LeadUnit:
         """A unit for a lead that this very transaction has inserted (its addresses are locked already)."""
-        unit = LeadUnit(conn, lead_id, Journal(state, self.book), (), frozenset(), now, state)
+        unit = LeadUnit(conn, lead_id, Journal(state, self.book), (), frozenset(), now, state, new=True)
         unit.addresses = await self._addresses(conn, lead_id, lock=False)
         return unit
 
@@ -147,7 +149,7 @@ class Leads:
             addresses, closed = await self._lock(conn, lead_id)
         state = await self.read(conn, lead_id)
         now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
-        journal = Journal(state, self.book, self.overslept)
+        journal = Journal(state, self.book, self.patience)
         return LeadUnit(conn, lead_id, journal, addresses, closed or frozenset(), now, state, spreads=spreads)
 
     async def _lock(self, conn: AsyncConnection, lead_id: str) -> tuple[tuple[Address, ...], frozenset[Channel]]:
@@ -219,7 +221,9 @@ class Leads:
         await self._audit(unit)
         for statement in unit.after:
             await conn.execute(statement)
-        if unit.signal is not None:
+        if unit.new:
+            unit.outbox_id = await outbox.add(conn, unit.lead_id, "start", state.last_no)
+        elif unit.signal is not None:
             unit.outbox_id = await outbox.add(conn, unit.lead_id, "signal", state.last_no, unit.signal)
 
     async def _audit(self, unit: LeadUnit) -> None:
@@ -264,6 +268,8 @@ class Leads:
                 address = unit.address(channel)
                 if address is None:
                     continue
+                if not opted_out and fact.cause == WRONG_NUMBER:
+                    await is_wrong(unit.conn, unit.lead_id, address.id)
                 row = {
                     "address_id": address.id,
                     "channel": channel.value,
@@ -301,7 +307,6 @@ class Leads:
                     open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
                     if open_:
                         other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")
-                        other.wake("lead_opted_out")
 
 
 async def _upsert(conn: AsyncConnection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -19,7 +19,6 @@ async def assign_reply(leads: Leads, unit: LeadUnit, task: Task, wrote: str, act
         else:
             async with leads.within(unit.conn, candidate, unit.now, locked=True, spreads=False) as other:
                 _tell(other, task, actor, is_writer=candidate == wrote)
-                other.wake("lead_replied")
 
 
 def _tell(unit: LeadUnit, task: Task, actor: Actor, *, is_writer: bool) -> None:

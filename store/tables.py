@@ -129,6 +129,7 @@ lead_addresses = Table(
     metadata,
     _uuid("lead_id", ForeignKey("leads.id"), primary_key=True),
     _uuid("address_id", ForeignKey("addresses.id"), primary_key=True),
+    Column("wrong", Boolean, nullable=False, server_default=text("false")),  # a person found that it is not the lead's
     Index(None, "address_id"),
 )
 

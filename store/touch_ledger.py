@@ -11,7 +11,6 @@ from domain import carry_out
 from domain.clock import Clock
 from domain.contact_window import closes, next_open
 from domain.errors import NotFound
-from domain.gate import CONFIRMATION_WITHIN
 from domain.lead_state import STOP
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Action, OpenTask, Touch
@@ -130,7 +129,7 @@ class TouchLedger:
 
     def _use_ends(self, unit: LeadUnit, ref: TouchRef) -> datetime:
         """When a text may not leave the carrier any more (product time)."""
-        return unit.now + CONFIRMATION_WITHIN if ref.step == STOP else closes(unit.now, unit.state.zones)
+        return unit.now + unit.journal.patience.confirmation if ref.step == STOP else closes(unit.now, unit.state.zones)
 
     async def _held(self, unit: LeadUnit, ref: TouchRef) -> Claim:
         """The claim of an earlier try that was never settled: the same message, only to look for."""

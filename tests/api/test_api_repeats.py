@@ -5,10 +5,8 @@ from typing import Any, Literal
 
 import pytest
 
-from domain import facts as f
 from domain.access import Role
-from domain.contact_window import ALL_ZONES
-from domain.fold import fold
+from domain.contact_window import ALL_ZONES, after_repeat
 from store import tables
 from tests.api.office import EMAIL, PHONE, Office, inquiry
 
@@ -130,7 +128,4 @@ def test_the_zones_after_a_repeat(
     before: tuple[str, ...], then: tuple[str, ...], same: Kinds, after: tuple[str, ...]
 ) -> None:
     at = datetime(2026, 1, 5, 15, tzinfo=UTC)
-    first = f.Inquired(source="web_form", zones=before, phone=True, email=True)
-    again = f.Inquired(source="web_form", zones=then, phone=True, email=True, repeat=True, same=same)
-    records = [f.Recorded(no, at, "form", fact) for no, fact in enumerate((first, again), 1)]
-    assert fold("lead", records).zones == after
+    assert after_repeat(before, then, at, same_number="phone" in same) == after

@@ -262,6 +262,30 @@ def test_a_call_is_completed_by_who_claimed_it() -> None:
         assert story.state.tasks[one].state is f.TaskState.DONE
 
 
+def test_a_promised_callback_is_not_done_by_a_busy_line() -> None:
+    story = at_the_call()
+    story.call_ends(story.call("call1"), Disposition.ANSWERED)
+    story.completes(story.call("call1"), f.Outcome.CALL_BACK, callback_at=ny("2026-03-02 16:00"))
+    story.run("2026-03-02 16:00")
+    (promised,) = [t.id for t in story.state.tasks.values() if t.kind is f.TaskKind.CALLBACK]
+    for attempt in (1, 2):
+        story.claims(promised)
+        story.tell(*commands.dial_task(story.state, promised, COORDINATOR, story.now))
+        story.run(timedelta(seconds=1))
+        with pytest.raises(Refused, match="on its way"):
+            commands.dial_task(story.state, promised, COORDINATOR, story.now)
+        dials = [t.touch_id for t in story.state.touches.values() if t.task_id == promised]
+        assert len(dials) == attempt
+        story.tell(f.CallEnded(task_id=promised, touch_id=dials[-1], disposition=Disposition.BUSY))
+        assert story.state.tasks[promised].state is f.TaskState.CLAIMED
+        story.run(timedelta(minutes=20))  # back in the queue
+        assert story.state.tasks[promised].state is f.TaskState.OPEN
+    assert story.stands() is State.RESTING
+    story.claims(promised)
+    story.completes(promised)
+    assert story.state.tasks[promised].disposition is Disposition.BUSY
+
+
 def test_a_dialled_call_goes_even_while_the_lead_rests_and_not_twice() -> None:
     story = at_the_call()
     story.replies()

@@ -263,10 +263,28 @@ def test_resume_is_refused_while_a_reply_waits_and_when_there_is_nothing_to_resu
 
 def test_commands_on_a_finished_lead_are_refused_with_its_state() -> None:
     story = at_noon().run("2026-06-20 12:00")
+    story.tell(*commands.disqualify(story.state, "x"))  # this can be said of it still, once
     for command in (lambda: paused(story), lambda: resume(story), lambda: commands.disqualify(story.state, "x")):
         with pytest.raises(Refused) as e:
             command()
         assert e.value.state == "finished"
+    assert story.state.exit_reason is f.ExitReason.EXHAUSTED
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_resuming_a_pause_leaves_what_an_answer_has_begun(ends: bool) -> None:
+    story = ends_with_the_answer() if ends else at_noon()
+    story.tell(f.Paused(reason="x"))
+    story.replies()
+    story.answers()
+    story.run(timedelta(minutes=5))
+    resume(story)
+    story.run(timedelta(minutes=1))
+    assert story.state.exit_reason is (f.ExitReason.REPLIED if ends else None)
+    assert story.stands() is (State.FINISHED if ends else State.RESTING)
+    if not ends:
+        resume(story)  # a second time: the rest too
+        assert story.stands() is State.ACTIVE
 
 
 def test_a_pause_must_end_in_the_future() -> None:

@@ -8,7 +8,7 @@ import pytest
 from domain import commands
 from domain import facts as f
 from domain.lead_state import Stage, State
-from domain.next_action import Wait
+from domain.next_action import Finish, Touch, Wait
 from domain.ports import Remedy
 from domain.touches import SENT, SETTLED, TRANSITIONS, Channel, Disposition, TouchStatus, may_become, touch_id
 from tests.domain.lead_story import Story, ny
@@ -257,11 +257,49 @@ def test_a_second_try_is_left_out_once_the_lead_was_reached(how: str) -> None:
     assert story.state.touches[1, "confirm", "sms.retry1"].rule == "retry.overtaken"
 
 
-def test_a_drop_is_only_this_message() -> None:
+def test_a_message_that_is_dropped_is_somebodys_to_look_at_and_the_cadence_goes_on() -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
-    before = len(story.records)
-    story.provider_says("confirm", "sms", S.FAILED, remedy=Remedy.DROP, code="30007")
-    assert len(story.records) == before + 1
+    story.provider_says("confirm", "sms", S.FAILED, remedy=Remedy.DROP, code="21617")
+    assert [t.reason for t in story.state.tasks.values() if t.kind is f.TaskKind.REVIEW] == [
+        "sms of step confirm did not go out: None"
+    ]
+    assert not story.state.closed
+    story.run("2026-06-03 10:01")
+    assert ("06-03 10:00", "link", "sms", "sent") in story.table()
+
+
+@pytest.mark.parametrize("ends", ["refused", "put off"])
+def test_a_step_that_is_skipped_while_it_is_on_its_way_is_not_tried_again(ends: str) -> None:
+    story = at(S.CLAIMED)
+    story.tell(f.StepSkipped(enrollment=1, step="confirm"))
+    if ends == "refused":
+        says(story, S.FAILED, remedy=Remedy.RETRY, code="30003")
+    else:
+        says(story, S.DELAYED, until=story.now + timedelta(minutes=30), rule="channel.unavailable")
+    story.run("2026-06-02 12:00")
+    assert [r for r in story.sent() if r[1] == "confirm"] == []
+    assert story.state.touches[(1, "confirm", "sms")].status in (S.FAILED, S.SKIPPED)
+
+
+def test_a_claim_that_nobody_settled_is_looked_after_though_its_sequence_is_over() -> None:
+    story = at(S.CLAIMED)
+    touch = story.state.touches[(1, "confirm", "sms")]
+    story.tell(*commands.disqualify(story.state, "x"))
+    action = story.decide()
+    assert isinstance(action, Touch)
+    assert action.touch_id == touch.touch_id
+    says(story, S.UNKNOWN)
+    assert isinstance(story.run(timedelta(days=3)).decide(), Finish)
+
+
+def test_a_mails_alert_is_over_when_the_next_arrives_before_it_was_settled() -> None:
+    story = Story(ny("2026-06-02 10:00"), phone=False).run("2026-06-02 10:01")
+    story.provider_says("confirm", "at_once", S.FAILED, remedy=Remedy.ALERT, code="403")
+    (alert,) = [t for t in story.state.tasks.values() if t.refused]
+    mail = {"touch_id": "m", "enrollment": 1, "step": "x", "part": "email", "channel": Channel.EMAIL}
+    for status in (S.CLAIMED, S.DELIVERED):
+        story.tell(f.TouchChanged(**mail, status=status))
+    assert not story.state.tasks[alert.id].living
 
 
 def test_a_touch_put_off_by_its_provider_is_claimed_again() -> None:

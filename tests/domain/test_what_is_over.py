@@ -61,6 +61,24 @@ def test_a_disqualified_lead_that_books_anew_is_confirmed() -> None:
     assert [row[1:3] for row in story.sent()] == [("confirm", "sms"), ("confirm", "email")]
 
 
+@pytest.mark.parametrize("how", ["disqualify", f.Outcome.NOT_A_FIT, f.Outcome.NOT_NOW])
+def test_what_a_person_decides_after_the_end_holds(how: str) -> None:
+    story = booked().run("2026-06-20 10:00")
+    assert story.state.exit_reason is f.ExitReason.EXHAUSTED
+    (asked,) = [t.id for t in story.state.tasks.values() if t.living and t.kind is f.TaskKind.REVIEW]
+    if isinstance(how, f.Outcome):
+        story.claims(asked)
+        story.completes(asked, how)
+    else:
+        story.tell(*commands.disqualify(story.state, "x"))
+    story.table()
+    story.scheduler_says("no_show")
+    story.run(timedelta(days=30))
+    assert story.sent() == []
+    story.scheduler_says("booked", story.now + timedelta(days=5), of="B")
+    assert story.stands() is State.ACTIVE, "a new booking counts"
+
+
 @pytest.mark.parametrize("outcome", [f.Outcome.NOT_NOW, f.Outcome.CALL_BACK])
 def test_what_is_said_on_a_callback_leaves_the_appointment_its_reminders(outcome: f.Outcome) -> None:
     story = booked()

@@ -52,7 +52,7 @@ async def test_a_reply_rests_the_cadence_until_a_person_answers(clinic: Clinic) 
     assert timedelta(days=1, hours=20) < left <= timedelta(days=2), "the sequence says two days"
 
 
-@pytest.mark.parametrize("word", [*sorted(OPT_OUT), "Stop.", "  uNsubscribe!"])
+@pytest.mark.parametrize("word", [*sorted(OPT_OUT), "stop all", "opt out", "Stop.", "  uNsubscribe!"])
 async def test_every_word_of_a_stop_ends_it_with_one_confirmation(clinic: Clinic, word: str) -> None:
     lead = await clinic.lead()
     await lead.reply(word)

@@ -1,0 +1,28 @@
+"""How late is too late, in product time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """`overslept`: a step so much later than planned was carried out in time by nobody: server or workers were away.
+
+    `confirmation`: a confirmation of an opt-out is presumed fine within 5 minutes: 47 CFR 64.1200(a)(12).
+    """
+
+    overslept: timedelta = timedelta(minutes=15)
+    confirmation: timedelta = timedelta(minutes=5)
+
+    @classmethod
+    def on(cls, product: Callable[[timedelta], timedelta]) -> Self:
+        """`product`: the most product time in so much real time. On a fast clock a hiccup of a second is hours."""
+        least = cls()
+        return cls(
+            max(least.overslept, product(timedelta(minutes=1))), max(least.confirmation, product(timedelta(seconds=10)))
+        )
+
+
+PATIENCE = Patience()

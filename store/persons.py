@@ -1,0 +1,61 @@
+"""Which leads are one person: same address, compatible names. A relative with the same phone is somebody else."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.same_person import compatible
+from store import tables
+from store.vault import Vault
+
+
+async def people(conn: AsyncConnection, vault: Vault, living: Sequence[str], finished: Sequence[str]) -> list[str]:
+    """All the living, and of the finished leads the first of each further person: somebody may have asked again."""
+    names = await _names(conn, vault, [*living, *finished])
+    found = list(living)
+    for lead_id in finished:
+        if not any(compatible(*names[lead_id], *names[other]) for other in found):
+            found.append(lead_id)
+    return found
+
+
+async def living_selves(conn: AsyncConnection, vault: Vault, lead_id: str) -> list[str]:
+    """The other living leads of the same person, newest first: it asked again after this one was finished, say."""
+    lead, link = tables.leads, tables.lead_addresses
+    own = select(link.c.address_id).where(link.c.lead_id == lead_id, ~link.c.wrong)
+    query = (
+        select(lead.c.id)
+        .where(
+            lead.c.id.in_(select(link.c.lead_id).where(link.c.address_id.in_(own), ~link.c.wrong)),
+            lead.c.exit_reason.is_(None),
+            lead.c.is_test == select(lead.c.is_test).where(lead.c.id == lead_id).scalar_subquery(),
+            lead.c.id != lead_id,
+        )
+        .order_by(lead.c.created_at.desc(), lead.c.id)
+    )
+    others = [str(i) for i in (await conn.execute(query)).scalars()]
+    names = await _names(conn, vault, [lead_id, *others])
+    return [i for i in others if compatible(*names[lead_id], *names[i])]
+
+
+async def not_strangers(conn: AsyncConnection, address_id: str, lead_ids: Sequence[str]) -> list[str]:
+    """Those to whom the address belongs: not who was found to have given a wrong one."""
+    link = tables.lead_addresses
+    wrong = select(link.c.lead_id).where(link.c.address_id == address_id, link.c.wrong)
+    strangers = {str(i) for i in (await conn.execute(wrong)).scalars()}
+    return [i for i in lead_ids if i not in strangers]
+
+
+async def is_wrong(conn: AsyncConnection, lead_id: str, address_id: str) -> None:
+    """Keeps that the address is not this lead's."""
+    link = tables.lead_addresses
+    ours = (link.c.lead_id == lead_id, link.c.address_id == address_id)
+    await conn.execute(update(link).where(*ours).values(wrong=True))
+
+
+async def _names(conn: AsyncConnection, vault: Vault, lead_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+    lead = tables.leads
+    query = select(lead.c.id, lead.c.first_name, lead.c.last_name).where(lead.c.id.in_(lead_ids))
+    opened = (vault.open_row(lead, row) for row in (await conn.execute(query)).mappings())
+    return {str(row["id"]): (row["first_name"], row["last_name"]) for row in opened}

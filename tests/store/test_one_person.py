@@ -1,0 +1,140 @@
+"""One person with several leads: one conversation, and what concerns the person reaches each of its leads."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from api.bookings import Booking, Bookings
+from domain import facts as f
+from domain.errors import Refused
+from domain.lead_state import State
+from domain.ports import InboundSms
+from domain.touches import Channel, Disposition
+from tests.store.test_rules import DESK, Clinic
+from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
+
+PHONE, MAIL = "+12125550101", "ada@example.com"
+
+
+def wrote(number: int, body: str, phone: str = PHONE) -> InboundSms:
+    return InboundSms(f"SM{number}", phone, "+15005550006", body)
+
+
+async def two_of_one_person(clinic: Clinic) -> tuple[str, str]:
+    """By phone only, then by mail only: nobody could know."""
+    return await clinic.inquire(email=None), await clinic.inquire(phone=None)
+
+
+async def wrong_number(clinic: Clinic, lead_id: str) -> None:
+    async with clinic.leads.lead(lead_id) as unit:
+        unit.append(f.Suppressed(channels=(Channel.SMS, Channel.VOICE), cause="wrong_number"), "desk")
+
+
+async def booking(clinic: Clinic, **named: str) -> str:
+    starts = clinic.leads.now() + timedelta(days=5)
+    booked = Booking(f.BookingEvent.BOOKED, "A1", clinic.leads.now(), starts_at=starts, **named)
+    return (await Bookings(clinic.leads).take(DESK, booked)).lead_id
+
+
+async def test_an_inquiry_that_ties_two_leads_starts_no_second_conversation_at_one_number(clinic: Clinic) -> None:
+    by_phone, by_mail = await two_of_one_person(clinic)
+    asked = await clinic.inquire()
+    other = by_phone if asked == by_mail else by_mail
+    assert asked in (by_phone, by_mail)
+    (callback,) = [t for t in (await clinic.state(asked)).tasks.values() if t.kind is f.TaskKind.CALLBACK]
+    assert other in (callback.reason or "")
+    assert (await clinic.state(by_phone)).phone
+    assert not (await clinic.state(by_phone)).email
+    assert not (await clinic.state(by_mail)).phone
+
+
+async def test_an_inquiry_goes_to_the_likeliest_of_several(clinic: Clinic) -> None:
+    senior = await clinic.inquire("John", email=None, last_name="Doe Sr")
+    junior = await clinic.inquire("John", email=None, last_name="Doe Jr")
+    assert junior != senior
+    assert await clinic.inquire("John", email=None, last_name="Doe Sr") == senior
+    unclear = await clinic.inquire("John", email=None, last_name=None)
+    reasons = [t.reason for t in (await clinic.state(unclear)).tasks.values() if t.living]
+    assert reasons == [f"asked again, and may be lead {senior if unclear == junior else junior} as well"]
+
+
+async def test_a_reply_is_asked_about_where_one_person_has_two_living_leads(clinic: Clinic) -> None:
+    first, second = await clinic.inquire(), await clinic.inquire(is_test=True)
+    assert first != second
+    await clinic.inbound.reply(wrote(1, "I have a question"))
+    for lead in (first, second):
+        assert (await clinic.state(lead)).state is State.RESTING, "nobody whose reply waits is written to"
+
+
+async def test_a_booking_ends_every_cadence_of_the_person(clinic: Clinic) -> None:
+    over = await clinic.inquire()
+    await clinic.commands.disqualify(DESK, over, "x")
+    again, relative = await clinic.inquire(), await clinic.inquire("Ben")
+    with pytest.raises(Refused, match=again):
+        await clinic.commands.enroll(DESK, over, "consultation", None)
+    assert await booking(clinic, lead_id=over) == over
+    assert (await clinic.state(again)).exit_reason is f.ExitReason.BOOKED
+    assert (await clinic.state(relative)).exit_reason is None
+    state = await clinic.state(over)
+    assert state.enrollment is not None
+    assert state.enrollment.sequence == "booked"
+
+
+async def test_a_booking_by_phone_finds_the_person_behind_finished_leads(clinic: Clinic) -> None:
+    for _ in range(2):
+        newest = await clinic.inquire()
+        await clinic.commands.disqualify(DESK, newest, "x")
+    assert await booking(clinic, phone=PHONE) == newest
+
+
+async def test_a_stop_of_a_numbers_owner_leaves_who_mistyped_it_their_mail(clinic: Clinic) -> None:
+    mistyped = await clinic.inquire()
+    await wrong_number(clinic, mistyped)
+    await clinic.inbound.reply(wrote(1, "STOP"))
+    state = await clinic.state(mistyped)
+    assert (state.exit_reason, state.opted_out) == (None, frozenset())
+    owner = await clinic.inquire("Ben", email=None)
+    assert (await clinic.state(owner)).closed >= {Channel.SMS, Channel.VOICE}, "stopped by its owner, before"
+
+
+async def test_a_number_may_be_wrong_for_two_leads(clinic: Clinic) -> None:
+    mistyped = [await clinic.inquire("Ada"), await clinic.inquire("Cleo", email="cleo@example.com")]
+    for lead in mistyped:
+        await wrong_number(clinic, lead)
+    owner = await clinic.inquire("Ben", email=None)
+    await clinic.inbound.reply(wrote(1, "Who are you?"))
+    assert [t.kind for t in (await clinic.state(owner)).tasks.values() if t.message_id] == [f.TaskKind.REPLY]
+    for lead in mistyped:
+        assert (await clinic.state(lead)).rest is None
+
+
+async def test_a_repeat_that_brings_a_stopped_number_says_so_in_its_state(clinic: Clinic) -> None:
+    await clinic.inquire("Ben", email=None)
+    await clinic.inbound.reply(wrote(1, "STOP"))
+    lead = await clinic.inquire(phone=None)
+    assert await clinic.inquire() == lead
+    state = await clinic.state(lead)
+    assert state.phone
+    assert state.closed >= {Channel.SMS, Channel.VOICE}
+
+
+async def test_a_lead_that_finishes_while_an_inquiry_waits_for_it_is_not_asked_again(clinic: Clinic) -> None:
+    first = await clinic.inquire()
+    # held by another address than the inquiry's
+    async with clinic.store.engine.begin() as conn, clinic.leads.within(conn, first, locked=True) as unit:
+        asking = asyncio.create_task(clinic.inquire())
+        await clinic.waits_for_a_lock()
+        unit.append(f.Disqualified(reason="x"), "desk")
+    assert await asking != first
+
+
+async def test_a_callback_about_its_call_keeps_every_call_of_a_task_apart(clinic: Clinic) -> None:
+    """Two calls of one callback: the second's end is told though the first had one."""
+    lead = await clinic.inquire()
+    task = "00000000-0000-0000-0000-000000000002"
+    async with clinic.leads.lead(lead) as unit:
+        unit.append(f.TaskOpened(task_id=task, task_kind=f.TaskKind.CALLBACK, due_at=unit.now), "system")
+        for touch in ("t1", "t2"):
+            unit.append(f.CallEnded(task_id=task, touch_id=touch, disposition=Disposition.BUSY), "carrier")
+    assert (await clinic.state(lead)).tasks[task].ended == {"t1", "t2"}

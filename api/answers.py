@@ -9,19 +9,28 @@ from domain.facts import AppointmentStatus, ExitReason, TaskKind, TaskState
 from domain.lead_state import Stage, State
 from domain.touches import Channel
 
-_LEAD = "3f0c1d9e-5b1a-4c8e-9a53-0f6d2f1f7b11"
+LEAD = "3f0c1d9e-5b1a-4c8e-9a53-0f6d2f1f7b11"
 
 
-def _example(**fields: Any) -> ConfigDict:
+def example(**fields: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
+def example_of(model: type[BaseModel]) -> Any:
+    """What is shown as an answer of this shape."""
+    extra = model.model_config["json_schema_extra"]
+    assert isinstance(extra, dict)
+    examples = extra["examples"]
+    assert isinstance(examples, list)
+    return examples[0]
 
 
 class TakenIn(BaseModel):
     """`duplicate_of`: a repeat inquiry of this living lead (never told to an intake key)."""
 
-    model_config = _example(
-        lead_id=_LEAD,
-        workflow_id=f"lead/{_LEAD}",
+    model_config = example(
+        lead_id=LEAD,
+        workflow_id=f"lead/{LEAD}",
         state="starting",
         duplicate_of=None,
         sequence="consultation",
@@ -39,8 +48,8 @@ class TakenIn(BaseModel):
 class Applied(BaseModel):
     """What a command did. `workflow`: whether Temporal has heard of it within 200 ms; it holds either way."""
 
-    model_config = _example(
-        lead_id=_LEAD, state="paused", stage="contacted", paused=True, workflow="applied", in_flight=[]
+    model_config = example(
+        lead_id=LEAD, state="paused", stage="contacted", paused=True, workflow="applied", in_flight=[]
     )
 
     lead_id: str
@@ -52,7 +61,7 @@ class Applied(BaseModel):
 
 
 class Written(BaseModel):
-    model_config = _example(touch_id="9a5b7f0e-2c65-5b0e-9c3b-7a4f1f2f9f55")
+    model_config = example(touch_id="9a5b7f0e-2c65-5b0e-9c3b-7a4f1f2f9f55")
 
     touch_id: str
 
@@ -60,7 +69,7 @@ class Written(BaseModel):
 class Booked(BaseModel):
     """`changed`: false when the event told nothing new."""
 
-    model_config = _example(lead_id=_LEAD, appointment_id="appt-1001", changed=True, state="active")
+    model_config = example(lead_id=LEAD, appointment_id="appt-1001", changed=True, state="active")
 
     lead_id: str
     appointment_id: str
@@ -88,8 +97,8 @@ class Owner(BaseModel):
 
 
 class LeadSummary(BaseModel):
-    model_config = _example(
-        id=_LEAD,
+    model_config = example(
+        id=LEAD,
         first_name="Ada",
         last_name="Example",
         phone="+12125550142",
@@ -132,6 +141,8 @@ class LeadSummary(BaseModel):
 
 
 class LeadPage(BaseModel):
+    model_config = example(items=[example_of(LeadSummary)], next_cursor=None)
+
     items: list[LeadSummary]
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end.")
 
@@ -204,7 +215,7 @@ class Lead(LeadSummary):
 
 
 class Health(BaseModel):
-    model_config = _example(status="ok")
+    model_config = example(status="ok")
 
     status: Literal["ok"]
 
@@ -212,7 +223,7 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Every dependency by name: ok, or what is wrong."""
 
-    model_config = _example(status="ready", checks={"postgres": "ok", "sequences": "ok", "temporal": "ok"})
+    model_config = example(status="ready", checks={"postgres": "ok", "sequences": "ok", "temporal": "ok"})
 
     status: Literal["ready", "not ready"]
     checks: dict[str, str]

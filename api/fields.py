@@ -163,10 +163,10 @@ Time = Annotated[
 LeadId = Annotated[
     str,
     AfterValidator(lambda text: known("lead", text)),
-    WithJsonSchema({"type": "string", "format": "uuid"}),
+    WithJsonSchema({"type": "string", "format": "uuid", "examples": ["3f0c1d9e-5b1a-4c8e-9a53-0f6d2f1f7b11"]}),
 ]
 TaskId = Annotated[
     str,
     AfterValidator(lambda text: known("task", text)),
-    WithJsonSchema({"type": "string", "format": "uuid"}),
+    WithJsonSchema({"type": "string", "format": "uuid", "examples": ["b7c2a1de-0d0b-5f8e-8a3f-6f2d1c9e4b55"]}),
 ]

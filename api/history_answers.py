@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.answers import LEAD, example, example_of
 from api.fields import Time
 from domain.facts import ExitReason, Outcome, TaskKind, TaskState
 from domain.touches import Channel, Disposition, TouchStatus
@@ -147,11 +148,22 @@ class TimelineEntry(BaseModel):
 
 
 class Timeline(BaseModel):
+    model_config = example(lead_id=LEAD, items=[example_of(TimelineEntry)])
+
     lead_id: str
     items: list[TimelineEntry]
 
 
 class UpcomingStep(BaseModel):
+    model_config = example(
+        step="link",
+        part="sms",
+        channel="sms",
+        kind="sms",
+        at="2026-11-24T15:00:00.000+00:00",
+        reason="24 h after the start of the sequence",
+    )
+
     step: str
     part: str
     channel: Channel | None
@@ -165,6 +177,8 @@ class Upcoming(BaseModel):
 
     Where that is not known, because a person has the turn, only what turns on an appointment has a time.
     """
+
+    model_config = example(lead_id=LEAD, held=None, until=None, items=[example_of(UpcomingStep)])
 
     lead_id: str
     held: str | None

@@ -38,6 +38,7 @@ def document(app: FastAPI) -> dict[str, Any]:
     for path, methods in made["paths"].items():
         for method, operation in methods.items():
             _complete(operation, method.upper(), path)
+            _show(operation, schemas)
     return made
 
 
@@ -65,12 +66,38 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
                 "in": "header",
                 "required": False,
                 "description": "The same key with the same request gives the same answer, done once.",
-                "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
+                "schema": {"type": "string", "pattern": f"^{KEY.pattern}$", "examples": ["form-7-2026-11-23-0042"]},
             }
         )
+    if path.startswith(("/b/", "/u/")):  # pages for people: what is wrong stands on them
+        for status in sorted(statuses):
+            responses.setdefault(status, {"description": _PROBLEMS[status], "content": {"text/html": {}}})
+        responses["default"] = {"description": "Any other error", "content": {"text/html": {}}}
+        return
     for status in sorted(statuses):
         responses.setdefault(status, {"description": _PROBLEMS[status], "content": _content()})
     responses["default"] = {"description": "Any other error, as a problem", "content": _content()}
+
+
+def _show(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """An example beside each body and parameter: what its schema names as one."""
+    for holder in (operation.get("requestBody", {}), *operation["responses"].values()):
+        for content in holder.get("content", {}).values():
+            found = _examples(content.get("schema", {}), schemas)
+            if found and "example" not in content:
+                content["example"] = found[0]
+    for parameter in operation.get("parameters", []):
+        found = _examples(parameter["schema"], schemas)
+        if found and "example" not in parameter:
+            parameter["example"] = found[0]
+
+
+def _examples(schema: dict[str, Any], schemas: dict[str, Any]) -> list[Any]:
+    for one in (schema, *schema.get("anyOf", []), *schema.get("allOf", [])):
+        named = schemas[one["$ref"].rpartition("/")[2]] if "$ref" in one else one
+        if named.get("examples") or named.get("enum"):
+            return list(named.get("examples") or named["enum"])
+    return []
 
 
 def _content() -> dict[str, Any]:

@@ -15,8 +15,12 @@ def _example(**fields: Any) -> dict[str, Any]:
     return {"json_schema_extra": {"examples": [fields]}}
 
 
-Limit = Annotated[int, Field(ge=1, le=200, description="How many at most.")]
-Cursor = Annotated[str, StringConstraints(max_length=300)]
+Limit = Annotated[int, Field(ge=1, le=200, description="How many at most.", examples=[50])]
+Cursor = Annotated[
+    str,
+    StringConstraints(max_length=300),
+    Field(description="`next_cursor` of the page before; absent: the first page.", examples=["eyJpZCI6IC4uLn0.c2ln"]),
+]
 LONGEST_SMS = 1600  # what Twilio takes (error 21617 above it)
 
 
@@ -27,8 +31,8 @@ class Search(Form):
 
     state: State | None = None
     stage: Stage | None = None
-    facility: Word | None = None
-    q: Sought | None = None
+    facility: Annotated[Word, Field(examples=["main"])] | None = None
+    q: Annotated[Sought, Field(examples=["ada@example.com"])] | None = None
     cursor: Cursor | None = None
     limit: Limit = 50
 

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from api.answers import Owner
+from api.answers import LEAD, Owner, example, example_of
 from api.fields import Time
 from api.history_answers import InquiryDetails
 from domain.facts import Outcome, TaskKind, TaskState
@@ -37,6 +37,44 @@ class TaskView(BaseModel):
     `inquiry` is what the person sent, for a task that an inquiry opened.
     """
 
+    model_config = example(
+        id="b7c2a1de-0d0b-5f8e-8a3f-6f2d1c9e4b55",
+        lead_id=LEAD,
+        kind="call",
+        state="open",
+        due_at="2026-11-23T15:02:00.000+00:00",
+        claim_by="2026-11-23T15:12:00.000+00:00",
+        lease_until=None,
+        claimed_by=None,
+        escalation=0,
+        reason=None,
+        step="call1",
+        disposition=None,
+        outcome=None,
+        notes=None,
+        candidates=None,
+        message=None,
+        inquiry=None,
+        script="Hello Ada, you asked about an appointment ...",
+        opened_at="2026-11-23T15:02:00.000+00:00",
+        closed_at=None,
+        lead={
+            "first_name": "Ada",
+            "last_name": "Example",
+            "phone": "+12125550142",
+            "email": "ada@example.com",
+            "service_line": "dermatology",
+            "concern": "Evenings, please",
+            "urgency": "routine",
+            "preferred_facility": "main",
+            "state": "active",
+            "stage": "contacted",
+            "last_touches": [
+                {"step": "confirm", "channel": "sms", "status": "delivered", "at": "2026-11-23T15:00:00.210+00:00"}
+            ],
+        },
+    )
+
     id: str
     lead_id: str
     kind: TaskKind
@@ -61,5 +99,7 @@ class TaskView(BaseModel):
 
 
 class TaskPage(BaseModel):
+    model_config = example(items=[example_of(TaskView)], next_cursor=None)
+
     items: list[TaskView]
     next_cursor: str | None

@@ -24,6 +24,21 @@ class Meaning:
     text: str
 
 
+# What is wrong with the number or messaging service that we send from, or call from: no message of ours can go out.
+_SENDER: Final = (
+    ("21201", "of the call is missing"),
+    ("21210", "of the call is not verified"),
+    ("21212", "is not a valid number"),
+    ("21601", "is not a number of the account"),
+    ("21603", "is missing"),
+    ("21606", "may not send to this destination"),
+    ("21659", "is not a number of the provider"),
+    ("21660", "is not a number of the account"),
+    ("21661", "cannot send texts"),
+    ("21701", "service does not exist"),
+    ("21703", "service has no numbers"),
+)
+
 # Codes of api.twilio.com, in answers to a request and in status callbacks. Plain HTTP statuses stand for answers
 # without a code.
 TWILIO: Final[Mapping[str, Meaning]] = {
@@ -47,6 +62,9 @@ TWILIO: Final[Mapping[str, Meaning]] = {
     "403": Meaning(Remedy.ALERT, "the account may not do this: check its permissions"),
     "21408": Meaning(Remedy.ALERT, "the account may not send to this region: check its geo permissions"),
     "21608": Meaning(Remedy.ALERT, "the account is unverified or has no approved profile"),
+    **{
+        code: Meaning(Remedy.ALERT, f"the sender {why}: check its number or messaging service") for code, why in _SENDER
+    },
     "30007": Meaning(Remedy.ALERT, "filtered by the carrier: check the campaign and the wording"),
     "30034": Meaning(Remedy.ALERT, "the sender is not registered for 10DLC"),
     "30450": Meaning(Remedy.ALERT, "blocked by the provider's fraud guard"),

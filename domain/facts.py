@@ -88,9 +88,9 @@ class _Fact(BaseModel):
 class Inquired(_Fact):
     """A person asked. `zones` are all time zones they may be in; `stopped` the channels closed on their addresses.
 
-    Of a repeat: `phone` and `email` that the lead has now, `zones` with what was known before (none: as before), `stopped` of addresses that are new with it,
-    `same` names those that the lead had already, `other` those that differ from the lead's own, `perhaps` (ids) further
-    living leads that may be this person.
+    Of a repeat: `phone` and `email` that the lead has now, `zones` with what was known before (none: as before),
+    `stopped` of addresses that are new with it, `same` names those that the lead had already, `other` those that differ
+    from the lead's own, `perhaps` (ids) further living leads that may be this person.
     """
 
     kind: Literal["inquired"] = "inquired"

@@ -169,29 +169,34 @@ class Child:
                     self._say(f"{self.spec.name} is back ({time.monotonic() - began:.1f} s)")
                     break
 
-    async def stop(self, within: float) -> None:
-        """Asks it to stop, and kills it after `within` real seconds. Never raises for a child that is gone."""
+    async def stop(self, within: float) -> bool:
+        """Asks it to stop, and kills it after `within` real seconds. Never raises for a child that is gone.
+
+        Whether it ended in good order.
+        """
         self._stopping = True
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.gather(self._watcher, return_exceptions=True)
-        await self._end(within)
+        in_order = await self._end(within)
         self.pid = None
+        return in_order
 
-    async def _end(self, within: float) -> None:
+    async def _end(self, within: float) -> bool:
         process = self._process
         if process is None or process.returncode is not None:
-            return
+            return process is None or process.returncode == 0
         if within > 0:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(self.spec.stop_signal)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(process.wait(), within)
-                return
+                return True
             self._say(f"{self.spec.name} did not stop in time and was killed")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+        return False
 
     @property
     def running_pid(self) -> int | None:

@@ -54,16 +54,21 @@ class Supervisor:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
-    async def stop(self, within: float = 14.0) -> None:
-        """Stops all, the last stage first, in `within` real seconds at most; what does not stop is killed."""
+    async def stop(self, within: float = 14.0) -> bool:
+        """Stops all, the last stage first, in `within` real seconds at most; what does not stop is killed.
+
+        Whether every one ended in good order.
+        """
+        in_order = True
         deadline = time.monotonic() + within
         by_stage = sorted(self._children, key=lambda c: c.spec.stage, reverse=True)
         stages = [list(group) for _, group in itertools.groupby(by_stage, key=lambda c: c.spec.stage)]
         for i, stage in enumerate(stages):
             left = max(0.1, deadline - time.monotonic() - _LAST_MOMENTS * (len(stages) - i - 1))
-            await asyncio.gather(*(child.stop(min(child.spec.grace, left)) for child in stage))
+            in_order &= all(await asyncio.gather(*(child.stop(min(child.spec.grace, left)) for child in stage)))
         self._children.clear()
         self._register.unlink(missing_ok=True)
+        return in_order
 
     def _enroll(self) -> None:
         rows = []

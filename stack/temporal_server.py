@@ -106,7 +106,7 @@ def server_spec(directory: DataDir, temporal: Temporal, *, ui_port: int, codec: 
     argv = [
         str(Path(sys.executable).with_name("temporal")), "server", "start-dev",
         "--ip", host, "--port", port, "--ui-ip", host, "--ui-port", str(ui_port),
-        "--db-filename", str(directory.temporal.absolute()),
+        "--db-filename", directory.temporal.name,  # in its working directory: a path would be read as a URI
         # half the server's work; after a power cut its last moments may be lost, and Postgres is the truth
         "--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1",
         "--ui-codec-endpoint", codec, "--ui-disable-news-fetch", "--log-level", "error",
@@ -133,7 +133,14 @@ def server_spec(directory: DataDir, temporal: Temporal, *, ui_port: int, codec: 
         await temporal.prepare(retention=True)
 
     return ChildSpec(
-        "temporal", tuple(argv), answers, env=_environment(), stage=1, prepare=prepare, grace=5.0, cwd=Path("/")
+        "temporal",
+        tuple(argv),
+        answers,
+        env=_environment(),
+        stage=1,
+        prepare=prepare,
+        grace=5.0,
+        cwd=directory.path.absolute(),
     )
 
 

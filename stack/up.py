@@ -171,8 +171,8 @@ class Stack:
         """Stops what runs, in reverse order; product time stands still from when the last part is gone."""
         self._complete = False
         self._directory.endpoints.unlink(missing_ok=True)
-        await self._supervisor.stop(STOP_WITHIN)
-        if self._reckoned:
+        in_order = await self._supervisor.stop(STOP_WITHIN)
+        if self._reckoned and in_order:
             with contextlib.suppress(OSError):  # without it the next start only has more to do
                 self._directory.settled.write_text(self._servers)
         if self._alive is not None:

@@ -7,6 +7,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
@@ -50,11 +51,13 @@ def codec_router(codec: PayloadCodec, allow: Allow, ui_origin: str | None) -> AP
             return _problem(HTTPStatus.BAD_REQUEST, "A payload was not sealed with a key of this ring.", headers)
         return JSONResponse(MessageToDict(done), headers=headers)
 
-    @router.post("/decode", summary="Opens sealed payloads for the Temporal Web UI")
+    @router.post(
+        "/decode", summary="Opens sealed payloads for the Temporal Web UI", openapi_extra=_described("c2VhbGVk")
+    )
     async def decode(request: Request) -> Response:
         return await run(request, codec.decode)
 
-    @router.post("/encode", summary="Seals payloads for the Temporal Web UI")
+    @router.post("/encode", summary="Seals payloads for the Temporal Web UI", openapi_extra=_described("eyJ4IjogMX0="))
     async def encode(request: Request) -> Response:
         return await run(request, codec.encode)
 
@@ -64,6 +67,14 @@ def codec_router(codec: PayloadCodec, allow: Allow, ui_origin: str | None) -> AP
         return Response(status_code=HTTPStatus.NO_CONTENT, headers=_cors(request, origins))
 
     return router
+
+
+def _described(data: str) -> dict[str, Any]:
+    """Temporal's own form of payloads, asked for and answered alike: metadata and data in base64."""
+    example = {"payloads": [{"metadata": {"encoding": "anNvbi9wbGFpbg=="}, "data": data}]}
+    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
+    answer = {"description": "The payloads, turned", "content": content}
+    return {"requestBody": {"required": True, "content": content}, "responses": {"200": answer}}
 
 
 def _payloads(raw: bytes) -> Payloads:

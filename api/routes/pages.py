@@ -2,10 +2,10 @@
 
 import secrets
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse
 
 from api import unsubscribe
@@ -18,11 +18,12 @@ from content.facilities import Facility
 from domain.errors import InvalidInput, NotFound, Refused, TendError
 
 router = APIRouter(tags=["pages behind signed links"], default_response_class=HTMLResponse)
+Token = Annotated[str, Path(description="As in the link that was sent.", examples=["YWRhLWV4YW1wbGU.c2lnbmF0dXJl"])]
 _INVALID = "This link is not valid. Please call us, or ask for a new one."
 
 
 @router.get("/b/{token}", summary="Free times")
-async def booking_page(token: str, services: Wired) -> Response:
+async def booking_page(token: Token, services: Wired) -> Response:
     try:
         lead_id = await is_lead(services, services.links.lead_id("booking", token))
         return _booking(services, await own_booking(services, lead_id))
@@ -35,7 +36,7 @@ async def booking_page(token: str, services: Wired) -> Response:
     summary="Book one of them",
     responses={409: {"description": "Taken meanwhile, or booked already; the page shows what is free"}},
 )
-async def book(token: str, request: Request, services: Wired) -> Response:
+async def book(token: Token, request: Request, services: Wired) -> Response:
     """Books one of the free times. A time that was just taken is a 409 with fresh times."""
     form = await request.form(max_files=0)
     chosen = _instant(form.get("starts_at"))
@@ -60,7 +61,7 @@ async def book(token: str, request: Request, services: Wired) -> Response:
 
 
 @router.get("/u/{token}", summary="The page to unsubscribe")
-async def unsubscribe_page(token: str, services: Wired) -> Response:
+async def unsubscribe_page(token: Token, services: Wired) -> Response:
     """Changes nothing: programs that look at links in mails come here too."""
     try:
         lead_id = await is_lead(services, services.links.lead_id("unsubscribe", token))
@@ -71,7 +72,7 @@ async def unsubscribe_page(token: str, services: Wired) -> Response:
 
 
 @router.post("/u/{token}", summary="Unsubscribe, also by one click (RFC 8058)")
-async def unsubscribe_now(token: str, services: Wired) -> Response:
+async def unsubscribe_now(token: Token, services: Wired) -> Response:
     """From the page's button, or by a mail program with one click (RFC 8058): whatever the body says."""
     try:
         lead_id = await is_lead(services, services.links.lead_id("unsubscribe", token))

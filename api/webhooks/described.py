@@ -3,7 +3,7 @@
 from typing import Any
 
 TWIML: dict[int | str, dict[str, Any]] = {
-    200: {"description": "TwiML", "content": {"text/xml": {"schema": {"type": "string"}}}}
+    200: {"description": "TwiML", "content": {"text/xml": {"schema": {"type": "string"}, "example": "<Response/>"}}}
 }
 
 

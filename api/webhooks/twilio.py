@@ -1,6 +1,8 @@
 """Twilio's callbacks."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
 from starlette.datastructures import FormData
 
 from api.services import Services, Wired
@@ -16,8 +18,8 @@ _EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 _PROVIDER = "twilio"
 
 
-def _twiml(text: str) -> Response:
-    return Response(text, media_type="text/xml")
+class Twiml(Response):
+    media_type = "text/xml"
 
 
 async def _form(request: Request, services: Services) -> FormData | None:
@@ -36,9 +38,13 @@ def _as_asked(request: Request) -> str:
     return (raw + b"?" + query if query else raw).decode("latin-1")
 
 
+Touch = Annotated[str, Query(examples=["9a5b7f0e-2c65-5b0e-9c3b-7a4f1f2f9f55"], description="As we asked for it.")]
+
+
 @router.post(
     "/sms",
     summary="A text of somebody",
+    response_class=Twiml,
     responses=TWIML,
     openapi_extra=form(MessageSid="SM00", From="+12125550142", To="+15005550006", Body="Please tell me more"),
 )
@@ -53,7 +59,7 @@ async def sms(request: Request, services: Wired) -> Response:
         return unreadable(services, _PROVIDER, error)
     new = await services.inbound.reply(inbound)
     services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()
-    return _twiml(_EMPTY)
+    return Twiml(_EMPTY)
 
 
 @router.post(
@@ -62,7 +68,7 @@ async def sms(request: Request, services: Wired) -> Response:
     summary="What became of a text",
     openapi_extra=form(MessageSid="SM00", MessageStatus="delivered"),
 )
-async def status(request: Request, services: Wired, touch: str = "") -> Response:
+async def status(request: Request, services: Wired, touch: Touch = "") -> Response:
     form = await _form(request, services)
     if form is None:
         return refused(services, _PROVIDER)
@@ -78,7 +84,7 @@ async def status(request: Request, services: Wired, touch: str = "") -> Response
     summary="How a call ended",
     openapi_extra=form(CallSid="CA00", CallStatus="completed", AnsweredBy="human"),
 )
-async def voice_status(request: Request, services: Wired, touch: str = "") -> Response:
+async def voice_status(request: Request, services: Wired, touch: Touch = "") -> Response:
     form = await _form(request, services)
     if form is None:
         return refused(services, _PROVIDER)
@@ -91,6 +97,7 @@ async def voice_status(request: Request, services: Wired, touch: str = "") -> Re
 @router.post(
     "/voice/answer",
     summary="What an answered call hears",
+    response_class=Twiml,
     responses=TWIML,
     openapi_extra=form(CallSid="CA00", CallStatus="in-progress", AnsweredBy="human"),
 )
@@ -101,7 +108,7 @@ async def voice_answer(request: Request, services: Wired) -> Response:
         return refused(services, _PROVIDER)
     services.meters.webhooks.labels(_PROVIDER, "taken").inc()
     answered_by = form.get("AnsweredBy")
-    return _twiml(answer_twiml(services.organization, answered_by if isinstance(answered_by, str) else None))
+    return Twiml(answer_twiml(services.organization, answered_by if isinstance(answered_by, str) else None))
 
 
 async def _take(services: Services, update: TouchUpdate | None) -> Response:

@@ -24,6 +24,10 @@ CODES = {
     "403": Remedy.ALERT,
     "21408": Remedy.ALERT,
     "21608": Remedy.ALERT,
+    **dict.fromkeys(
+        ("21201", "21210", "21212", "21601", "21603", "21606", "21659", "21660", "21661", "21701", "21703"),
+        Remedy.ALERT,
+    ),
     "30007": Remedy.ALERT,
     "30034": Remedy.ALERT,
     "30450": Remedy.ALERT,

@@ -50,7 +50,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> DataDir:
-    found = DataDir(tmp_path / "data")
+    found = DataDir(tmp_path / "clinic #1 50%20?")  # as people name folders
     found.logs.mkdir(parents=True)
     return found
 

@@ -84,7 +84,7 @@ async def test_later_stages_stop_first(stage: Stage, tmp_path: Path) -> None:
         code = _POLITE.format(ready=str(ready), told=str(told), name=name)
         await stage.supervisor.start(script(name, code, ready, stage=number))
     pids = list(stage.supervisor.pids.values())
-    await stage.supervisor.stop(14.0)
+    assert await stage.supervisor.stop(14.0)
     assert told.read_text().split() == ["worker-1", "api", "postgres"]
     assert all(map(gone, pids))
 
@@ -93,7 +93,7 @@ async def test_a_child_that_ignores_the_request_is_killed(stage: Stage, tmp_path
     ready = tmp_path / "ready"
     await stage.supervisor.start(script("stubborn", _STUBBORN.format(ready=str(ready)), ready, grace=0.3))
     pid = stage.supervisor.pids["stubborn"]
-    await stage.supervisor.stop(14.0)
+    assert not await stage.supervisor.stop(14.0), "not in good order"
     assert gone(pid)
     assert "stubborn did not stop in time and was killed" in stage.said
 

@@ -39,6 +39,7 @@ async def test_it_is_prepared_and_comes_back_after_a_kill(stage: Stage, director
     assert {"TendState", "TendSequence", "TendStep", "TendFacility", "TendPaused", "TendNextAt"} <= attributes
     assert not await temporal.polls(os.getpid())
 
+    assert directory.temporal.exists()
     first = stage.supervisor.pids["temporal"]
     listening = {c.laddr.ip for c in psutil.Process(first).net_connections("inet") if c.status == psutil.CONN_LISTEN}
     assert listening == {"127.0.0.1"}

@@ -62,7 +62,16 @@ def _flip(at: int) -> Callable[[bytes], bytes]:
 
 
 @pytest.mark.parametrize(
-    "change", [_flip(0), _flip(3), _flip(-20), _flip(15), _flip(-1), lambda s: s[:14], lambda s: b""]
+    "change",
+    [
+        _flip(0),
+        _flip(3),
+        _flip(-20),
+        _flip(15),
+        lambda s: s[:-1] + bytes((s[-1] ^ 1,)),
+        lambda s: s[:14],
+        lambda s: b"",
+    ],
 )
 def test_a_changed_value_is_refused_without_a_word_of_it(vault: Vault, change: Callable[[bytes], bytes]) -> None:
     sealed = vault.seal_row(leads, ROW)

@@ -32,6 +32,7 @@ from content.places import warm_up
 from content.templates import load_templates
 from content.values import Voice
 from domain.errors import TendError
+from domain.patience import Patience
 from relay.delivered import DeliveredListener
 from store.engine import Store, make_engine
 from store.inbound import Inbound
@@ -61,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     clock = read_clock(settings)
     production = settings.environment is Stage.PRODUCTION
     listener = DeliveredListener(settings.database_url)
-    services = _services(settings, keyring, Leads(store, book, clock.now), listener)
+    services = _services(settings, keyring, Leads(store, book, clock.now, Patience.on(clock.at_most)), listener)
     templates = load_templates(CONFIG / "templates")
     shipped, log = load_sequences(CONFIG / "sequences", templates), make_log(settings.log_level)
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.bookings import Booked, Booking, Bookings
 from domain import commands
 from domain import facts as f
-from domain.access import Actor
+from domain.access import Actor, Role
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.lead_state import STAFF
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
@@ -172,11 +172,13 @@ class Commands:
     async def assign(self, actor: Actor, lead_id: str, key_id: str) -> Applied:
         async with self._open(actor, lead_id, "lead_assigned") as held:
             table = tables.api_keys
-            query = select(table.c.name).where(table.c.id == _uuid("to", key_id), table.c.revoked_at.is_(None))
-            name = await held.unit.conn.scalar(query)
-            if name is None:
-                raise InvalidInput("to", "no key in use has this id")
-            held.unit.append(f.Assigned(key_id=key_id, name=name), actor.name)
+            query = select(table.c.name, table.c.role).where(
+                table.c.id == _uuid("to", key_id), table.c.revoked_at.is_(None)
+            )
+            key = (await held.unit.conn.execute(query)).first()
+            if key is None or key.role == Role.INTAKE:  # which sees no lead
+                raise InvalidInput("to", "no key in use that sees leads has this id")
+            held.unit.append(f.Assigned(key_id=key_id, name=key.name), actor.name)
         return await self._applied(held)
 
     async def message(self, actor: Actor, lead_id: str, channel: Channel, body: str, read_to: int | None = None) -> str:
@@ -220,7 +222,7 @@ class Commands:
 
     async def dial_task(self, actor: Actor, task_id: str) -> None:
         def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.dial_task(u.state, task_id, actor, u.now)
+            return commands.dial_task(u.state, task_id, actor, u.now, u.journal.patience)
 
         await self._apply(actor, await self._lead_of(task_id), "task_dialled", decide)
 

@@ -51,6 +51,12 @@ def _one_line(text: str) -> str:
     return text
 
 
+def _visible(text: str) -> str:
+    if all(unicodedata.category(c) in ("Cf", "Mn", "Zs") for c in text):
+        raise ValueError("must hold something that can be seen")
+    return text
+
+
 def _text(text: str) -> str:
     if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\r\t" for c in text):
         raise ValueError("must not hold control characters")
@@ -124,7 +130,7 @@ def _line(longest: int, shortest: int = 1) -> Any:
     return StringConstraints(strip_whitespace=True, min_length=shortest, max_length=longest)
 
 
-Name = Annotated[str, _line(100), AfterValidator(_one_line)]
+Name = Annotated[str, _line(100), AfterValidator(_one_line), AfterValidator(_visible)]
 Word = Annotated[str, _line(80), AfterValidator(_one_line)]
 Line = Annotated[str, _line(300), AfterValidator(_one_line)]
 Url = Annotated[str, _line(2000), AfterValidator(_one_line)]

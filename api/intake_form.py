@@ -8,23 +8,9 @@ from api.fields import Email, Ip, Line, Moment, Name, Phone, Plain, Text, Url, W
 from content.facilities import Facilities
 from content.places import candidate_zones
 from domain.errors import InvalidInput
+from domain.sources import SourceChannel
 from domain.touches import Channel
 from store.intake import Intake
-
-SourceChannel = Literal[
-    "web_form",
-    "phone",
-    "missed_call",
-    "chat",
-    "social",
-    "google_ads",
-    "meta_ads",
-    "referral",
-    "event",
-    "csv",
-    "walk_in",
-    "partner",
-]
 
 
 class Form(BaseModel):

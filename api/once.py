@@ -16,7 +16,7 @@ from api.access import CHANGE_NOTHING, GuardedRoute, admit
 from api.services import of
 from domain.access import Actor
 from domain.errors import InvalidInput
-from store import idempotency
+from store import audit, idempotency
 
 HEADER: Final = "Idempotency-Key"
 KEY: Final = re.compile(r"[!-~]{1,200}")
@@ -56,6 +56,8 @@ async def _once(request: Request, actor: Actor, key: str | None, handler: Handle
             digest = sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()
             replay = await idempotency.begin(conn, store.vault, actor.id, key, digest)
             if replay is not None:
+                lead_id = request.path_params.get("lead_id") or replay.answer.get("lead_id")
+                await audit.append(conn, actor, "answer_repeated", lead_id)  # it shows again what was done
                 return JSONResponse(replay.answer, replay.status, {"Idempotency-Replayed": "true"})
         commands = request.state.commands = services.commands.within(conn)
         response = await handler(request)

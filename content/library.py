@@ -11,7 +11,7 @@ from content.segments import Encoding, segments
 from content.templates import SAMPLE, Template, from_json, render_sms, to_json
 from content.yaml_file import read_yaml, yaml_files
 from domain.errors import InvalidSequence
-from domain.sequence import CallTask, Message, Sequence, StaffTask, Switch, parse_sequence
+from domain.sequence import DEFAULT_SEQUENCE, CallTask, Message, Sequence, StaffTask, Switch, parse_sequence
 
 SYSTEM_TEMPLATES = ("opt_out_confirmation",)  # sent outside any sequence
 
@@ -104,6 +104,11 @@ def _template(templates: Mapping[str, Template], name: str, channel: str, user: 
 
 def _check_together(sequences: Iterable[Sequence]) -> None:
     by_key = {s.key: s for s in sequences}
+    default = by_key.get(DEFAULT_SEQUENCE)
+    if default is not None and default.anchored():
+        raise InvalidSequence(
+            f"{DEFAULT_SEQUENCE}.yaml: a step turns on an appointment, which inquiries do not have, and they begin here"
+        )
     codes: dict[str, str] = {}
     for sequence in by_key.values():
         for event, exit_ in sequence.exits.items():

@@ -30,7 +30,7 @@ SAMPLE: Mapping[str, str] = MappingProxyType(
         "facility_name": "Main Street Clinic",
         "facility_address": "100 Main Street, New York, NY 10001",
         "facility_phone": "+12125550100",
-        "callback_at": "on Wednesday, September 23 at 10:02 AM",
+        "callback_at": "on Wednesday, September 23 at 10:02 AM EDT",
         "booking_link": f"https://care.example.com/b/{'A' * 22}.{'b' * 43}",
         "appointment_day": "Wednesday, September 23",
         "appointment_time": "12:30 PM EST",

@@ -59,4 +59,4 @@ def _when(at: datetime, now: datetime, zone: ZoneInfo) -> str:
     local, today = at.astimezone(zone), now.astimezone(zone).date()
     days = (local.date() - today).days
     day = {0: "today", 1: "tomorrow"}.get(days, local.strftime("on %A, %B %-d"))
-    return f"{day} at {local.strftime('%-I:%M %p')}"
+    return f"{day} at {local.strftime('%-I:%M %p %Z')}"

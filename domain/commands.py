@@ -16,11 +16,9 @@ from domain.contact_window import next_open
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
 from domain.lead_state import STAFF, LeadState, State, Task
+from domain.patience import PATIENCE, Patience
 from domain.sequence import Sequence
 from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
-
-# A call of which nothing is heard for so long has ended, and what the carrier had to say of it was lost.
-CALL_ENDS_WITHIN = timedelta(minutes=30)
 
 
 def _living(state: LeadState, what: str) -> None:
@@ -181,7 +179,9 @@ def release_task(state: LeadState, task_id: str, actor: Actor, now: datetime) ->
     return [f.TaskReturned(task_id=task_id, claim_by=now + within if within else None)]
 
 
-def dial_task(state: LeadState, task_id: str, actor: Actor, now: datetime) -> list[f.Fact]:
+def dial_task(
+    state: LeadState, task_id: str, actor: Actor, now: datetime, patience: Patience = PATIENCE
+) -> list[f.Fact]:
     """Plans one call to the lead; never a second while the first is on its way."""
     task = _task(state, task_id)
     if task.kind not in (f.TaskKind.CALL, f.TaskKind.CALLBACK):
@@ -195,7 +195,7 @@ def dial_task(state: LeadState, task_id: str, actor: Actor, now: datetime) -> li
     dials = [t for t in state.touches.values() if t.task_id == task_id]
     if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in dials):
         raise Refused("a call of this task is already on its way", task.state)
-    fresh = [t for t in dials if now - t.at < CALL_ENDS_WITHIN]
+    fresh = [t for t in dials if now - t.at < patience.call]
     if any(t.status in SENT | {TouchStatus.UNKNOWN} and t.touch_id not in task.ended for t in fresh):
         raise Refused("a call of this task is already on its way", task.state)
     number = task.enrollment or (state.enrollment.number if state.enrollment else 0)

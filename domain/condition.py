@@ -37,6 +37,9 @@ QUESTIONS = {
 }
 
 
+_WRITTEN = ", ".join(f"{name}({'step' if of_step else ''})" for name, of_step in sorted(QUESTIONS.items()))
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     name: str
@@ -83,12 +86,12 @@ def parse_condition(text: str) -> Condition:
     except UnexpectedInput as e:
         raise InvalidSequence(
             f"condition {text!r}: cannot read it at column {getattr(e, 'column', 1)}; "
-            f"write for instance: not answered(call1). Questions: {', '.join(sorted(QUESTIONS))}"
+            f"write for instance: not answered(call1) and not replied(). Questions: {_WRITTEN}"
         ) from None
     condition = _Build().transform(tree)
     for question in questions(condition):
         if question.name not in QUESTIONS:
-            raise InvalidSequence(f"condition {text!r}: no question {question.name}(); {', '.join(sorted(QUESTIONS))}")
+            raise InvalidSequence(f"condition {text!r}: no question {question.name}(); there are {_WRITTEN}")
         if QUESTIONS[question.name] != (question.step is not None):
             wanted = "the key of a step" if QUESTIONS[question.name] else "nothing"
             raise InvalidSequence(f"condition {text!r}: {question.name}() takes {wanted}")

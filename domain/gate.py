@@ -13,6 +13,7 @@ from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence, Step
 from domain.touches import RETRY, SENT, Channel, Disposition
 
+A_MOMENT_AGO = timedelta(minutes=15)  # what has just been told is not told again
 WINDOW = "contact window: 8:00 to 21:00 in every zone the lead can be in"
 
 
@@ -137,7 +138,18 @@ def _overtaken(state: LeadState, sequence: Sequence | None, touch: Touch, now: d
         on_channel = any(p.channel is touch.channel for p in other.parts)
         if timing.offset < later < timedelta(0) and on_channel and appointment.starts_at + later <= now:
             return Refused("late.superseded", "a later reminder is due already")
+    if any(_just_confirmed(state, other, touch, now) for other in sequence.steps):
+        return Refused("late.superseded", "its confirmation has just told it")
     return None
+
+
+def _just_confirmed(state: LeadState, step: Step, touch: Touch, now: datetime) -> bool:
+    """Whether this step, counted from the booking, went out on the touch's channel a moment ago."""
+    if isinstance(step.timing, FromAppointment) or step.timing.of is not None:
+        return False
+    sent = (state.touches.get((touch.enrollment, step.key, part.name)) for part in step.parts)
+    on_channel = (t for t in sent if t is not None and t.channel is touch.channel and t.status in SENT)
+    return any(t.claimed_at is not None and now - t.claimed_at < A_MOMENT_AGO for t in on_channel)
 
 
 def _reminded(state: LeadState, step: Step, touch: Touch) -> bool:

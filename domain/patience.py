@@ -10,10 +10,12 @@ from typing import Self
 class Patience:
     """`overslept`: a step so much later than planned was carried out in time by nobody: server or workers were away.
 
+    `call`: a call of which nothing is heard for so long has ended, and what the carrier had to say of it was lost.
     `confirmation`: a confirmation of an opt-out is presumed fine within 5 minutes: 47 CFR 64.1200(a)(12).
     """
 
     overslept: timedelta = timedelta(minutes=15)
+    call: timedelta = timedelta(minutes=30)
     confirmation: timedelta = timedelta(minutes=5)
 
     @classmethod
@@ -21,7 +23,9 @@ class Patience:
         """`product`: the most product time in so much real time. On a fast clock a hiccup of a second is hours."""
         least = cls()
         return cls(
-            max(least.overslept, product(timedelta(minutes=1))), max(least.confirmation, product(timedelta(seconds=10)))
+            max(least.overslept, product(timedelta(minutes=1))),
+            max(least.call, product(timedelta(minutes=1))),
+            max(least.confirmation, product(timedelta(seconds=10))),
         )
 
 

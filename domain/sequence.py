@@ -15,6 +15,7 @@ _KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LENGTH = re.compile(r"(?P<n>\d+(\.\d+)?)\s*(?P<unit>s|sec|seconds?|min|minutes?|h|hours?|d|days?)")
 _TAKEN = frozenset({"staff", "stop", "appointment"})  # steps outside any sequence, and the other anchor
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+DEFAULT_SEQUENCE = "consultation"  # of an inquiry that names none
 EVENTS = (
     "booked",
     "rescheduled",
@@ -189,6 +190,14 @@ def _check_references(sequence: Sequence, where: str) -> None:
         for name in named(step):  # only steps above can be named, so no circle is possible
             if name not in seen:
                 raise InvalidSequence(f"{where}: step {step.key!r} names {name!r}, which is not a step above it")
+        for question in questions(step.when) if step.when else ():
+            asked = next((s for s in sequence.steps if s.key == question.step), None)
+            calls = asked is None or any(isinstance(p.action, CallTask) for p in asked.parts)
+            if question.name == "answered" and not calls:
+                raise InvalidSequence(f"{where}: step {step.key!r} asks answered({question.step}), which is no call")
+        channels = {p.channel for p in step.parts}
+        if step.at_once is not None and step.at_once.channel in channels:
+            raise InvalidSequence(f"{where}: step {step.key!r}: at_once must go by another channel than the step")
         seen.add(step.key)
 
 

@@ -16,12 +16,13 @@ from domain.contact_window import after_repeat
 from domain.errors import InvalidInput, NotFound
 from domain.lead_state import LeadState
 from domain.same_person import compatible, fold_name, same_name
+from domain.sequence import DEFAULT_SEQUENCE
+from domain.sources import SOURCE_CHANNELS
 from domain.touches import Channel
 from store import tables
 from store.lead_unit import Leads, LeadUnit
 from store.vault import Vault
 
-DEFAULT_SEQUENCE = "consultation"
 _WORDS = (
     "first_name", "last_name", "phone", "email", "service_line", "concern", "urgency", "preferred_facility",
     "postal_code", "timezone", "language",
@@ -238,11 +239,13 @@ async def _evidence(leads: Leads, unit: LeadUnit, intake: Intake, no: int) -> No
         given |= {"id": str(uuid.uuid4()), "lead_id": lead_id}
         await conn.execute(insert(tables.consents).values(vault.seal_row(tables.consents, given)))
     for point in intake.touchpoints:
-        rest = {k: v for k, v in point.items() if k not in ("channel", "at") and v is not None}
+        # only a word that we know stands in clear
+        clear = point["channel"] if point["channel"] in SOURCE_CHANNELS else "other"
+        rest = {k: v for k, v in point.items() if k != "at" and v is not None and (k, v) != ("channel", clear)}
         seen = {
             "id": str(uuid.uuid4()),
             "lead_id": lead_id,
-            "channel": point["channel"],
+            "channel": clear,
             "at": point.get("at"),
             "data": rest or None,
         }

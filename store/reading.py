@@ -229,4 +229,4 @@ def _stamp(row: Row) -> Row:
     """What was stamped, flat and without what is empty."""
     rest = row.get("stamp") or row.get("data") or {}
     kept = {k: v for k, v in row.items() if k not in ("id", "lead_id", "fact_no", "stamp", "data") and v is not None}
-    return {k: v for k, v in rest.items() if v is not None} | kept
+    return kept | {k: v for k, v in rest.items() if v is not None}

@@ -13,9 +13,10 @@ from api.services import Services, Who, Wired
 from domain.access import Actor, Role
 from domain.lead_state import Stage, State
 from domain.same_person import fold_name
+from domain.sequence import DEFAULT_SEQUENCE
 from domain.standing import standing
 from store import audit
-from store.intake import DEFAULT_SEQUENCE, read_inquiries, take_in
+from store.intake import read_inquiries, take_in
 from store.reading import LeadFilter, facility_of, list_leads, read_lead
 from store.timeline import read_timeline
 

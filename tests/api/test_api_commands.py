@@ -14,6 +14,7 @@ from domain.access import Role
 from domain.ports import InboundSms
 from domain.touches import Channel, TouchStatus, touch_id
 from store import idempotency, tables
+from store.keys import create_key
 from tests.api.office import EMAIL, PHONE, Office, is_problem
 
 
@@ -132,6 +133,13 @@ async def test_a_command_names_the_field_that_is_wrong(office: Office, verb: str
         assert answer.status_code == 200
     else:
         is_problem(answer, 422, field)
+
+
+async def test_a_lead_is_given_to_nobody_who_cannot_see_it(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    async with office.services.store.engine.begin() as conn:
+        made = await create_key(conn, office.services.store.vault, name="form", role=Role.INTAKE, facilities=())
+    is_problem(await office.ask("POST", f"/v1/leads/{lead_id}/assign", json={"to": made[0]}), 422, "to")
 
 
 async def test_a_message_may_be_as_long_as_its_channel_takes(office: Office) -> None:

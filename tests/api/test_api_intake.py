@@ -121,6 +121,7 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("sequence", inquiry(sequence="none_such")),
     ("sequence", inquiry(sequence="booked")),  # it turns on an appointment
     ("nickname", inquiry(nickname="Ad")),
+    ("first_name", inquiry(first_name="\u200b \u00a0")),
     ("concern", inquiry(concern="a\x00b")),
     ("concern", inquiry(concern="\ud800")),
     ("timezone", inquiry(timezone="\ud800")),

@@ -86,7 +86,10 @@ async def test_the_callback_says_that_another_address_was_given(
 
 async def test_what_a_repeat_says_is_sealed(office: Office) -> None:
     await office.lead(phone=PHONE)
-    await office.post("/v1/leads", inquiry(email=None, touchpoints=[_seen("planted campaign")], **AGAIN), 202)
+    seen = [_seen("planted campaign"), _seen("x") | {"channel": "planted channel"}]
+    asked = await office.post("/v1/leads", inquiry(email=None, touchpoints=seen, **AGAIN), 202)
+    told = (await office.get(f"/v1/leads/{asked['lead_id']}"))["touchpoints"]
+    assert {point["channel"] for point in told} == {"google_ads", "planted channel"}
     async with office.services.store.engine.connect() as conn:
         for table in (tables.sources, tables.touchpoints, tables.tasks, tables.facts):
             rows = (await conn.execute(table.select())).all()

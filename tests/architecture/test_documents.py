@@ -139,12 +139,13 @@ def test_every_decision_is_linked_short_and_whole(root: Path, read: Read) -> Non
         assert headings[1:] == ["## Context", "## Decision", "## Consequences"]
 
 
-def test_every_library_of_the_table_is_a_dependency(root: Path, rows: Rows) -> None:
+def test_every_dependency_has_its_row_and_every_row_is_a_dependency(root: Path, rows: Rows) -> None:
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
     real = {match[0] for text in wanted if (match := re.match(r"[\w-]+", text))}
     listed = {name.strip() for row in rows("docs/decisions/0009-libraries.md")[2:] for name in row[1].split(",")}
     assert listed <= real
+    assert {re.match(r"[\w-]+", text)[0] for text in project["dependencies"]} <= listed  # type: ignore[index]
 
 
 def test_every_room_is_described(root: Path, rows: Rows) -> None:

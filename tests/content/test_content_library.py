@@ -219,8 +219,15 @@ def test_only_what_is_said_changes_the_hash(load: Load) -> None:
 
 NAME = "must be lower-case letters, digits and _, beginning with a letter"
 LENGTH = "is not a length; write for instance 0 s, 2 min, 1 h, 3 days"
-QUESTIONS = "answered, booked, missed, replied, sent"
+QUESTIONS = "answered(step), booked(), missed(step), replied(), sent(step)"
 STEP_2 = "sequence good, step 2 (call1)"
+
+
+def test_the_sequence_that_inquiries_begin_with_turns_on_no_appointment(load: Load) -> None:
+    turned = GOOD.replace("after: 2 min", "before: 2 h\n    of: appointment", 1)
+    assert load(good=turned)
+    with pytest.raises(InvalidSequence, match=r"consultation.yaml: a step turns on an appointment"):
+        load(consultation=turned.replace("key: good", "key: consultation"))
 
 
 @pytest.mark.parametrize(
@@ -275,13 +282,23 @@ STEP_2 = "sequence good, step 2 (call1)"
             "after: 2 min",
             "after: 2 min\n    when: sent hello",
             "sequence good, step 2 (call1): condition 'sent hello': cannot read it at column 6; "
-            "write for instance: not answered(call1). "
+            "write for instance: not answered(call1) and not replied(). "
             f"Questions: {QUESTIONS}",
         ),
         (
             "after: 2 min",
             "after: 2 min\n    when: opened(hello)",
-            f"sequence good, step 2 (call1): condition 'opened(hello)': no question opened(); {QUESTIONS}",
+            f"sequence good, step 2 (call1): condition 'opened(hello)': no question opened(); there are {QUESTIONS}",
+        ),
+        (
+            "after: 2 min",
+            "after: 2 min\n    when: not answered(hello)",
+            "sequence good: step 'call1' asks answered(hello), which is no call",
+        ),
+        (
+            "at_once: {email: hi_mail}",
+            "at_once: {sms: hi}",
+            "sequence good: step 'hello': at_once must go by another channel than the step",
         ),
         (
             "call: {script: talk}",

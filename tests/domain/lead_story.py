@@ -13,7 +13,7 @@ from domain.journal import Journal
 from domain.lead_state import STOP, LeadState, Stage, State
 from domain.next_action import Action, ExpireTask, Finish, OpenTask, Touch, Wait
 from domain.ports import Remedy
-from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from domain.touches import Channel, Disposition, TouchStatus, may_become, touch_id
 from tests.domain.sequences import BOOK
 
 NEW_YORK = "America/New_York"
@@ -21,7 +21,10 @@ LEASE = timedelta(minutes=15)
 COORDINATOR = Actor("k1", "Coordinator", Role.COORDINATOR)
 _AT_ONE_INSTANT = 60  # actions; more means that it would go on for ever
 
+PUT_OFF = timedelta(minutes=30)
+
 Row = tuple[str, str, str, str]
+Ends = tuple[TouchStatus, Remedy | None]
 
 
 def ny(text: str) -> datetime:
@@ -51,6 +54,8 @@ class Story:
         self.closed: frozenset[Channel] = frozenset()  # the channels stopped on the addresses, beside the lead's own
         self.stale = 0  # timers whose `then` was no longer what a new plan says
         self.watch: Callable[[LeadState, Touch], None] = lambda state, touch: None
+        self.slow: Ends | None = None  # how the next request will end, if its provider takes a while
+        self.in_flight: tuple[Touch, Ends] | None = None
         self.tell(f.Inquired(source="web_form", zones=zones, phone=phone, email=email, stopped=stopped))
         self.tell(enroll(self.state, book.latest(sequence), "inquired"))
 
@@ -150,6 +155,7 @@ class Story:
 
     def run(self, until: str | datetime | timedelta) -> "Story":
         """Lets product time go on to `until` (New York's time), doing what falls due."""
+        self.lands()
         target = ny(until) if isinstance(until, str) else self.now + until if isinstance(until, timedelta) else until
         assert target >= self.now
         busy = 0
@@ -170,6 +176,8 @@ class Story:
                     return self
                 case _:
                     self._do(action)
+                    if self.in_flight is not None:  # the workflow waits for its activity, whatever comes meanwhile
+                        return self
                     busy += 1
                     assert busy < _AT_ONE_INSTANT, f"goes round in circles: {action}"
 
@@ -188,7 +196,9 @@ class Story:
                 if allowed:
                     carry_out.claim(journal, action, self.now)
                 self._keep(journal)
-                if allowed:
+                if allowed and self.slow is not None:
+                    self.in_flight, self.slow = (action, self.slow), None
+                elif allowed:
                     self._carry(lambda j: carry_out.change(j, action, TouchStatus.ACCEPTED, self.now))
             case OpenTask():
                 self._carry(lambda j: carry_out.open_task(j, action, self.now, self.closed))
@@ -196,6 +206,17 @@ class Story:
                 self._carry(lambda j: carry_out.expire_task(j, task, self.now))
             case _:
                 raise AssertionError(action)
+
+    def lands(self) -> None:
+        """What a provider was slow to answer is settled, as the ledger does: a callback may have been here first."""
+        if self.in_flight is None:
+            return
+        (touch, (status, remedy)), self.in_flight = self.in_flight, None
+        more: dict[str, Any] = {"remedy": remedy}
+        if status is TouchStatus.DELAYED:
+            more |= {"until": self.now + PUT_OFF, "rule": "channel.unavailable", "reason": "away"}
+        if may_become(self.state.touches[touch.enrollment, touch.step, touch.part].status, status, touch.channel):
+            self._carry(lambda journal: carry_out.change(journal, touch, status, self.now, **more))
 
     def changes(self, touch: Action, status: TouchStatus, **more: Any) -> None:
         """The touch that was decided on takes a status, as the ledger writes it."""

@@ -117,7 +117,20 @@ def callback(i: int, status: TouchStatus, remedy: Remedy | None) -> tuple[str, A
     return act(f"callback {i} {status} {remedy}", lambda s: _touch(s, i, status, remedy))
 
 
+def flight(status: TouchStatus, remedy: Remedy | None, meanwhile: tuple[str, Act]) -> tuple[str, Act]:
+    """The next request takes a while, and something comes while it is on its way."""
+
+    def do(story: Story) -> None:
+        story.slow = (status, remedy)
+        story.run(timedelta(days=1))
+        story.slow = None
+        meanwhile[1](story)
+
+    return act(f"{meanwhile[0]} before {status} {remedy}", do)
+
+
 n = st.integers(0, 30)
+SETTLES = [TouchStatus.ACCEPTED, TouchStatus.DELAYED, TouchStatus.FAILED, TouchStatus.UNKNOWN]
 TOLD = sorted(SENT | {TouchStatus.FAILED})  # what a provider's callback can say
 acts = st.one_of(
     plain,
@@ -131,6 +144,12 @@ acts = st.one_of(
         scheduler, st.sampled_from(f.BookingEvent), st.sampled_from("AB"), st.integers(-10, 90), st.integers(0, 6)
     ),
     st.builds(callback, n, st.sampled_from(TOLD), st.one_of(st.none(), st.sampled_from(Remedy))),
+    st.builds(
+        flight,
+        st.sampled_from(SETTLES),
+        st.one_of(st.none(), st.sampled_from(Remedy)),
+        st.one_of(plain, rare, st.builds(scheduler, st.just(f.BookingEvent.BOOKED), st.just("A"), n, st.just(0))),
+    ),
 )
 pauses = st.one_of(st.integers(0, 20), st.integers(0, 1500), st.integers(0, 20_000))  # minutes
 lives = st.lists(st.tuples(pauses, acts), max_size=14)
@@ -165,29 +184,37 @@ def live(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]]) -> Story
     return story.run(timedelta(days=40))
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(leads, lives)
 def test_any_life(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]]) -> None:
     story = live(lead, life)
     state = LeadState("lead-1")
-    claimed: dict[str, int] = {}
+    claimed: set[str] = set()
     for record in story.records:
         state = apply(state, record)
         assert state.exit_reason is None or state.rest is None, "what is finished waits for nothing"
         match record.fact:
             case f.TouchChanged(status=TouchStatus.CLAIMED, channel=Channel() as channel) as touch:
-                claimed[touch.touch_id] = claimed.get(touch.touch_id, 0) + 1
+                assert touch.touch_id not in claimed, "once, unless the provider did not take it"
+                claimed.add(touch.touch_id)
+                enrollment = state.enrollment
+                assert enrollment is not None
+                if touch.enrollment == enrollment.number and machine(state, touch.step, touch.part, touch.enrollment):
+                    assert touch.step not in enrollment.skipped, "a person skipped it"
+                    assert not (state.let_go and state.exit_reason), "a person let it go"
                 if touch.step != STOP:
                     assert channel not in state.opted_out, "nothing after an opt-out on that channel"
                     assert channel not in state.closed
                 if channel is not Channel.EMAIL and touch.step != STOP:
                     assert is_open(record.at, state.zones), "nothing by phone at night"
+            case f.TouchChanged(status=TouchStatus.DELAYED) as touch:
+                claimed.discard(touch.touch_id)
             case f.Finished(exit_reason=reason):
                 assert state.exit_reason is reason
             case _:
                 pass
-    assert set(claimed.values()) <= {1}, "each touch once"
     assert fold("lead-1", story.records) == story.state == state
+    assert not [t for t in state.touches.values() if t.status is TouchStatus.CLAIMED], "every claim is settled"
     # to ask again changes nothing, and what is finished answers so
     records = len(story.records)
     action = story.decide()

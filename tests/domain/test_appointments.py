@@ -107,6 +107,15 @@ def test_a_booking_at_night_for_later_confirms_by_text_in_the_morning() -> None:
     assert ("06-03 08:00", "confirm", "sms", "sent") in story.table()
 
 
+def test_one_text_at_the_opening_tells_of_an_appointment_that_is_soon() -> None:
+    story = booked("2026-06-03 09:00", at="2026-06-02 22:00")
+    story.run("2026-06-03 09:00")
+    assert [r for r in steps(story) if r[2] == "sms"][-2:] == [
+        ("06-03 08:00", "confirm", "sms", "sent"),
+        ("06-03 08:00", "remind_2h", "sms", "skipped: late.superseded"),
+    ]
+
+
 def test_a_reschedule_moves_the_reminders_and_confirms_anew() -> None:
     story = booked()
     story.run("2026-06-09 12:00")

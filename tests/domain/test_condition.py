@@ -57,7 +57,7 @@ def test_what_it_cannot_read_says_what_was_meant(text: str, says: str) -> None:
 
 
 def test_the_error_shows_an_example_and_the_questions() -> None:
-    with pytest.raises(InvalidSequence, match=r"not answered\(call1\).*answered, booked, missed, replied, sent"):
+    with pytest.raises(InvalidSequence, match=r"not answered\(call1\).*answered\(step\), booked\(\), missed\(step\)"):
         parse_condition("what?")
 
 

@@ -11,6 +11,7 @@ from domain.errors import Refused
 from domain.lead_state import STOP, Stage, State
 from domain.next_action import Finish, Touch
 from domain.opt_out_words import is_opt_out
+from domain.patience import Patience
 from domain.ports import Remedy
 from domain.touches import Channel, TouchStatus
 from tests.domain.lead_story import Story, ny
@@ -50,6 +51,19 @@ def test_the_confirmation_goes_within_five_minutes_or_not_at_all(late: int, goes
         "planned",
         "sent" if goes else "skipped: stop.confirmation_late",
     ]
+
+
+def test_on_a_fast_clock_the_confirmation_has_real_time_to_go() -> None:
+    assert Patience.on(lambda real: real) == Patience()
+    fast = Patience.on(lambda real: real * 3600)
+    story = at_noon()
+    story.opts_out(*PHONE, confirmed=True)
+    story.now += timedelta(hours=9)  # nine real seconds
+    action = story.decide()
+    assert isinstance(action, Touch)
+    asked = (story.state, None, action, story.now, story.closed, story.now - timedelta(hours=9))
+    assert isinstance(gate.check(*asked), gate.Refused)
+    assert isinstance(gate.check(*asked, fast), gate.Allowed)
 
 
 def test_the_confirmation_goes_at_night_too() -> None:

@@ -33,8 +33,6 @@ async def test_every_expected_touch_is_at_the_carrier_exactly_once(story: Story)
             case "skipped" | "missed":
                 assert arrived[touch_id] == 0, where
                 assert touch.get("reason"), where
-            case "delayed" if touch["enrollment"] < lead.enrollment:
-                assert arrived[touch_id] == 0, where  # the lead went on to another sequence before its time came
             case _:
                 pytest.fail(f"left behind: {where}")
 
@@ -54,8 +52,9 @@ async def test_a_silent_lead_gets_the_reference_cadence(story: Story) -> None:
 async def test_voicemail_is_no_answer_and_the_cadence_goes_on(story: Story) -> None:
     (lead,) = story.of("voicemail")
     _reference(lead)
-    ends = {call["disposition"] for call in lead.kind("call")}
-    assert ends <= {"voicemail"}
+    ends = {(t["state"], t.get("disposition")) for t in lead.kind("task") if t["task_kind"] == "call"}
+    assert ("done", "voicemail") in ends, lead.describe()
+    assert ends <= {("done", "voicemail"), ("missed", None)}, lead.describe()
 
 
 async def test_an_eager_lead_is_answered_by_a_person_before_the_cadence_goes_on(story: Story) -> None:
@@ -79,18 +78,20 @@ async def test_after_a_stop_nothing_goes_out_but_its_confirmation(story: Story) 
     after = [t for t in lead.touches if t["no"] > stop["no"] and t["status"] in SENT | {"unknown"}]
     confirmed = [t for t in lead.touches if t["step"] == "stop"]
     assert [t["channel"] for t in confirmed] == ["sms"]
-    # on a slow machine its five minutes may be over: then it is refused, and nothing goes out at all
-    assert after == confirmed or confirmed[0].get("rule") == "stop.confirmation_late", lead.describe()
+    assert after == confirmed, lead.describe()
     assert lead.sent()["confirm", "sms"] == 1
 
 
 async def test_an_answered_call_takes_the_place_of_the_mail_after_it(story: Story) -> None:
     (lead,) = story.of("answers")
-    if any(call["disposition"] == "answered_by_person" and call["task_id"] for call in lead.kind("call")[:1]):
-        (bio,) = [touch for touch in lead.touches if touch["step"] == "bio"]
+    (call,) = [t for t in lead.kind("task") if t.get("step") == "call1" and t["task_kind"] == "call"]
+    assert (call["state"], call.get("disposition")) in {("done", "answered_by_person"), ("missed", None)}
+    (bio,) = [touch for touch in lead.touches if touch["step"] == "bio"]
+    if call["state"] == "done":
         assert (bio["status"], bio.get("rule")) == ("skipped", "when")
         _reference(lead, without={("bio", "email")})
-    else:  # the call was missed: the mail goes out
+    else:  # nobody claimed it in time
+        assert bio["status"] in SENT
         _reference(lead)
 
 
@@ -158,6 +159,6 @@ def _booked(lead: Told) -> dict[str, object]:
     touches = [t for t in lead.touches if t["enrollment"] == 2]
     assert {t["step"] for t in touches} <= {"confirm", "remind_day", "remind_hours"}
     for touch in touches:
-        late = touch["status"] == "delayed" or (touch.get("rule") or "").startswith("late.")
+        late = (touch.get("rule") or "").startswith("late.")
         assert touch["status"] in SENT or late, lead.describe()
     return first

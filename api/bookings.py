@@ -77,7 +77,7 @@ class Bookings:
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
-                if fact.event is f.BookingEvent.BOOKED:
+                if unit.state.booked(after=unit.now) is not None:
                     await self._ends_for(unit)
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
@@ -113,11 +113,11 @@ class Bookings:
             return str(known)
         living = list(dict.fromkeys(str(i) for i, reason in rows if reason is None))
         finished = list(dict.fromkeys(str(i) for i, reason in rows if reason is not None))
-        here = living or await people(conn, self.leads.store.vault, [], finished)
+        here = await people(conn, self.leads.store.vault, [], living or finished)
         if not here:
             raise NotFound("no lead has this phone or e-mail")
         if len(here) > 1:
-            raise Refused(f"{len(here)} leads share this address: give lead_id")
+            raise Refused(f"{len(here)} people share this address: give lead_id")
         return here[0]
 
     async def _ends_for(self, unit: LeadUnit) -> None:

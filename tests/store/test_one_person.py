@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from api.bookings import Booking, Bookings
 from domain import facts as f
@@ -11,6 +12,7 @@ from domain.errors import Refused
 from domain.lead_state import State
 from domain.ports import InboundSms
 from domain.touches import Channel, Disposition
+from store import tables
 from tests.store.test_rules import DESK, Clinic
 from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
 
@@ -31,8 +33,8 @@ async def wrong_number(clinic: Clinic, lead_id: str) -> None:
         unit.append(f.Suppressed(channels=(Channel.SMS, Channel.VOICE), cause="wrong_number"), "desk")
 
 
-async def booking(clinic: Clinic, **named: str) -> str:
-    starts = clinic.leads.now() + timedelta(days=5)
+async def booking(clinic: Clinic, days: int = 5, **named: str) -> str:
+    starts = clinic.leads.now() + timedelta(days=days)
     booked = Booking(f.BookingEvent.BOOKED, "A1", clinic.leads.now(), starts_at=starts, **named)
     return (await Bookings(clinic.leads).take(DESK, booked)).lead_id
 
@@ -79,6 +81,25 @@ async def test_a_booking_ends_every_cadence_of_the_person(clinic: Clinic) -> Non
     state = await clinic.state(over)
     assert state.enrollment is not None
     assert state.enrollment.sequence == "booked"
+
+
+async def test_a_booking_by_phone_of_one_person_with_two_leads_ends_both_cadences(clinic: Clinic) -> None:
+    by_phone, by_mail = await two_of_one_person(clinic)
+    async with clinic.store.engine.begin() as conn:  # as if both had always had the number
+        ours = tables.lead_addresses.c.lead_id == by_phone
+        number = await conn.scalar(select(tables.lead_addresses.c.address_id).where(ours))
+        await conn.execute(tables.lead_addresses.insert().values(lead_id=by_mail, address_id=number))
+    booked = await booking(clinic, phone=PHONE)
+    other = by_mail if booked == by_phone else by_phone
+    assert (await clinic.state(other)).exit_reason is f.ExitReason.BOOKED
+
+
+async def test_an_old_visit_that_is_told_late_ends_nobodys_cadence(clinic: Clinic) -> None:
+    over = await clinic.inquire()
+    await clinic.commands.disqualify(DESK, over, "x")
+    again = await clinic.inquire()
+    await booking(clinic, days=-3, lead_id=over)
+    assert (await clinic.state(again)).exit_reason is None
 
 
 async def test_a_booking_by_phone_finds_the_person_behind_finished_leads(clinic: Clinic) -> None:

@@ -197,7 +197,10 @@ class OpenTask(BaseModel):
 
 class Lead(LeadSummary):
     service_line: str | None
-    concern: str | None = Field(description="Null also for roles that may not read what was written.")
+    inquired_at: Time = Field(description="The newest inquiry: the clock of the first answer runs from here.")
+    concern: str | None = Field(
+        description="Null, like `best_times`, `insurance` and an `ip`, for who may not read it."
+    )
     postal_code: str | None
     timezone: str | None
     language: str | None

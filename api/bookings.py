@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -65,6 +65,7 @@ class Bookings:
         async with self.leads.within(conn, lead_id) as unit:
             if isinstance(actor, Actor) and actor.facilities and unit.state.facility not in actor.facilities:
                 raise NotFound("no lead with this id")
+            selves = await living_selves(conn, self.leads.store.vault, lead_id)
             first = booking.appointment_id not in unit.state.appointments
             fact = f.AppointmentChanged(
                 event=booking.event,
@@ -73,12 +74,13 @@ class Bookings:
                 # later events that name no place leave it as it is known
                 facility=booking.facility or (unit.state.facility if first else None),
                 occurred_at=booking.occurred_at,
+                elsewhere=bool(selves),
             )
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
                 if unit.state.booked(after=unit.now) is not None:
-                    await self._ends_for(unit)
+                    await self._ends_for(unit, selves)
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
@@ -120,12 +122,12 @@ class Bookings:
             raise Refused(f"{len(here)} people share this address: give lead_id")
         return here[0]
 
-    async def _ends_for(self, unit: LeadUnit) -> None:
+    async def _ends_for(self, unit: LeadUnit, selves: list[str]) -> None:
         """A booking ends the cadence of the person: whichever of its leads was booked, no other asks it to book.
 
         The other leads share an address with this one, which `unit` holds: so they may be locked after it.
         """
-        for other_id in await living_selves(unit.conn, self.leads.store.vault, unit.lead_id):
+        for other_id in sorted(selves):
             async with self.leads.within(unit.conn, other_id, unit.now, locked=True) as other:
                 sequence = other.journal.sequence
                 if other.state.exit_reason is None and (sequence is None or not sequence.anchored()):
@@ -134,7 +136,7 @@ class Bookings:
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:
         table = tables.appointments
         assert booking.starts_at is not None
-        await one_at_a_time(conn, f"slot/{booking.facility}/{booking.starts_at.isoformat()}")
+        await one_at_a_time(conn, f"slot/{booking.facility}/{booking.starts_at.astimezone(UTC).isoformat()}")
         taken = await conn.scalar(
             select(table.c.id).where(
                 table.c.facility == booking.facility,

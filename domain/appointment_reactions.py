@@ -1,15 +1,17 @@
 """What follows from an appointment: which sequence turns on it, and what comes after it."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain import facts as f
-from domain.consequences import Book, into, sequence_of, task_id
+from domain.consequences import BOOKING_EXPECTED, Book, into, opened, sequence_of, task_id
 from domain.lead_state import Appointment, Enrollment, LeadState
 from domain.sequence import Sequence, Stop, Switch
 
 # Whom the practice itself has let go: only a new booking brings them back.
 LET_GO = frozenset({f.ExitReason.DISQUALIFIED, f.ExitReason.STOPPED_BY_STAFF})
+NEWS_FOR = timedelta(days=14)  # what a scheduler tells later than that is no news to apologize for
+TOLD_LATE = "the scheduler told it weeks later"
 # Who has left by one of these is not offered a new time.
 GONE = frozenset(
     {
@@ -26,6 +28,8 @@ def appointment_changed(
     state: LeadState, fact: f.AppointmentChanged, no: int, at: datetime, book: Book
 ) -> Iterator[f.Fact]:
     now = state.appointments[fact.appointment_id]
+    if now.status is f.AppointmentStatus.BOOKED:
+        yield from _has_come(state)
     sequence, enrollment = sequence_of(state, book), state.enrollment
     if sequence is None or enrollment is None:
         return
@@ -39,6 +43,13 @@ def appointment_changed(
         yield from _became(state, sequence, now.status, fact, at, book)
 
 
+def _has_come(state: LeadState) -> Iterator[f.Fact]:
+    """The booking that was agreed on the phone."""
+    expected = state.tasks.get(task_id(state.lead_id, BOOKING_EXPECTED))
+    if expected is not None and expected.living:
+        yield f.TaskClosed(task_id=expected.id, state=f.TaskState.DONE, reason="the booking has come")
+
+
 def _booked(  # noqa: PLR0917
     state: LeadState,
     sequence: Sequence,
@@ -48,7 +59,8 @@ def _booked(  # noqa: PLR0917
     book: Book,
 ) -> Iterator[f.Fact]:
     """A sequence turns on the appointment that comes first; on a further one when that is over."""
-    if (state.let_go or state.exit_reason in LET_GO) and fact.event is not f.BookingEvent.BOOKED:
+    let_go = state.exit_reason in LET_GO or (state.let_go and state.exit_reason is not None)
+    if let_go and fact.event is not f.BookingEvent.BOOKED:
         return
     first, anchor = state.booked(after=at), state.anchor() if sequence.anchored() else None
     target = first.id if first is not None else fact.appointment_id
@@ -93,11 +105,16 @@ def _became(  # noqa: PLR0917
 ) -> Iterator[f.Fact]:
     """Cancelled, not kept, kept: as the sequence says."""
     exit_, other, around = sequence.exits.get(status.value), state.booked(after=at), sequence.exits.get("rescheduled")
-    if isinstance(exit_, Switch) and (state.let_go or state.exit_reason in GONE):
+    if isinstance(exit_, Switch) and state.exit_reason in GONE:
         return
     if isinstance(exit_, Switch) and isinstance(around, Switch) and other is not None:
         # given up for another that stands already: the sequence turns on that one now
         yield from into(state, book.latest(around.sequence), status.value, other.id)
+    elif isinstance(exit_, Switch) and (reason := _not_offered(state, fact, at)) is not None:
+        if state.exit_reason is None:
+            yield f.Finished(exit_reason=f.ExitReason.STOPPED_BY_STAFF if state.let_go else f.ExitReason.EXHAUSTED)
+        if reason == TOLD_LATE:
+            yield opened(state, state.last_no, at, f.TaskKind.REVIEW, f"{reason}: {status}. Write or call?")
     elif isinstance(exit_, Switch):
         target = book.latest(exit_.sequence)
         yield from into(state, target, status.value, fact.appointment_id if target.anchored() else None)
@@ -105,6 +122,15 @@ def _became(  # noqa: PLR0917
         converted = status is f.AppointmentStatus.COMPLETED
         if state.exit_reason is None or (converted and state.exit_reason is f.ExitReason.EXHAUSTED):
             yield f.Finished(exit_reason=f.ExitReason.CONVERTED if converted else f.ExitReason.STOPPED_BY_STAFF)
+
+
+def _not_offered(state: LeadState, fact: f.AppointmentChanged, at: datetime) -> str | None:
+    """Why nobody is offered a new time by the machine, if so."""
+    if state.let_go:
+        return "a person let it go"
+    if fact.elsewhere and state.exit_reason is not None:
+        return "another lead of the person is contacted"
+    return TOLD_LATE if at - fact.occurred_at > NEWS_FOR else None
 
 
 def next_appointment(state: LeadState, fact: f.Finished, at: datetime, book: Book) -> Iterator[f.Fact]:

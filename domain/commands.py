@@ -52,6 +52,8 @@ def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.F
     number = state.enrollment.number if state.enrollment else None
     ours = [t for t in state.tasks.values() if t.step and t.enrollment == number]
     open_call = next((t for t in ours if t.state is f.TaskState.OPEN), None)
+    if open_call is not None and open_call.disposition is Disposition.ANSWERED:
+        raise Refused("cannot skip: the lead was spoken with; enter what came of it", state.state)
     if open_call is not None:
         return [f.TaskClosed(task_id=open_call.id, state=f.TaskState.CANCELLED, reason="skipped by a person")]
     if any(t.state is f.TaskState.CLAIMED for t in ours):
@@ -192,12 +194,14 @@ def dial_task(
     opens = next_open(now, state.zones)
     if opens > now:  # a call must not go out by itself in the morning, with nobody at the desk
         raise Refused(f"outside the contact window: it opens at {opens.isoformat(timespec='seconds')}", state.state)
-    dials = [t for t in state.touches.values() if t.task_id == task_id]
-    if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in dials):
-        raise Refused("a call of this task is already on its way", task.state)
-    fresh = [t for t in dials if now - t.at < patience.call]
-    if any(t.status in SENT | {TouchStatus.UNKNOWN} and t.touch_id not in task.ended for t in fresh):
-        raise Refused("a call of this task is already on its way", task.state)
+    calls = [t for t in state.touches.values() if t.task_id is not None]  # of whatever task: it is one phone
+    ended = {touch for other in state.tasks.values() for touch in other.ended}
+    if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in calls):
+        raise Refused("a call to this lead is already on its way", task.state)
+    fresh = [t for t in calls if now - t.at < patience.call]
+    if any(t.status in SENT | {TouchStatus.UNKNOWN} and t.touch_id not in ended for t in fresh):
+        raise Refused("a call to this lead is already on its way", task.state)
+    dials = [t for t in calls if t.task_id == task_id]
     number = task.enrollment or (state.enrollment.number if state.enrollment else 0)
     step, part = task.step or STAFF, f"dial.{task_id[:8]}.{len(dials) + 1}"
     return [

@@ -12,6 +12,7 @@ from domain.touches import Channel, TouchStatus
 
 _NAMESPACE = uuid.UUID("2f0d1bcb-7c55-5a55-8d8b-0d8c4d4f3b11")
 PHONE = (Channel.SMS, Channel.VOICE)
+BOOKING_EXPECTED = "booking expected"  # the cause of the task that asks for a booking agreed on the phone
 WRONG_NUMBER = "wrong_number"  # the cause of a suppression: the number is not this lead's
 
 
@@ -36,7 +37,9 @@ def opened(
 
 
 def callback(state: LeadState, no: int, due: datetime, reason: str) -> f.TaskOpened:
-    return opened(state, no, due, f.TaskKind.CALLBACK, reason)
+    """To call the lead; where that cannot be, a person looks what else there is."""
+    kind = f.TaskKind.CALLBACK if state.reachable(Channel.VOICE) else f.TaskKind.REVIEW
+    return opened(state, no, due, kind, reason)
 
 
 def sequence_of(state: LeadState, book: Book) -> Sequence | None:

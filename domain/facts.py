@@ -201,6 +201,7 @@ class TaskOpened(_Fact):
     reason: str | None = None
     message_id: str | None = None
     candidates: tuple[str, ...] = ()
+    promised: bool = False  # the lead was told that it would be called
     refused: Channel | None = None  # an alert: the carrier takes nothing of our account on this channel
 
 
@@ -249,7 +250,10 @@ class CallEnded(_Fact):
 
 
 class AppointmentChanged(_Fact):
-    """What a scheduler said of one appointment; `occurred_at` decides between its events, not their arrival."""
+    """What a scheduler said of one appointment; `occurred_at` decides between its events, not their arrival.
+
+    `elsewhere`: the person asked again since, and another lead of theirs is contacted now.
+    """
 
     kind: Literal["appointment"] = "appointment"
     event: BookingEvent
@@ -257,6 +261,7 @@ class AppointmentChanged(_Fact):
     starts_at: Instant | None = None
     facility: str | None = None
     occurred_at: Instant
+    elsewhere: bool = False
 
 
 class OptedOut(_Fact):

@@ -10,6 +10,9 @@ from domain.appointment_fold import appointed
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
 from domain.touches import SENT, Disposition, TouchStatus, may_become
 
+# Causes of an enrollment that go on with what there was: what a person has decided of the lead holds.
+NO_NEW_START = frozenset({"rescheduled", "cancelled", "no_show", "a further appointment"})
+
 
 def fold(lead_id: str, records: Iterable[f.Recorded]) -> LeadState:
     state = LeadState(lead_id)
@@ -29,7 +32,7 @@ def apply(state: LeadState, record: f.Recorded) -> LeadState:
 def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState:  # noqa: PLR0912 - one case a fact
     match fact:
         case f.Inquired():
-            return _inquired(state, fact, at)
+            return _inquired(state, fact)
         case f.Enrolled():
             return _enrolled(state, fact, at)
         case f.TouchChanged():
@@ -90,6 +93,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
             return replace(state, owner=fact.key_id)
         case f.Finished():
             kept = state.stage in (Stage.CONVERTED, Stage.SHOWN) or state.booked() is not None
+            kept |= fact.exit_reason is f.ExitReason.BOOKED  # by another lead of the person
             stage = state.stage if kept else Stage.LOST
             return replace(state, exit_reason=fact.exit_reason, finished_at=at, rest=None, pause=None, stage=stage)
         case f.Disqualified():
@@ -100,7 +104,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
             assert_never(fact)
 
 
-def _inquired(state: LeadState, fact: f.Inquired, at: datetime) -> LeadState:
+def _inquired(state: LeadState, fact: f.Inquired) -> LeadState:
     if fact.repeat:
         return replace(
             state,
@@ -111,7 +115,6 @@ def _inquired(state: LeadState, fact: f.Inquired, at: datetime) -> LeadState:
         )
     return replace(
         state,
-        inquired_at=at,
         zones=fact.zones,
         facility=fact.facility,
         phone=fact.phone,
@@ -121,14 +124,25 @@ def _inquired(state: LeadState, fact: f.Inquired, at: datetime) -> LeadState:
 
 
 def _enrolled(state: LeadState, fact: f.Enrolled, at: datetime) -> LeadState:
-    """A new run. A reply that waits for its answer is waited for here too; other rests were the old run's."""
-    waits = frozenset(t.id for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY)
+    """A new run. What a person has the turn with is waited for here too; other rests were the old run's."""
+    waits = frozenset(t.id for t in state.tasks.values() if t.living and _holds(t, fact))
     waits |= frozenset(i for i in (state.rest.waits if state.rest else ()) if _waits_for_words(state, i))
-    rest = Rest(at, "the lead wrote", waits, None, 0.0) if waits else None
+    cause = state.rest.cause if state.rest else "a person has the turn"
+    rest = Rest(at, cause, waits, None, 0.0) if waits else None
     enrollment = Enrollment(fact.enrollment, fact.sequence, fact.version, at, fact.appointment_id, fact.cause)
-    after = replace(state, enrollment=enrollment, rest=rest, exit_reason=None, finished_at=None, let_go=False)
+    after = replace(state, enrollment=enrollment, rest=rest, exit_reason=None, finished_at=None)
+    after = after if fact.cause in NO_NEW_START else replace(after, let_go=False)
     reached = any(t.status in SENT for t in state.touches.values())
     return staged(after, Stage.CONTACTED if reached else Stage.NEW)
+
+
+def _holds(task: Task, into: f.Enrolled) -> bool:
+    """Whether nobody but a person writes to the lead until this is done.
+
+    A reply; and but for what serves an appointment, a call that was answered or promised.
+    """
+    spoken = task.promised or task.disposition is Disposition.ANSWERED
+    return task.kind is f.TaskKind.REPLY or (spoken and into.appointment_id is None)
 
 
 def _waits_for_words(state: LeadState, task_id: str) -> bool:
@@ -196,6 +210,7 @@ def _opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
         reason=fact.reason,
         message_id=fact.message_id,
         candidates=fact.candidates,
+        promised=fact.promised,
         refused=fact.refused,
         open_since=max(at, fact.due_at),
     )
@@ -213,11 +228,13 @@ def _call_ended(state: LeadState, fact: f.CallEnded) -> LeadState:
     task = state.tasks.get(fact.task_id)
     if task is None or not (task.living or task.state is f.TaskState.MISSED):
         return state
-    task = replace(task, disposition=fact.disposition, ended=task.ended | {fact.touch_id})
+    spoken = Disposition.ANSWERED in (task.disposition, fact.disposition)  # whatever a further call comes to
+    disposition = Disposition.ANSWERED if spoken else fact.disposition
+    task = replace(task, disposition=disposition, ended=task.ended | {fact.touch_id})
     if task.living and fact.disposition is Disposition.ANSWERED:
         # spoken with: the task waits for its outcome, though its lease ran out while the phone still rang
-        spoken = replace(state, tasks=put(state.tasks, task.id, replace(task, claim_by=None)))
-        return staged(spoken, Stage.CONTACTED)
+        reached = replace(state, tasks=put(state.tasks, task.id, replace(task, claim_by=None)))
+        return staged(reached, Stage.CONTACTED)
     return replace(state, tasks=put(state.tasks, task.id, task))  # missed, and answered all the same
 
 
@@ -238,7 +255,7 @@ def _closed(state: LeadState, fact: f.TaskClosed, at: datetime, no: int) -> Lead
         closed_no=no,
         lease_until=None,
     )
-    if fact.outcome is f.Outcome.NOT_A_FIT or (fact.outcome is f.Outcome.NOT_NOW and state.booked(after=at) is None):
+    if fact.outcome in (f.Outcome.NOT_A_FIT, f.Outcome.NOT_NOW):
         after = replace(after, let_go=True)
     if fact.disposition is Disposition.ANSWERED:
         after = staged(after, Stage.CONTACTED)

@@ -81,7 +81,8 @@ class Task:
     reason: str | None
     message_id: str | None
     candidates: tuple[str, ...]
-    refused: Channel | None = None  # see facts.TaskOpened
+    promised: bool = False  # see facts.TaskOpened
+    refused: Channel | None = None
     claimed_by: str | None = None
     claimed_name: str | None = None
     lease_until: datetime | None = None
@@ -197,7 +198,6 @@ class LeadState:
     lead_id: str
     last_no: int = 0
     last_at: datetime | None = None
-    inquired_at: datetime | None = None
     zones: tuple[str, ...] = ()
     facility: str | None = None
     phone: bool = False

@@ -4,7 +4,18 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from domain import facts as f
-from domain.consequences import PHONE, WRONG_NUMBER, Book, callback, dropped, leave, opened, sequence_of
+from domain.consequences import (
+    BOOKING_EXPECTED,
+    PHONE,
+    WRONG_NUMBER,
+    Book,
+    callback,
+    dropped,
+    leave,
+    opened,
+    sequence_of,
+    task_id,
+)
 from domain.lead_state import LeadState, Task
 from domain.sequence import Stop
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
@@ -41,10 +52,19 @@ def task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, boo
     match fact.outcome:
         case f.Outcome.BOOKED:
             if state.booked(after=at) is None and state.exit_reason is None:
-                yield f.Rested(cause="booked on the phone; the booking is awaited", until=at + BOOKING_EXPECTED_WITHIN)
+                asked = f.TaskOpened(
+                    task_id=task_id(state.lead_id, BOOKING_EXPECTED),
+                    task_kind=f.TaskKind.REVIEW,
+                    due_at=at + BOOKING_EXPECTED_WITHIN,
+                    reason="booked on the phone, and the booking has not come: enter it",
+                )
+                yield asked
+                cause = "booked on the phone; the booking is awaited"
+                yield f.Rested(cause=cause, task_id=asked.task_id, resume_after=0.0)
         case f.Outcome.CALL_BACK:
             due = fact.callback_at or at + CALLBACK_WITHIN
             promised = callback(state, no, due, "the lead asked to be called back")
+            promised = promised.model_copy(update={"promised": True})
             yield promised
             if state.exit_reason is None and not _serves(state, at, book):
                 yield f.Rested(cause="a callback is due", task_id=promised.task_id, resume_after=0.0)

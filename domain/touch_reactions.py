@@ -93,9 +93,11 @@ def _is_skipped(state: LeadState, fact: f.TouchChanged) -> bool:
 def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
     """A person's own words did not reach the lead: it is a person's turn again, if there is a way left to write."""
     closes = fact.channel if fact.remedy is Remedy.SUPPRESS else None
-    if not any(state.reachable(way) and way is not closes for way in (Channel.SMS, Channel.EMAIL)):
+    if not any(state.reachable(way) and way is not closes for way in Channel):
         return
-    task = opened(state, no, at, f.TaskKind.REPLY, f"a message of ours did not reach the lead: {fact.reason}")
+    writes = any(state.reachable(way) and way is not closes for way in (Channel.SMS, Channel.EMAIL))
+    kind = f.TaskKind.REPLY if writes else f.TaskKind.CALLBACK
+    task = opened(state, no, at, kind, f"a message of ours did not reach the lead: {fact.reason}")
     yield task
     sequence = sequence_of(state, book)
     if state.exit_reason is None and sequence is not None:

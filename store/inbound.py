@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import commands
 from domain import facts as f
+from domain.carrier_news import what_became
 from domain.consequences import PHONE, task_id
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
-from domain.ports import InboundSms, NoMoreMail, Remedy, TouchUpdate
-from domain.touches import Channel, TouchStatus, may_become, touch_id
+from domain.ports import InboundSms, NoMoreMail, TouchUpdate
+from domain.touches import Channel, TouchStatus, touch_id
 from store import tables
 from store.lead_unit import Leads, LeadUnit
 from store.persons import not_strangers, people
@@ -59,7 +60,8 @@ class Inbound:
             if row is None:
                 return False
             async with self.leads.within(conn, str(row[0])) as unit:
-                self._updated(unit, update_)
+                for fact in list(what_became(unit.state, update_, unit.closed)):
+                    unit.append(fact, "carrier")
                 # the first witness of a claim whose answer never came
                 known = update(table).where(table.c.id == wanted, table.c.provider_id.is_(None))
                 unit.after.append(known.values(provider_id=update_.provider_id))
@@ -81,31 +83,6 @@ class Inbound:
                     unit.append(fact, "lead")
                 unit.audit("lead", "lead_opted_out")
         return True
-
-    def _updated(self, unit: LeadUnit, update_: TouchUpdate) -> None:
-        touch = next((t for t in unit.state.touches.values() if t.touch_id == update_.touch_id), None)
-        if touch is None:
-            return
-        went_wrong = update_.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
-        if may_become(touch.status, update_.status, touch.channel):
-            unit.append(
-                f.TouchChanged.of(
-                    touch,
-                    update_.status,
-                    rule="carrier.callback" if went_wrong else None,
-                    reason=f"the carrier reports {update_.status}" + (f" ({update_.code})" if update_.code else ""),
-                    code=update_.code,
-                    remedy=update_.remedy,
-                ),
-                "carrier",
-            )
-        elif touch.channel is Channel.EMAIL and update_.remedy is Remedy.SUPPRESS and Channel.EMAIL not in unit.closed:
-            # the mail has its last word already, and yet this tells of the address
-            unit.append(f.Suppressed(channels=(Channel.EMAIL,), cause="suppressed", code=update_.code), "carrier")
-        task = unit.state.tasks.get(touch.task_id) if touch.task_id else None
-        if update_.disposition is not None and task is not None and task.disposition is None:
-            ended = f.CallEnded(task_id=task.id, touch_id=touch.touch_id, disposition=update_.disposition)
-            unit.append(ended, "carrier")
 
     async def _address(self, conn: AsyncConnection, kind: str, value: str) -> str:
         """The row of the address, made if it is new, and locked: a stop holds for leads that come later too."""

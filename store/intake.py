@@ -72,7 +72,7 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
     if sequence.anchored():
         raise InvalidInput("sequence", "turns on an appointment, and an inquiry has none: book one by /v1/bookings")
     addresses = await _lock_addresses(leads, conn, intake)
-    living = await _living(leads, conn, list(addresses.values()), intake)
+    living = await _living(leads, conn, addresses, intake)
     for known in living:
         async with leads.within(conn, known, locked=True) as unit:
             if unit.state.exit_reason is None:  # a stop may have finished it while we waited for its lock
@@ -107,21 +107,27 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
     return {kind: str(i) for i, kind in rows}
 
 
-async def _living(leads: Leads, conn: AsyncConnection, address_ids: list[str], intake: Intake) -> list[str]:
+async def _living(leads: Leads, conn: AsyncConnection, addresses: dict[str, str], intake: Intake) -> list[str]:
     """Living leads at one of the addresses whose name may be the same person's, the likeliest first."""
     lead, link = tables.leads, tables.lead_addresses
     shared = func.count(link.c.address_id).label("shared")
+    phone = func.bool_or(link.c.address_id == addresses.get("phone")).label("by_phone")  # who can be called back
     query = (
-        select(lead.c.id, lead.c.first_name, lead.c.last_name, shared)
+        select(lead.c.id, lead.c.first_name, lead.c.last_name, shared, phone)
         .join(link, link.c.lead_id == lead.c.id)
-        .where(link.c.address_id.in_(address_ids), lead.c.exit_reason.is_(None), lead.c.is_test == intake.is_test)
+        .where(
+            link.c.address_id.in_(list(addresses.values())),
+            ~link.c.wrong,
+            lead.c.exit_reason.is_(None),
+            lead.c.is_test == intake.is_test,
+        )
         .group_by(lead.c.id)
         .order_by(lead.c.created_at.desc())
     )
     name, rows = (intake.first_name, intake.last_name), (await conn.execute(query)).mappings().all()
-    found = [leads.store.vault.open_row(lead, row) | {"shared": row["shared"]} for row in rows]
+    found = [leads.store.vault.open_row(lead, row) | {"fits": (row["shared"], bool(row["by_phone"]))} for row in rows]
     found = [row for row in found if compatible(*name, row["first_name"], row["last_name"])]
-    found.sort(key=lambda row: (not same_name(*name, row["first_name"], row["last_name"]), -row["shared"]))
+    found.sort(key=lambda row: (same_name(*name, row["first_name"], row["last_name"]), *row["fits"]), reverse=True)
     return [str(row["id"]) for row in found]
 
 

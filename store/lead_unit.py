@@ -142,15 +142,16 @@ class Leads:
         self, conn: AsyncConnection, lead_id: str, now: datetime | None, *, locked: bool, spreads: bool
     ) -> LeadUnit:
         if locked:
-            addresses = await self._addresses(conn, lead_id, lock=False)
             await self._lock_lead(conn, lead_id)
+            addresses = await self._addresses(conn, lead_id, lock=False)
             closed = await self._closed(conn, lead_id, addresses)
         else:
             addresses, closed = await self._lock(conn, lead_id)
         state = await self.read(conn, lead_id)
         now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
-        return LeadUnit(conn, lead_id, journal, addresses, closed or frozenset(), now, state, spreads=spreads)
+        assert closed is not None  # the lead's lock keeps its addresses
+        return LeadUnit(conn, lead_id, journal, addresses, closed, now, state, spreads=spreads)
 
     async def _lock(self, conn: AsyncConnection, lead_id: str) -> tuple[tuple[Address, ...], frozenset[Channel]]:
         """All addresses, then the lead. One that was joined while we waited is locked in its place: by going back."""

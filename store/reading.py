@@ -179,6 +179,7 @@ async def read_lead(conn: AsyncConnection, vault: Vault, lead_id: str) -> Row:
     addresses = (await addresses_of(conn, vault, [lead_id])).get(lead_id, [])
     tasks = await _rows(conn, tables.tasks, lead_id, tables.tasks.c.due_at, tables.tasks.c.state.in_(_OPEN))
     names = await key_names(conn, [opened["owner"], *(t["claimed_by"] for t in tasks)])
+    sources = await _opened(conn, vault, tables.sources, lead_id, tables.sources.c.at)
     details = opened["details"] or {}
     same = ("service_line", "concern", "postal_code", "timezone", "language", "channels", "finished_at")
     return (
@@ -190,7 +191,8 @@ async def read_lead(conn: AsyncConnection, vault: Vault, lead_id: str) -> Row:
             "addresses": await _with_stops(conn, addresses),
             "consents": await _opened(conn, vault, tables.consents, lead_id, tables.consents.c.at),
             "score": None,
-            "sources": [_stamp(r) for r in await _opened(conn, vault, tables.sources, lead_id, tables.sources.c.at)],
+            "inquired_at": max(r["at"] for r in sources),
+            "sources": [_stamp(r) for r in sources],
             "touchpoints": [
                 _stamp(r) for r in await _opened(conn, vault, tables.touchpoints, lead_id, tables.touchpoints.c.at)
             ],

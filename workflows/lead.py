@@ -108,6 +108,7 @@ class LeadWorkflow:
     def _show(self, plan: m.Plan) -> None:
         """What an engineer sees at a glance: search attributes and current details."""
         shot = plan.snapshot
+        self._set_details(plan)
         if shot == self._shown:
             return
         self._shown = shot
@@ -121,6 +122,9 @@ class LeadWorkflow:
                 names.NEXT_AT.value_set(shot.next_at) if shot.next_at else names.NEXT_AT.value_unset(),
             ]
         )
+
+    def _set_details(self, plan: m.Plan) -> None:
+        shot = plan.snapshot
         at = f" at {shot.next_at:%Y-%m-%d %H:%M:%S} UTC" if shot.next_at else ""
         lines = [f"**{shot.state}**, sequence {shot.sequence}", f"next: {shot.step or '-'}{at}: {shot.reason}"]
         lines += [f"- {u.step} ({u.kind}){f' {u.at:%Y-%m-%d %H:%M}' if u.at else ''}" for u in plan.upcoming]

@@ -105,7 +105,10 @@ async def show(lead_id: fields.LeadId, services: Wired, actor: Who) -> dict[str,
         await audit.append(conn, actor, "lead_viewed", lead_id)
     for source in lead["sources"]:
         source.pop("details", None)  # the timeline shows it, to those who may read what was written
-    return lead if may(actor, Right.WORDS) else lead | {"concern": None}
+    if may(actor, Right.WORDS):
+        return lead
+    consents = [consent | {"ip": None} for consent in lead["consents"]]
+    return lead | {"concern": None, "best_times": None, "insurance": None, "consents": consents}
 
 
 @router.get(

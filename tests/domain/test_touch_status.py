@@ -235,6 +235,19 @@ def test_a_lead_that_a_bounce_leaves_unreachable_is_finished_and_does_not_rest()
     assert not [t for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY]
 
 
+def test_an_answer_that_bounces_where_only_a_call_is_left_is_a_call_to_make() -> None:
+    story = Story(ny("2026-06-02 10:00"))
+    story.closed = frozenset({Channel.SMS})
+    story.tell(f.Suppressed(channels=(Channel.SMS,), cause="x"))
+    story.run("2026-06-02 10:01")
+    story.replies()
+    story.tell(*commands.message(story.state, Channel.EMAIL, "own", story.now))
+    story.run(timedelta(seconds=1))
+    story.provider_says("staff", "own", S.UNDELIVERED, remedy=Remedy.SUPPRESS, code="550")
+    assert [t.kind for t in story.state.tasks.values() if t.living][-1] is f.TaskKind.CALLBACK
+    assert story.run(timedelta(days=5)).stands() is State.RESTING
+
+
 def test_quiet_hours_that_the_carrier_tells_of_afterwards_are_waited_out() -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
     story.provider_says("confirm", "sms", S.FAILED, remedy=Remedy.RESCHEDULE, code="30610")

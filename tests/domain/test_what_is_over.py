@@ -61,6 +61,38 @@ def test_a_disqualified_lead_that_books_anew_is_confirmed() -> None:
     assert [row[1:3] for row in story.sent()] == [("confirm", "sms"), ("confirm", "email")]
 
 
+@pytest.mark.parametrize("event", ["cancelled", "no_show"])
+def test_a_spoken_not_now_holds_when_the_scheduler_tells_it_after(event: str) -> None:
+    story = booked()
+    story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    story.claims("k")
+    story.completes("k", f.Outcome.NOT_NOW)
+    story.scheduler_says("rescheduled", ny("2026-06-12 10:00"))  # until then it stands, and is reminded of
+    assert [row[1] for row in story.run("2026-06-11 10:01").sent()][-1] == "remind_24h"
+    story.scheduler_says(event)
+    assert story.run(timedelta(days=30)).sent() == []
+    assert story.state.exit_reason is f.ExitReason.STOPPED_BY_STAFF
+
+
+def test_old_news_of_a_scheduler_is_for_a_person() -> None:
+    story = booked().run("2026-12-10 10:00")
+    story.table()
+    story.scheduler_says("cancelled", occurred=ny("2026-06-03 10:00"))
+    assert story.run(timedelta(days=3)).sent() == []
+    assert [t.reason for t in story.state.tasks.values() if t.living][-1] == (
+        "the scheduler told it weeks later: cancelled. Write or call?"
+    )
+
+
+def test_an_old_lead_is_not_recovered_while_another_of_the_person_is_contacted() -> None:
+    story = booked().run("2026-06-20 10:00")
+    occurred = {"appointment_id": "A", "occurred_at": story.now}
+    story.table()
+    story.tell(f.AppointmentChanged(event=f.BookingEvent.NO_SHOW, **occurred, elsewhere=True))
+    assert story.run(timedelta(days=3)).sent() == []
+    assert story.state.exit_reason is f.ExitReason.EXHAUSTED
+
+
 @pytest.mark.parametrize("how", ["disqualify", f.Outcome.NOT_A_FIT, f.Outcome.NOT_NOW])
 def test_what_a_person_decides_after_the_end_holds(how: str) -> None:
     story = booked().run("2026-06-20 10:00")

@@ -1,7 +1,7 @@
 """One person with several leads: one conversation, and what concerns the person reaches each of its leads."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -10,8 +10,9 @@ from api.bookings import Booking, Bookings
 from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import State
-from domain.ports import InboundSms
-from domain.touches import Channel, Disposition
+from domain.ledger import Claim, TouchRef
+from domain.ports import Accepted, InboundSms, TouchUpdate
+from domain.touches import Channel, Disposition, TouchStatus
 from store import tables
 from tests.store.test_rules import DESK, Clinic
 from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
@@ -21,6 +22,11 @@ PHONE, MAIL = "+12125550101", "ada@example.com"
 
 def wrote(number: int, body: str, phone: str = PHONE) -> InboundSms:
     return InboundSms(f"SM{number}", phone, "+15005550006", body)
+
+
+async def records(clinic: Clinic, lead_id: str) -> list[f.Recorded]:
+    async with clinic.store.engine.connect() as conn:
+        return await clinic.leads.records(conn, lead_id)
 
 
 async def two_of_one_person(clinic: Clinic) -> tuple[str, str]:
@@ -150,12 +156,41 @@ async def test_a_lead_that_finishes_while_an_inquiry_waits_for_it_is_not_asked_a
     assert await asking != first
 
 
-async def test_a_callback_about_its_call_keeps_every_call_of_a_task_apart(clinic: Clinic) -> None:
-    """Two calls of one callback: the second's end is told though the first had one."""
+async def test_a_no_show_of_an_old_lead_starts_nothing_while_the_person_is_contacted_as_another(clinic: Clinic) -> None:
+    over = await clinic.inquire()
+    await booking(clinic, days=-3, lead_id=over)
+    await clinic.commands.opt_out(DESK, over, (Channel.SMS,))
+    async with clinic.leads.lead(over) as unit:
+        unit.append(f.Finished(exit_reason=f.ExitReason.EXHAUSTED), "test")
+    again = await clinic.inquire("Ada", email="ada@example.com", phone=None)
+    assert again != over
+    missed = Booking(f.BookingEvent.NO_SHOW, "A1", clinic.leads.now(), lead_id=over)
+    await Bookings(clinic.leads).take(DESK, missed)
+    assert (await clinic.state(over)).exit_reason is f.ExitReason.EXHAUSTED
+
+
+async def test_each_call_of_a_promised_callback_is_heard_of(clinic: Clinic) -> None:
+    """By the carrier's callbacks: busy, then busy again, then a person; and what comes late changes nothing."""
     lead = await clinic.inquire()
-    task = "00000000-0000-0000-0000-000000000002"
-    async with clinic.leads.lead(lead) as unit:
-        unit.append(f.TaskOpened(task_id=task, task_kind=f.TaskKind.CALLBACK, due_at=unit.now), "system")
-        for touch in ("t1", "t2"):
-            unit.append(f.CallEnded(task_id=task, touch_id=touch, disposition=Disposition.BUSY), "carrier")
-    assert (await clinic.state(lead)).tasks[task].ended == {"t1", "t2"}
+    await clinic.inquire()  # asks again
+    (task,) = [t.id for t in (await clinic.state(lead)).tasks.values() if t.kind is f.TaskKind.CALLBACK]
+    await clinic.commands.claim_task(DESK, task)
+    ends = (Disposition.BUSY, Disposition.BUSY, Disposition.ANSWERED)
+    for number, end in enumerate(ends):
+        await clinic.commands.dial_task(DESK, task)
+        (dial,) = [t for t in (await clinic.state(lead)).touches.values() if t.task_id and t.status == "planned"]
+        ref = TouchRef(lead, dial.touch_id, dial.enrollment, dial.step, dial.part, Channel.VOICE)
+        now = datetime.now(UTC)
+        assert isinstance(await clinic.ledger.claim(ref, now), Claim)
+        await clinic.ledger.settle(ref, Accepted(f"CA{number}"), now)
+        with pytest.raises(Refused, match="on its way"):
+            await clinic.commands.dial_task(DESK, task)
+        for event in ("completed", "late"):
+            told = TouchUpdate(
+                f"CA{number}:{event}", dial.touch_id, f"CA{number}", TouchStatus.DELIVERED, disposition=end
+            )
+            assert await clinic.inbound.update("twilio", told)
+    state = await clinic.state(lead)
+    assert len(state.tasks[task].ended) == len(ends)
+    assert (state.tasks[task].disposition, state.state) == (Disposition.ANSWERED, State.RESTING)
+    assert len([r for r in await records(clinic, lead) if isinstance(r.fact, f.CallEnded)]) == len(ends)

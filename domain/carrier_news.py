@@ -1,0 +1,32 @@
+"""What a provider's callback tells of a touch, as facts. Pure; repeated and late news give none."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+
+from domain import facts as f
+from domain.lead_state import LeadState
+from domain.ports import Remedy, TouchUpdate
+from domain.touches import Channel, TouchStatus, may_become
+
+
+def what_became(state: LeadState, told: TouchUpdate, closed: AbstractSet[Channel]) -> Iterator[f.Fact]:
+    """`closed`: the channels stopped on the lead's addresses, as the database says."""
+    touch = next((t for t in state.touches.values() if t.touch_id == told.touch_id), None)
+    if touch is None:
+        return
+    went_wrong = told.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
+    if may_become(touch.status, told.status, touch.channel):
+        yield f.TouchChanged.of(
+            touch,
+            told.status,
+            rule="carrier.callback" if went_wrong else None,
+            reason=f"the carrier reports {told.status}" + (f" ({told.code})" if told.code else ""),
+            code=told.code,
+            remedy=told.remedy,
+        )
+    elif touch.channel is Channel.EMAIL and told.remedy is Remedy.SUPPRESS and Channel.EMAIL not in closed:
+        # the mail has its last word already, and yet this tells of the address
+        yield f.Suppressed(channels=(Channel.EMAIL,), cause="suppressed", code=told.code)
+    task = state.tasks.get(touch.task_id) if touch.task_id else None
+    if told.disposition is not None and task is not None and touch.touch_id not in task.ended:
+        yield f.CallEnded(task_id=task.id, touch_id=touch.touch_id, disposition=told.disposition)

@@ -158,6 +158,7 @@ class Stop(BaseModel):
 class Address(BaseModel):
     kind: Literal["phone", "email"]
     value: str
+    wrong: bool = Field(description="A person found that it is not the lead's: nothing goes there.")
     stops: list[Stop]
 
 

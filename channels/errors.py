@@ -48,9 +48,9 @@ TWILIO: Final[Mapping[str, Meaning]] = {
     "21611": Meaning(None, "the sender's queue is full"),
     "30001": Meaning(None, "the queue is full"),
     # this number cannot or must not be written to
-    "21610": Meaning(Remedy.SUPPRESS, "the number opted out at the carrier, or was given to somebody else"),
-    "30640": Meaning(Remedy.SUPPRESS, "the number is on the carrier's list of litigators"),
-    "21211": Meaning(Remedy.SUPPRESS, "not a valid number"),
+    "21610": Meaning(Remedy.SUPPRESS_NUMBER, "the number opted out at the carrier, or was given to somebody else"),
+    "30640": Meaning(Remedy.SUPPRESS_NUMBER, "the number is on the carrier's list of litigators"),
+    "21211": Meaning(Remedy.SUPPRESS_NUMBER, "not a valid number"),
     "21614": Meaning(Remedy.SUPPRESS, "the number cannot receive texts"),
     "21635": Meaning(Remedy.SUPPRESS, "the number is a landline"),
     "30006": Meaning(Remedy.SUPPRESS, "a landline or a carrier that cannot be reached"),

@@ -15,7 +15,8 @@ def what_became(state: LeadState, told: TouchUpdate, closed: AbstractSet[Channel
     if touch is None:
         return
     went_wrong = told.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
-    if may_become(touch.status, told.status, touch.channel):
+    news = may_become(touch.status, told.status, touch.channel)
+    if news:
         yield f.TouchChanged.of(
             touch,
             told.status,
@@ -28,5 +29,6 @@ def what_became(state: LeadState, told: TouchUpdate, closed: AbstractSet[Channel
         # the mail has its last word already, and yet this tells of the address
         yield f.Suppressed(channels=(Channel.EMAIL,), cause="suppressed", code=told.code)
     task = state.tasks.get(touch.task_id) if touch.task_id else None
-    if told.disposition is not None and task is not None and touch.touch_id not in task.ended:
+    follows = news and told.status is TouchStatus.FAILED  # that its call has ended too
+    if told.disposition is not None and not follows and task is not None and touch.touch_id not in task.ended:
         yield f.CallEnded(task_id=task.id, touch_id=touch.touch_id, disposition=told.disposition)

@@ -19,6 +19,7 @@ class Remedy(StrEnum):
     """What a refusal of a provider asks for."""
 
     SUPPRESS = "suppress"  # this address cannot or must not be used on this channel
+    SUPPRESS_NUMBER = "suppress_number"  # nor may this number be called
     RESCHEDULE = "reschedule"  # lawful later: the provider's own quiet hours
     ALERT = "alert"  # our account is at fault: an operator must look
     DROP = "drop"  # only this message

@@ -57,6 +57,8 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
         case f.Enrolled() | f.Finished():
             yield from cancel_calls(state, record.fact)
             yield from left_over(state, record.fact)
+            if isinstance(record.fact, f.Enrolled) and record.fact.cause != "replied":
+                yield from _still_waits(state, book)
             if isinstance(record.fact, f.Finished):
                 yield from next_appointment(state, record.fact, at, book)
         case f.StepSkipped(step=step):
@@ -95,6 +97,15 @@ def _replied(state: LeadState, fact: f.Replied, at: datetime, book: Book) -> Ite
     # whatever the sequence says, nobody whose reply waits is written to by the machine
     after = 0.0 if fact.candidates else rests_after_answer(sequence)
     yield f.Rested(cause="the lead wrote", task_id=fact.task_id, resume_after=after)
+
+
+def _still_waits(state: LeadState, book: Book) -> Iterator[f.Fact]:
+    """A reply that waits for its answer into another sequence: that one says when it goes on after the answer."""
+    sequence = sequence_of(state, book)
+    for task in state.tasks.values() if sequence is not None else ():
+        if task.living and task.kind is f.TaskKind.REPLY:
+            assert sequence is not None
+            yield f.Rested(cause="the lead wrote", task_id=task.id, resume_after=rests_after_answer(sequence))
 
 
 def _opted_out(state: LeadState, channels: tuple[Channel, ...], book: Book) -> Iterator[f.Fact]:

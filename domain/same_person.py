@@ -3,6 +3,9 @@
 import unicodedata
 from collections.abc import Iterator
 
+_GENERATIONS = frozenset({"sr", "jr", "senior", "junior", "ii", "iii", "iv"})
+_TITLES = frozenset({"mr", "mrs", "ms", "miss", "mx", "dr"})
+
 
 def compatible(first: str, last: str | None, other_first: str, other_last: str | None) -> bool:
     """Same first name (or its initial) and no contradicting last name. Case and accents do not count.
@@ -32,9 +35,12 @@ def _readings(first: str, last: str | None) -> Iterator[tuple[str, str]]:
 def _agree(a: tuple[str, str], b: tuple[str, str]) -> bool:
     if a[1] and b[1] and a[1] != b[1]:
         return False
-    # a middle name that is not always given, in one family at one address
-    middle = bool(a[1]) and a[1] == b[1] and a[0].split()[:1] == b[0].split()[:1]
-    return middle or _first_names_agree(a[0], b[0])
+    if bool(a[1]) and a[1] == b[1]:  # a middle name that is not always given: Ann Lee and Ann Marie Lee
+        short, long = sorted((a[0].split(), b[0].split()), key=len)
+        more = long[len(short) :]
+        if short and long[: len(short)] == short and not _GENERATIONS & set(more):
+            return True
+    return _first_names_agree(a[0], b[0])
 
 
 def fold_name(name: str) -> str:
@@ -48,8 +54,9 @@ def fold_name(name: str) -> str:
 
 
 def _known(name: str) -> str:
-    """As folded; a name without a single letter as it was typed."""
-    return fold_name(name) or name.strip()
+    """As folded, without a title; a name without a single letter as it was typed. Anne-Marie is one name."""
+    words = fold_name(name.replace("-", "")).split()
+    return " ".join(words[1:] if len(words) > 1 and words[0] in _TITLES else words) or name.strip()
 
 
 def _first_names_agree(a: str, b: str) -> bool:

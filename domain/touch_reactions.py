@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from domain import facts as f
-from domain.consequences import Book, dropped, opened, rests_after_answer, sequence_of, task_id
+from domain.consequences import PHONE, Book, dropped, opened, rests_after_answer, sequence_of, task_id
 from domain.lead_state import STAFF, STOP, LeadState, Touch
 from domain.ports import Remedy
-from domain.touches import RETRY, Channel, TouchStatus, touch_id
+from domain.touches import RETRY, Channel, Disposition, TouchStatus, touch_id
 
 SKIPPED = ("staff.skipped", "skipped by a person")  # rule and reason
 RETRY_AFTER = timedelta(minutes=30)
@@ -26,6 +26,8 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
         outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
         yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
     yield from _alert(state, now, fact, no, at)
+    if fact.status is TouchStatus.FAILED and now.task_id is not None and fact.remedy is not Remedy.ALERT:
+        yield f.CallEnded(task_id=now.task_id, touch_id=fact.touch_id, disposition=Disposition.FAILED)
     current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
     if fact.status is TouchStatus.DELAYED and _of_sequence(now) and fact.enrollment != current:
         yield dropped(now, "sequence.over", "the sequence is over")  # it ended while this was on its way
@@ -33,8 +35,9 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
         yield dropped(now, *SKIPPED)
     if fact.channel is None or fact.status not in (TouchStatus.UNDELIVERED, TouchStatus.FAILED, TouchStatus.SKIPPED):
         return
-    if fact.remedy is Remedy.SUPPRESS:
-        yield f.Suppressed(channels=(fact.channel,), cause="suppressed", code=fact.code)
+    if fact.remedy in (Remedy.SUPPRESS, Remedy.SUPPRESS_NUMBER):
+        closes = PHONE if fact.remedy is Remedy.SUPPRESS_NUMBER else (fact.channel,)
+        yield f.Suppressed(channels=closes, cause="suppressed", code=fact.code)
     if fact.remedy in (Remedy.RETRY, Remedy.RESCHEDULE) and _may_retry(state, fact):
         later = RETRY_AFTER if fact.remedy is Remedy.RETRY else QUIET_FOR
         yield _second_try(state, fact, now, at + later)
@@ -92,10 +95,14 @@ def _is_skipped(state: LeadState, fact: f.TouchChanged) -> bool:
 
 def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
     """A person's own words did not reach the lead: it is a person's turn again, if there is a way left to write."""
-    closes = fact.channel if fact.remedy is Remedy.SUPPRESS else None
-    if not any(state.reachable(way) and way is not closes for way in Channel):
+    left = {way for way in Channel if state.reachable(way)}
+    if fact.remedy is Remedy.SUPPRESS_NUMBER:
+        left -= set(PHONE)
+    elif fact.remedy is Remedy.SUPPRESS:
+        left = {way for way in left if way is not fact.channel}
+    if not left:
         return
-    writes = any(state.reachable(way) and way is not closes for way in (Channel.SMS, Channel.EMAIL))
+    writes = bool(left - {Channel.VOICE})
     kind = f.TaskKind.REPLY if writes else f.TaskKind.CALLBACK
     task = opened(state, no, at, kind, f"a message of ours did not reach the lead: {fact.reason}")
     yield task

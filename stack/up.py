@@ -112,7 +112,7 @@ class Stack:
         self._alive: asyncio.Task[None] | None = None
         self._complete = False
         self._reckoned = False
-        self._servers = ""
+        self._servers = self._settled = ""
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -142,7 +142,8 @@ class Stack:
 
         known = settings.temporal_address is not None or directory.temporal.exists()
         self._servers = _servers(settings)
-        settled = known and not clock.pace_changed and _read(directory.settled) == self._servers
+        self._settled = _read(directory.settled) or "" if known and not clock.pace_changed else ""
+        settled = self._settled == self._servers
         directory.settled.unlink(missing_ok=True)  # also for the start after this one, should this one fail
         self._endpoints, temporal = await self._start_servers(settings, ports)
         database_url = self._endpoints.database_url
@@ -172,9 +173,11 @@ class Stack:
         self._complete = False
         self._directory.endpoints.unlink(missing_ok=True)
         in_order = await self._supervisor.stop(STOP_WITHIN)
-        if self._reckoned and in_order:
+        # of a start that was refused before any part of the product ran, what held before it
+        settled = self._servers if self._reckoned else self._settled
+        if settled and in_order:
             with contextlib.suppress(OSError):  # without it the next start only has more to do
-                self._directory.settled.write_text(self._servers)
+                self._directory.settled.write_text(settled)
         if self._alive is not None:
             self._alive.cancel()
             await asyncio.gather(self._alive, return_exceptions=True)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
-from domain.consequences import enroll
+from domain.consequences import PHONE, enroll
 from domain.contact_window import after_repeat
 from domain.errors import InvalidInput, NotFound
 from domain.lead_state import LeadState
@@ -205,7 +205,7 @@ async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, repe
             facility=intake.preferred_facility,
             phone="phone" in has,
             email="email" in has,
-            stopped=await _stopped(unit.conn, repeat.joined if repeat else list(known.values())),
+            stopped=await _stopped(leads, unit.conn, repeat.joined if repeat else list(known.values()), intake),
             repeat=repeat is not None,
             same=tuple(same),
             other=tuple(other),
@@ -221,10 +221,21 @@ async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, repe
     await _evidence(leads, unit, intake, inquired.no)
 
 
-async def _stopped(conn: AsyncConnection, address_ids: list[str]) -> tuple[Channel, ...]:
-    table = tables.stops
+async def _stopped(leads: Leads, conn: AsyncConnection, address_ids: list[str], intake: Intake) -> tuple[Channel, ...]:
+    """The channels closed on these addresses, and the phone where this very person gave a wrong number before."""
+    table, link, lead = tables.stops, tables.lead_addresses, tables.leads
     rows = await conn.execute(select(table.c.channel).where(table.c.address_id.in_(address_ids)).distinct())
-    return tuple(sorted(Channel(c) for c in rows.scalars()))
+    closed = {Channel(c) for c in rows.scalars()}
+    mistyped = (
+        select(lead.c.id, lead.c.first_name, lead.c.last_name)
+        .join(link, link.c.lead_id == lead.c.id)
+        .where(link.c.address_id.in_(address_ids), link.c.wrong)
+    )
+    for row in (await conn.execute(mistyped)).mappings():
+        known = leads.store.vault.open_row(lead, row)
+        if compatible(intake.first_name, intake.last_name, known["first_name"], known["last_name"]):
+            closed |= set(PHONE)
+    return tuple(sorted(closed))
 
 
 async def _evidence(leads: Leads, unit: LeadUnit, intake: Intake, no: int) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
-from domain.consequences import WRONG_NUMBER
+from domain.consequences import PHONE, WRONG_NUMBER
 from domain.errors import NoSuchLead
 from domain.fold import fold
 from domain.journal import Journal
@@ -36,10 +36,9 @@ _ADDRESSES = (
 )
 _READ_ADDRESSES, _LOCK_ADDRESSES = text(_ADDRESSES), text(_ADDRESSES + " FOR UPDATE OF a")
 _LOCK_LEAD = text("SELECT 1 FROM leads WHERE id = :lead FOR UPDATE")
-# A number that was wrong for one lead is somebody's, perhaps of another lead of ours: it is closed for the first alone.
 _STOPS = text(
-    "SELECT la.address_id, s.channel FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id"
-    " AND (s.cause <> 'wrong_number' OR s.lead_id = la.lead_id) WHERE la.lead_id = :lead"
+    "SELECT la.address_id, s.channel, la.wrong FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id"
+    " WHERE la.lead_id = :lead"
 )
 
 
@@ -173,9 +172,10 @@ class Leads:
     ) -> frozenset[Channel] | None:
         """The channels stopped on the lead's addresses; None if it has other addresses by now."""
         rows = (await conn.execute(_STOPS, {"lead": lead_id})).all()
-        if {str(address_id) for address_id, _ in rows} != {a.id for a in addresses}:
+        if {str(address_id) for address_id, _, _ in rows} != {a.id for a in addresses}:
             return None
-        return frozenset(Channel(channel) for _, channel in rows if channel is not None)
+        wrong = frozenset(PHONE) if any(wrong for _, _, wrong in rows) else frozenset()
+        return wrong | {Channel(channel) for _, channel, _ in rows if channel is not None}
 
     async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
         """The state, from the facts."""
@@ -269,8 +269,9 @@ class Leads:
                 address = unit.address(channel)
                 if address is None:
                     continue
-                if not opted_out and fact.cause == WRONG_NUMBER:
+                if not opted_out and fact.cause == WRONG_NUMBER:  # somebody's, and perhaps of another lead of ours
                     await is_wrong(unit.conn, unit.lead_id, address.id)
+                    continue
                 row = {
                     "address_id": address.id,
                     "channel": channel.value,

@@ -188,7 +188,7 @@ async def read_lead(conn: AsyncConnection, vault: Vault, lead_id: str) -> Row:
         | {
             "best_times": details.get("best_times"),
             "insurance": details.get("insurance"),
-            "addresses": await _with_stops(conn, addresses),
+            "addresses": await _with_stops(conn, lead_id, addresses),
             "consents": await _opened(conn, vault, tables.consents, lead_id, tables.consents.c.at),
             "score": None,
             "inquired_at": max(r["at"] for r in sources),
@@ -209,13 +209,18 @@ async def read_lead(conn: AsyncConnection, vault: Vault, lead_id: str) -> Row:
     )
 
 
-async def _with_stops(conn: AsyncConnection, addresses: list[Row]) -> list[Row]:
-    table = tables.stops
+async def _with_stops(conn: AsyncConnection, lead_id: str, addresses: list[Row]) -> list[Row]:
+    table, link = tables.stops, tables.lead_addresses
+    found = select(link.c.address_id).where(link.c.lead_id == lead_id, link.c.wrong)
+    wrong = {str(i) for i in (await conn.execute(found)).scalars()}
     stops: dict[str, list[Row]] = defaultdict(list)
     query = select(table).where(table.c.address_id.in_([a["id"] for a in addresses])).order_by(table.c.channel)
     for row in (await conn.execute(query)).mappings():
         stops[str(row["address_id"])].append({k: row[k] for k in ("channel", "cause", "at")})
-    return [{"kind": a["kind"], "value": a["value"], "stops": stops[a["id"]]} for a in addresses]
+    return [
+        {"kind": a["kind"], "value": a["value"], "wrong": str(a["id"]) in wrong, "stops": stops[a["id"]]}
+        for a in addresses
+    ]
 
 
 async def _rows(conn: AsyncConnection, table: Any, lead_id: str, order: Any, *where: Any) -> list[Mapping[Any, Any]]:

@@ -138,7 +138,7 @@ stops = Table(
     metadata,
     _uuid("address_id", ForeignKey("addresses.id"), primary_key=True),
     _text("channel", primary_key=True),
-    _text("cause"),  # opt_out | staff | suppressed | wrong_number
+    _text("cause"),  # opt_out | staff | suppressed
     _time("at"),
     _text("code", null=True),
     _uuid("lead_id", null=True),

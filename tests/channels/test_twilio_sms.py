@@ -126,7 +126,7 @@ async def test_too_many_requests_say_when_to_come_back(provider: Provider, sms: 
 @pytest.mark.parametrize(
     ("status", "code", "remedy"),
     [
-        (400, 21610, Remedy.SUPPRESS),
+        (400, 21610, Remedy.SUPPRESS_NUMBER),
         (400, 30610, Remedy.RESCHEDULE),
         (401, 20003, Remedy.ALERT),
         (400, 21602, Remedy.DROP),

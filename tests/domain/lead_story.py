@@ -293,3 +293,11 @@ def booked(starts: str = "2026-06-10 10:00", at: str = "2026-06-02 12:00") -> St
     story.scheduler_says("booked", ny(starts))
     story.run(timedelta(seconds=1))
     return story
+
+
+def at_the_call() -> Story:
+    """10:05, and a coordinator holds the first call."""
+    story = Story(ny("2026-03-02 10:00")).run("2026-03-02 10:05")
+    story.claims(story.call("call1"))
+    story.table()
+    return story

@@ -9,16 +9,8 @@ from domain import facts as f
 from domain.errors import InvalidInput, Refused
 from domain.lead_state import Stage, State
 from domain.touches import Channel, Disposition
-from tests.domain.lead_story import COORDINATOR, LEASE, Story, ny
+from tests.domain.lead_story import COORDINATOR, LEASE, Story, at_the_call, ny
 from tests.domain.sequences import BOOK, sequence
-
-
-def at_the_call() -> Story:
-    """10:05, and a coordinator holds the first call."""
-    story = Story(ny("2026-03-02 10:00")).run("2026-03-02 10:05")
-    story.claims(story.call("call1"))
-    story.table()
-    return story
 
 
 def test_an_answered_call_rests_until_its_outcome_and_then_all_moves_by_the_time_rested() -> None:
@@ -167,71 +159,6 @@ def test_booked_on_the_phone_and_then_in_the_book() -> None:
     story.run("2026-03-02 10:10")
     assert [r[1:] for r in story.sent()] == [("confirm", "sms", "sent"), ("confirm", "email", "sent")]
     assert not [t for t in story.state.tasks.values() if t.living]
-
-
-def answered_before_the_change() -> tuple[Story, str]:
-    """Booked, and a callback is answered; its outcome is not entered yet."""
-    story = at_the_call()
-    story.scheduler_says("booked", ny("2026-03-12 10:00"))
-    story.run("2026-03-03 10:00")
-    story.tell(f.TaskOpened(task_id="back", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
-    story.claims("back")
-    story.call_ends("back", Disposition.ANSWERED)
-    story.table()
-    return story, "back"
-
-
-def test_while_a_person_speaks_with_the_lead_no_other_sequence_writes() -> None:
-    story, task = answered_before_the_change()
-    story.scheduler_says("cancelled")
-    assert story.run(timedelta(days=3)).sent() == []
-    story.claims(task)
-    story.completes(task, f.Outcome.REACHED)
-    assert [row[1] for row in story.run(timedelta(hours=1)).sent()] == ["sorry"]
-
-
-def test_an_enrollment_by_a_person_waits_for_the_outcome_too() -> None:
-    story = at_the_call()
-    story.call_ends(story.call("call1"), Disposition.ANSWERED)
-    story.tell(*commands.enroll(story.state, BOOK.latest("recovery"), story.now))
-    assert story.stands() is State.RESTING
-    assert story.run(timedelta(hours=3)).sent() == []
-
-
-def test_whoever_was_promised_a_call_hears_from_no_machine_before() -> None:
-    story, task = answered_before_the_change()
-    story.completes(task, f.Outcome.CALL_BACK, callback_at=ny("2026-03-06 15:00"))
-    story.scheduler_says("cancelled")
-    assert story.run("2026-03-06 15:30").sent() == []
-    (promised,) = [t.id for t in story.state.tasks.values() if t.living]
-    story.claims(promised)
-    story.completes(promised, f.Outcome.REACHED, Disposition.ANSWERED)
-    assert [row[1] for row in story.run(timedelta(hours=1)).sent()] == ["sorry"]
-
-
-def test_two_tasks_make_one_call_at_a_time() -> None:
-    story = at_the_call()
-    story.tell(f.TaskOpened(task_id="back", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
-    story.claims("back")
-    story.tell(*commands.dial_task(story.state, "back", COORDINATOR, story.now))
-    with pytest.raises(Refused, match="on its way"):
-        commands.dial_task(story.state, story.call("call1"), COORDINATOR, story.now)
-
-
-def test_an_answered_call_that_is_back_in_the_queue_cannot_be_skipped() -> None:
-    story = at_the_call()
-    story.call_ends(story.call("call1"), Disposition.ANSWERED)
-    story.run("2026-03-02 11:00")
-    with pytest.raises(Refused, match="enter what came of it"):
-        commands.skip(story.state, BOOK.latest("consultation"), story.now)
-
-
-@pytest.mark.parametrize("reachable", [True, False])
-def test_nobody_is_asked_to_call_a_lead_without_a_phone(reachable: bool) -> None:
-    story = Story(ny("2026-03-02 10:00"), phone=reachable)
-    story.tell(f.Inquired(source="phone", zones=(), phone=reachable, email=True, repeat=True))
-    (asked,) = [t for t in story.state.tasks.values() if t.living]
-    assert asked.kind is (f.TaskKind.CALLBACK if reachable else f.TaskKind.REVIEW)
 
 
 def test_not_a_fit_disqualifies_and_do_not_call_stops_the_phone() -> None:

@@ -18,6 +18,7 @@ Name = tuple[str, str | None]
         (("Mary Ann", "Lee"), ("Mary Ann", None)),
         (("Ann", "Lee"), ("Ann Marie", "Lee")),
         (("李", "王"), ("李", None)),
+        (("Ann", "Lee"), ("Mrs. Ann", "Lee")),
     ],
 )
 def test_one_person(a: Name, b: Name) -> None:
@@ -32,6 +33,10 @@ def test_one_person(a: Name, b: Name) -> None:
         (("Robert", "Lee"), ("Roberta", "Lee")),
         (("John", "Doe Sr"), ("John", "Doe Jr")),
         (("Ann", "Lee"), ("Ann Smith", None)),
+        (("Mary Ann", "Smith"), ("Mary Lou", "Smith")),
+        (("Anne-Marie", "Roy"), ("Anne", "Roy")),
+        (("John Sr", "Roy"), ("John Jr", "Roy")),
+        (("John", "Roy"), ("John Jr", "Roy")),
         (("Ann", "Lee"), ("Ann Marie", "Smith")),
         (("李", None), ("李明", None)),  # a whole name, no initial
         (("1", None), ("12", None)),

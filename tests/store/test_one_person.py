@@ -125,6 +125,15 @@ async def test_a_stop_of_a_numbers_owner_leaves_who_mistyped_it_their_mail(clini
     assert (await clinic.state(owner)).closed >= {Channel.SMS, Channel.VOICE}, "stopped by its owner, before"
 
 
+async def test_the_owner_of_a_mistyped_number_is_answered_like_anybody(clinic: Clinic) -> None:
+    await wrong_number(clinic, await clinic.inquire("Walt", email=None))
+    owner = await clinic.inquire("Olga", email=None)
+    ref = await clinic.next_touch(owner)
+    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
+    await clinic.inbound.reply(wrote(1, "I am Olga, please tell me more"))
+    await clinic.commands.message(DESK, owner, Channel.SMS, "Gladly")
+
+
 async def test_a_number_may_be_wrong_for_two_leads(clinic: Clinic) -> None:
     mistyped = [await clinic.inquire("Ada"), await clinic.inquire("Cleo", email="cleo@example.com")]
     for lead in mistyped:

@@ -10,6 +10,7 @@ ALTER TABLE lead_addresses ADD COLUMN wrong boolean DEFAULT false NOT NULL;
 UPDATE lead_addresses SET wrong = true FROM stops
 WHERE stops.address_id = lead_addresses.address_id AND stops.lead_id = lead_addresses.lead_id
 AND stops.cause = 'wrong_number';
+DELETE FROM stops WHERE cause = 'wrong_number';
 """
 
 

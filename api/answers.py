@@ -227,7 +227,9 @@ class Health(BaseModel):
 class Readiness(BaseModel):
     """Every dependency by name: ok, or what is wrong."""
 
-    model_config = example(status="ready", checks={"postgres": "ok", "sequences": "ok", "temporal": "ok"})
+    model_config = example(
+        status="ready", checks={"postgres": "ok", "sequences": "ok", "temporal": "ok", "workers": "ok", "carrier": "ok"}
+    )
 
     status: Literal["ready", "not ready"]
     checks: dict[str, str]

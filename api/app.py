@@ -1,18 +1,18 @@
 """The API's composition root: settings -> adapters -> services -> routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 from fastapi import FastAPI, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from temporalio.client import Client
 
 from api import problems
 from api.access import NoKey, Right, actor_of, check_rules, may
 from api.commands import Commands
+from api.dependencies import checks
 from api.edge import Edge
 from api.logs import make_log
 from api.meters import Meters
@@ -41,12 +41,10 @@ from store.sequences import SequenceBook
 from store.vault import Vault
 from wire.codec import AesCodec
 from wire.codec_server import codec_router, spellings
-from wire.connect import connect
 from wire.keyring import KeyRing
 
 CONFIG = Path(__file__).parent.parent / "config"
 POOL = 10
-TEMPORAL_WITHIN = timedelta(seconds=1)  # real
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -134,7 +132,7 @@ def _services(settings: Settings, keyring: KeyRing, leads: Leads, listener: Deli
         pages=Environment(
             loader=FileSystemLoader(Path(__file__).parent / "pages"), autoescape=True, undefined=StrictUndefined
         ),
-        temporal=_temporal(settings, keyring),
+        dependencies=checks(settings, keyring),
         # each may need two connections; there are twice as many as the pool keeps
         once=asyncio.Semaphore(POOL),
     )
@@ -145,28 +143,6 @@ def _events(key: str) -> SendGridEvents:
         return SendGridEvents(key)
     except ValueError as error:
         raise TendError(f"TEND_SENDGRID_WEBHOOK_KEY: {error}") from None
-
-
-def _temporal(settings: Settings, keyring: KeyRing) -> Callable[[], Awaitable[None]]:
-    """A question whether Temporal answers. The client is made at the first, so that nothing waits for it before."""
-    client: Client | None = None
-
-    async def answers() -> None:
-        nonlocal client
-        if settings.temporal_address is None:
-            raise LookupError("TEND_TEMPORAL_ADDRESS is not set")
-        if client is None:
-            client = await connect(
-                settings.temporal_address,
-                settings.temporal_namespace,
-                keyring,
-                **settings.temporal_access,
-                lazy=True,
-            )
-        if not await client.service_client.check_health(timeout=TEMPORAL_WITHIN):
-            raise ConnectionError("Temporal says it does not serve")
-
-    return answers
 
 
 async def may_use_codec(request: Request) -> bool:

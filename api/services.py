@@ -1,7 +1,7 @@
 """What the routes are given. Built once by the app factory; nothing here reads settings."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from jinja2 import Environment
 
 from api.commands import Commands
+from api.dependencies import Check
 from api.meters import Meters
 from channels.inbound_sendgrid import SendGridEvents
 from channels.inbound_twilio import TwilioWebhooks
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Services:
     """`twilio` and `sendgrid` are None where their secrets are not set: then no callback is believed.
 
-    `temporal` raises if Temporal does not answer. `once` bounds requests that write: each may need a second connection.
+    `dependencies` are asked by name whether they answer. `once` bounds requests that write: each may need a second
+    connection.
     """
 
     production: bool
@@ -46,7 +48,7 @@ class Services:
     codec: "AesCodec"
     meters: Meters
     pages: Environment
-    temporal: Callable[[], Awaitable[None]]
+    dependencies: Mapping[str, Check]
     once: asyncio.Semaphore
 
 

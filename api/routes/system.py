@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
 from api import answers
+from api.dependencies import Check
 from api.once import ApiRoute
 from api.openapi import document
 from api.problems import AWAY, status_of
@@ -35,18 +37,22 @@ async def healthz() -> dict[str, str]:
 )
 async def readyz(services: Wired) -> Response:
     """Intake needs Postgres alone: a lead that comes while Temporal is away starts when it is back."""
-    names = {"postgres": _postgres, "sequences": sequences_ready, "temporal": _temporal}
-    found = await asyncio.gather(*(_check(check, services) for check in names.values()))
+    names: dict[str, Check] = {
+        "postgres": partial(_postgres, services),
+        "sequences": partial(sequences_ready, services),
+        **services.dependencies,
+    }
+    found = await asyncio.gather(*map(_check, names.values()))
     checks = dict(zip(names, found, strict=True))
     ready = all(result == "ok" for result in checks.values())
     body = {"status": "ready" if ready else "not ready", "checks": checks}
     return JSONResponse(body, status_of(None) if ready else AWAY)
 
 
-async def _check(check: Any, services: Services) -> str:
+async def _check(check: Check) -> str:
     try:
         async with asyncio.timeout(PATIENCE):
-            await check(services)
+            await check()
     except TimeoutError:
         return f"no answer within {PATIENCE:.0f} s"
     except Exception as error:  # whatever a dependency's client raises: the name of the kind says enough
@@ -57,10 +63,6 @@ async def _check(check: Any, services: Services) -> str:
 async def _postgres(services: Services) -> None:
     async with services.store.engine.connect() as conn:
         await conn.execute(text("SELECT 1"))
-
-
-async def _temporal(services: Services) -> None:
-    await services.temporal()
 
 
 @inspection.get("/metrics", response_class=PlainTextResponse, summary="What Prometheus reads")

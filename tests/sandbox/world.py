@@ -1,6 +1,5 @@
 """A carrier running over HTTP in a thread, and a receiver that stands for the product."""
 
-import asyncio
 import json
 import socket
 import threading
@@ -219,7 +218,7 @@ def running(config: SandboxConfig) -> Iterator[Carrier]:
     sock = socket.socket(proto=socket.IPPROTO_TCP)
     sock.bind(("127.0.0.1", 0))
     server = make_server(create_app(config), "127.0.0.1", 0)
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[sock])))
+    thread = threading.Thread(target=lambda: server.run(sockets=[sock]))  # as the product: under uvloop
     thread.start()
     carrier = Carrier(f"http://127.0.0.1:{sock.getsockname()[1]}", config.directory)
     try:

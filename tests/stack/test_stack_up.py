@@ -91,6 +91,11 @@ async def test_up_heals_stops_and_goes_on(tend: Up, directory: DataDir, until: U
         for name in ("api", "sandbox"):
             assert (await client.get(f"{first[name]}/healthz")).status_code == 200
         assert (await client.get(str(first["temporal_ui"]))).status_code == 200
+        ready = (await client.get(f"{first['api']}/readyz")).json()
+        assert ready == {
+            "status": "ready",
+            "checks": dict.fromkeys(("postgres", "sequences", "temporal", "workers", "carrier"), "ok"),
+        }
     key = directory.admin_key.read_text()
     assert directory.admin_key.stat().st_mode & 0o777 == 0o600
     for secret in (directory.keys, directory.endpoints, directory.credentials):

@@ -34,7 +34,6 @@ ALLOWED = {
     ("sandbox/__main__.py", "signal"): "a signal of the operating system",
     ("cli.py", "signal"): "a signal of the operating system",
     ("workflows/lead.py", "cancel"): "the workflow's own timer",
-    ("api/app.py", "cancel"): "a task of the event loop",
 }
 
 

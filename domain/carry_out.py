@@ -12,10 +12,26 @@ from domain import gate
 from domain.consequences import task_id
 from domain.errors import NotFound
 from domain.journal import Journal
-from domain.next_action import OpenTask, Touch
+from domain.next_action import Action, OpenTask, Touch
 from domain.schedule import pending
 from domain.sequence import CallTask, Part, StaffTask
 from domain.touches import Channel, TouchStatus, touch_id
+
+
+def decide(journal: Journal, now: datetime, closed: AbstractSet[Channel]) -> Action:
+    """The next action, of which the gate already knows: what must wait or is refused is recorded, not handed out.
+
+    What is allowed asks the gate again as it is claimed.
+    """
+    while True:
+        action = journal.decide(now)
+        if not isinstance(action, Touch) or _is_claimed(journal, action) or passes(journal, action, now, closed):
+            return action
+
+
+def _is_claimed(journal: Journal, touch: Touch) -> bool:
+    known = journal.state.touches.get((touch.enrollment, touch.step, touch.part))
+    return known is not None and known.status is TouchStatus.CLAIMED
 
 
 def passes(journal: Journal, touch: Touch, now: datetime, closed: AbstractSet[Channel]) -> bool:

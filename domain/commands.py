@@ -41,6 +41,8 @@ def resume(state: LeadState) -> list[f.Fact]:
     waiting = [state.tasks.get(i) for i in (state.rest.waits if state.rest else ())]
     if any(t is None or (t.living and t.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW)) for t in waiting):
         raise Refused("cannot resume: a reply of the lead waits for an answer; answer it first", state.state)
+    if any(t is not None and t.living and t.disposition is Disposition.ANSWERED for t in waiting):
+        raise Refused("cannot resume: the lead was spoken with; enter what came of the call", state.state)
     # a rest goes on after its pause: the lead was told that it would be left alone for so long, or a call is awaited
     of: Literal["pause", "all"] = "pause" if state.pause is not None and state.rest is not None else "all"
     return [f.Resumed(cause="a person resumed it", of=of)]

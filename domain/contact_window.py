@@ -9,6 +9,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 OPENS, CLOSES = time(8), time(21)
+WINDOW = "contact window: 8:00 to 21:00 in every zone the lead can be in"
 _SEARCHED = timedelta(days=8)
 
 # Every zone of the 50 states and DC that differs in offset or in daylight saving.

@@ -151,6 +151,13 @@ def _waits_for_words(state: LeadState, task_id: str) -> bool:
     return task is None or (task.living and task.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW))
 
 
+def _has_the_turn(state: LeadState, task_id: str) -> bool:
+    """Whether a person must act on this before a machine writes: answer a reply, enter what came of a call."""
+    task = state.tasks.get(task_id)
+    spoken = task is not None and task.living and task.disposition is Disposition.ANSWERED
+    return spoken or _waits_for_words(state, task_id)
+
+
 def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> LeadState:
     key = (fact.enrollment, fact.step, fact.part)
     old = state.touches.get(key)
@@ -297,7 +304,7 @@ def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
     if not since:
         return state
     rest = state.rest
-    words = frozenset(i for i in (rest.waits if rest else ()) if i in state.tasks and _waits_for_words(state, i))
+    words = frozenset(i for i in (rest.waits if rest else ()) if i in state.tasks and _has_the_turn(state, i))
     if rest is not None and (fact.of == "pause" or words):
         # the time of the pause counts as rested once the rest ends too
         waits = rest.waits if fact.of == "pause" else words

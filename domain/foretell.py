@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain import gate
-from domain.contact_window import next_open
+from domain.contact_window import WINDOW, next_open
 from domain.lead_state import LeadState
 from domain.next_action import Touch
 from domain.schedule import Due, outcome_known, over_at, pending
@@ -12,6 +12,7 @@ from domain.sequence import CallTask, FromAppointment, Sequence, StaffTask, Step
 from domain.touches import Channel, TouchStatus
 
 _ZERO = timedelta(0)
+_FOR_THE_WINDOW = "; waits for the contact window, 8:00 to 21:00 at the lead's place"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
             at = _waited_for(state, due, at)
             reason += _put_off_to(state, due, at)
             if due.channel in (Channel.SMS, Channel.VOICE) and (opens := next_open(at, state.zones)) > at:
-                reason += "; waits for the contact window, 8:00 to 21:00 at the lead's place"
+                reason += _FOR_THE_WINDOW
                 if due.movable:
                     extra[due.channel] = extra.get(due.channel, _ZERO) + (opens - at)
                 at = opens
@@ -70,8 +71,9 @@ def _may_go(state: LeadState, sequence: Sequence, due: Due, at: datetime) -> boo
 def _put_off_to(state: LeadState, due: Due, at: datetime) -> str:
     number = state.enrollment.number if state.enrollment else 0
     touch = state.touches.get((number, due.step, due.part))
-    waits = touch is not None and touch.status is TouchStatus.DELAYED and touch.until == at
-    return f"; put off: {touch.reason}" if touch is not None and waits and touch.reason else ""
+    if touch is None or touch.status is not TouchStatus.DELAYED or touch.until != at or not touch.reason:
+        return ""
+    return _FOR_THE_WINDOW if touch.reason == WINDOW else f"; put off: {touch.reason}"
 
 
 def _not_before(state: LeadState, step: Step, ends: dict[str, datetime]) -> list[datetime]:

@@ -4,7 +4,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from domain.contact_window import next_open
+from domain.contact_window import WINDOW, next_open
 from domain.facts import AppointmentStatus, TaskState
 from domain.lead_state import STAFF, STOP, LeadState
 from domain.next_action import Touch
@@ -14,7 +14,6 @@ from domain.sequence import FromAppointment, Sequence, Step
 from domain.touches import RETRY, SENT, Channel, Disposition
 
 A_MOMENT_AGO = timedelta(minutes=15)  # what has just been told is not told again
-WINDOW = "contact window: 8:00 to 21:00 in every zone the lead can be in"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain import facts as f
+from domain.contact_window import WINDOW
 from domain.lead_state import STAFF, LeadState
 from domain.patience import PATIENCE, Patience
-from domain.schedule import Due, direct, left_claimed, outcome_known, over_at, pending, ready
+from domain.schedule import Due, direct, left_claimed, opens, outcome_known, over_at, pending, ready
 from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
 from domain.touches import Channel, TouchStatus, touch_id
 
@@ -143,6 +144,10 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: tim
     waits += [(ready(t), Due(t.step, t.part, t.channel, ready(t), None, None), None) for t in direct(state)]
     if waits:
         at, due, then = min(waits, key=lambda w: w[0])
+        if (opening := opens(state, due)) is not None:
+            # known before: so the workflow does not wake in the night to learn that it must wait
+            waits_for = _settled(state, due, TouchStatus.DELAYED, "window.federal", WINDOW)
+            return Record((waits_for.model_copy(update={"until": opening}),))
         # a condition may have changed by then: only what has none is done without planning anew
         unconditional = due.spec is None or due.spec.when is None
         return Wait(at, f"next: {due.step}", then if unconditional else None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from domain.condition import Question, evaluate
+from domain.contact_window import next_open
 from domain.facts import AppointmentStatus, TaskState
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Touch
 from domain.sequence import After, CallTask, FromAppointment, Part, Sequence, StaffTask, Step, WaitFor
@@ -31,6 +32,18 @@ class Due:
     condition: bool | None = True  # False: skip it; None: waits for another step
     movable: bool = True  # moves later parts of its channel when a window delays it
     put_off: bool = False  # its time is no longer the plan's, but what a window or a provider made it
+
+
+def opens(state: LeadState, due: Due) -> datetime | None:
+    """The opening that a part to come will have to wait for, if it falls outside the contact window.
+
+    Not where another channel answers at once meanwhile: that begins when it is put off.
+    """
+    counted = due.movable and due.spec is not None and due.spec.at_once is None and not due.put_off
+    if due.at is None or not counted or due.channel not in (Channel.SMS, Channel.VOICE):
+        return None
+    opening = next_open(due.at, state.zones)
+    return opening if opening > due.at else None
 
 
 def direct(state: LeadState) -> list[Touch]:

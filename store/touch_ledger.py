@@ -38,7 +38,7 @@ class TouchLedger:
 
     async def plan(self, lead_id: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
-            return self._view(unit, unit.journal.decide(unit.now))
+            return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
         asked = time.monotonic()
@@ -48,12 +48,12 @@ class TouchLedger:
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is not None and touch.status is TouchStatus.CLAIMED:
                 return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
-            action = unit.journal.decide(unit.now)
+            action = unit.journal.decide(unit.now)  # and the gate below
             if not isinstance(action, Touch) or action.touch_id != ref.touch_id:
                 return self._view(unit, action)  # the plan is stale: send nothing
             if carry_out.passes(unit.journal, action, unit.now, unit.closed):
                 return await self._claim(unit, ref, action, now)
-            return self._view(unit, unit.journal.decide(unit.now))
+            return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
@@ -90,22 +90,22 @@ class TouchLedger:
                     )
                 case _:
                     raise TypeError(f"no settlement for {type(result).__name__}")
-            view = self._view(unit, unit.journal.decide(unit.now))
+            view = self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
             await unit.conn.execute(update(tables.touches).where(tables.touches.c.id == ref.touch_id).values(row))
             return view
 
     async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
-            action = unit.journal.decide(unit.now)
+            action = carry_out.decide(unit.journal, unit.now, unit.closed)
             if action == OpenTask(enrollment, step, part):
                 carry_out.open_task(unit.journal, action, unit.now, unit.closed)
-                action = unit.journal.decide(unit.now)
+                action = carry_out.decide(unit.journal, unit.now, unit.closed)
             return self._view(unit, action)
 
     async def expire_task(self, lead_id: str, task: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
             carry_out.expire_task(unit.journal, task, unit.now)
-            return self._view(unit, unit.journal.decide(unit.now))
+            return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def _claim(self, unit: LeadUnit, ref: TouchRef, action: Touch, now: datetime) -> Claim:
         address = unit.address(ref.channel)

@@ -172,7 +172,7 @@ def never_while_a_person_has_the_turn(state: LeadState, touch: Touch) -> None:
     living = [t for t in state.tasks.values() if t.living]
     assert not [t for t in living if t.kind is f.TaskKind.REPLY]
     if state.enrollment.appointment_id is None:
-        assert not [t for t in living if t.promised or t.disposition is Disposition.ANSWERED], touch
+        assert not [t for t in living if t.disposition is Disposition.ANSWERED], touch
 
 
 def live(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]]) -> Story:

@@ -145,7 +145,7 @@ def test_delays_of_a_step_after_another_count_from_when_it_was_carried_out() -> 
     )
     story = Story(ny("2026-03-02 20:30"), book=BOOK.with_(raw)).run("2026-03-03 12:00")
     assert story.table()[1:] == [
-        ("03-02 21:30", "first", "call", "waits until 03-03 08:00"),
+        ("03-02 20:30", "first", "call", "waits until 03-03 08:00"),
         ("03-03 08:00", "first", "call", "opened"),
         ("03-03 08:20", "-", "task", "missed"),
         ("03-03 08:20", "first", "call", "missed"),

@@ -22,7 +22,7 @@ def test_a_night_inquiry_is_answered_by_email_at_once_and_by_phone_in_the_mornin
     assert story.table()[1:] == [
         ("03-02 22:00", "confirm", "sms", "waits until 03-03 08:00"),
         ("03-02 22:00", "confirm", "at_once", "sent"),
-        ("03-02 22:02", "call1", "call", "waits until 03-03 08:00"),
+        ("03-02 22:00", "call1", "call", "waits until 03-03 08:00"),
         ("03-03 08:00", "confirm", "sms", "sent"),
         ("03-03 08:00", "call1", "call", "opened"),
         ("03-03 08:10", "-", "task", "missed"),
@@ -56,7 +56,7 @@ def test_two_delays_in_one_channel_add_up_to_the_planned_distance() -> None:
     assert story.table()[1:-1] == [
         ("03-02 06:00", "a", "sms", "waits until 03-02 08:00"),
         ("03-02 08:00", "a", "sms", "sent"),
-        ("03-02 21:00", "b", "sms", "waits until 03-03 08:00"),
+        ("03-02 08:00", "b", "sms", "waits until 03-03 08:00"),
         ("03-03 08:00", "b", "sms", "sent"),
         ("03-03 09:00", "c", "sms", "sent"),
     ]
@@ -186,7 +186,7 @@ def test_at_once_of_a_skipped_step_is_not_sent() -> None:
     assert isinstance(touch, Touch)
     story._do(touch)
     story.tell(f.StepSkipped(enrollment=1, step="confirm"))
-    assert story.decide() == Wait(ny("2026-03-02 22:02"), "next: call1", OpenTask(1, "call1", "call"))
+    assert story.decide() == Wait(ny("2026-03-03 08:00"), "next: call1", OpenTask(1, "call1", "call"))
 
 
 @pytest.mark.parametrize("asked", ["2026-03-02 10:00", "2026-03-02 22:00", "2026-10-31 20:58", "2026-03-02 03:30"])

@@ -148,9 +148,7 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: tim
             # known before: so the workflow does not wake in the night to learn that it must wait
             waits_for = _settled(state, due, TouchStatus.DELAYED, "window.federal", WINDOW)
             return Record((waits_for.model_copy(update={"until": opening}),))
-        # a condition may have changed by then: only what has none is done without planning anew
-        unconditional = due.spec is None or due.spec.when is None
-        return Wait(at, f"next: {due.step}", then if unconditional else None)
+        return Wait(at, f"next: {due.step}", then)  # what changes a condition wakes, and a claim asks once more
     if to_come:
         first = to_come[0]
         what = "the appointment's time" if first.at is None else "another step"

@@ -7,10 +7,11 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 
 from domain import facts as f
+from domain.contact_window import ALL_ZONES, is_open
 from domain.lead_state import State
 from domain.touches import TouchStatus
 from store.engine import Store
-from tests.workflows.world import UTC_TEN, open_world
+from tests.workflows.world import NEW_YORK, UTC_TEN, open_world
 from wire.keyring import KeyRing
 from workflows.messages import Snapshot
 
@@ -44,6 +45,22 @@ async def test_a_silent_lead_gets_the_reference_cadence_and_a_short_history(stor
         upserts = [e for e in history.events if e.event_type == EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES]
         assert upserts
         print(f"{len(history.events)} events, {len(upserts)} upserts, {took:.2f} s")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("hours", "zones"), [(-9, NEW_YORK), (10, NEW_YORK), (9, ALL_ZONES)])
+async def test_who_asks_at_night_has_no_longer_history(
+    store: Store, keyring: KeyRing, hours: int, zones: tuple[str, ...]
+) -> None:
+    """Nobody wakes at night to learn that a step must wait."""
+    start = UTC_TEN + timedelta(hours=hours)
+    async with open_world(store, keyring, start=start) as world:
+        lead = await world.inquire(zones=zones)
+        await world.deliver()
+        assert await world.result(lead) == "exhausted"
+        assert all(is_open(at, zones) for at in world.sent("sms"))
+        history = await world.handle(lead).fetch_history()
+        assert len(history.events) <= 140, len(history.events)
 
 
 @pytest.mark.asyncio

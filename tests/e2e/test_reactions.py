@@ -208,8 +208,7 @@ async def test_an_unclaimed_call_is_missed_and_a_wrong_number_ends_texts_and_cal
     await wrong.task(task, "claim")
     await wrong.task(task, "complete", {"disposition": "answered_by_person", "outcome": "wrong_number"})
     seen = await wrong.until("suppressed", lambda s: bool(s.of("decision")))
-    stops = {a["kind"]: [s["channel"] for s in a["stops"]] for a in seen.lead["addresses"]}
-    assert stops == {"phone": ["sms", "voice"], "email": []}
+    assert {a["kind"]: a["wrong"] for a in seen.lead["addresses"]} == {"phone": True, "email": False}
     seen = await lead.until("missed", lambda s: bool(s.tasks("call", "missed")) and s.stands("active"))
     assert [(t["status"], t["rule"]) for t in seen.touches("call1")] == [("missed", "task.unclaimed")]
 

@@ -79,7 +79,9 @@ class Bookings:
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
-                if unit.state.booked(after=unit.now) is not None:
+                there = booking.event in (f.BookingEvent.ARRIVED, f.BookingEvent.COMPLETED)
+                fresh = unit.now - booking.occurred_at < timedelta(days=1)
+                if unit.state.booked(after=unit.now) is not None or (there and fresh):
                     await self._ends_for(unit, selves)
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):

@@ -28,14 +28,14 @@ def appointment_changed(
     state: LeadState, fact: f.AppointmentChanged, no: int, at: datetime, book: Book
 ) -> Iterator[f.Fact]:
     now = state.appointments[fact.appointment_id]
-    if now.status is f.AppointmentStatus.BOOKED:
-        yield from _has_come(state)
     sequence, enrollment = sequence_of(state, book), state.enrollment
     if sequence is None or enrollment is None:
         return
     if now.no != no:
         return  # told once more, or an older event that came late: what is newer has been obeyed
     if now.status is f.AppointmentStatus.BOOKED:
+        if state.booked(after=at) is not None:
+            yield from has_come(state)
         yield from _booked(state, sequence, enrollment, fact, at, book)
         return
     yield from _known(state, enrollment, fact.appointment_id)
@@ -43,7 +43,7 @@ def appointment_changed(
         yield from _became(state, sequence, now.status, fact, at, book)
 
 
-def _has_come(state: LeadState) -> Iterator[f.Fact]:
+def has_come(state: LeadState) -> Iterator[f.Fact]:
     """The booking that was agreed on the phone."""
     expected = state.tasks.get(task_id(state.lead_id, BOOKING_EXPECTED))
     if expected is not None and expected.living:
@@ -111,7 +111,8 @@ def _became(  # noqa: PLR0917
         # given up for another that stands already: the sequence turns on that one now
         yield from into(state, book.latest(around.sequence), status.value, other.id)
     elif isinstance(exit_, Switch) and (reason := _not_offered(state, fact, at)) is not None:
-        if state.exit_reason is None:
+        turns = state.enrollment is not None and state.enrollment.appointment_id == fact.appointment_id
+        if state.exit_reason is None and turns:
             yield f.Finished(exit_reason=f.ExitReason.STOPPED_BY_STAFF if state.let_go else f.ExitReason.EXHAUSTED)
         if reason == TOLD_LATE:
             yield opened(state, state.last_no, at, f.TaskKind.REVIEW, f"{reason}: {status}. Write or call?")

@@ -10,8 +10,9 @@ from typing import Literal
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.appointment_reactions import LET_GO
+from domain.consequences import BOOKING_EXPECTED, stopped
 from domain.consequences import enroll as enrolled
-from domain.consequences import stopped
+from domain.consequences import task_id as task_id_of
 from domain.contact_window import next_open
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
@@ -39,6 +40,9 @@ def resume(state: LeadState) -> list[f.Fact]:
         raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
     # a task that is not ours is a relative's: nobody knows yet which of them wrote
     waiting = [state.tasks.get(i) for i in (state.rest.waits if state.rest else ())]
+    expected = state.tasks.get(task_id_of(state.lead_id, BOOKING_EXPECTED))
+    if expected is not None and expected.living and expected in waiting:
+        raise Refused("cannot resume: a booking agreed on the phone is awaited; complete its task first", state.state)
     if any(t is None or (t.living and t.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW)) for t in waiting):
         raise Refused("cannot resume: a reply of the lead waits for an answer; answer it first", state.state)
     if any(t is not None and t.living and t.disposition is Disposition.ANSWERED for t in waiting):

@@ -233,8 +233,11 @@ def _task(lead: LeadState, task_id: str, /, **changes: Any) -> LeadState:
 
 def _call_ended(state: LeadState, fact: f.CallEnded) -> LeadState:
     task = state.tasks.get(fact.task_id)
-    if task is None or not (task.living or task.state is f.TaskState.MISSED):
+    if task is None:
         return state
+    if not (task.living or task.state is f.TaskState.MISSED):  # completed while the line was open
+        over = replace(task, ended=task.ended | {fact.touch_id})
+        return replace(state, tasks=put(state.tasks, task.id, over))
     spoken = Disposition.ANSWERED in (task.disposition, fact.disposition)  # whatever a further call comes to
     disposition = Disposition.ANSWERED if spoken else fact.disposition
     task = replace(task, disposition=disposition, ended=task.ended | {fact.touch_id})

@@ -11,7 +11,7 @@ from domain.next_action import Touch
 from domain.patience import PATIENCE, Patience
 from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence, Step
-from domain.touches import RETRY, SENT, Channel, Disposition
+from domain.touches import RETRY, SENT, Channel, Disposition, TouchStatus
 
 A_MOMENT_AGO = timedelta(minutes=15)  # what has just been told is not told again
 
@@ -147,7 +147,8 @@ def _just_confirmed(state: LeadState, step: Step, touch: Touch, now: datetime) -
     if isinstance(step.timing, FromAppointment) or step.timing.of is not None:
         return False
     sent = (state.touches.get((touch.enrollment, step.key, part.name)) for part in step.parts)
-    on_channel = (t for t in sent if t is not None and t.channel is touch.channel and t.status in SENT)
+    arrives = (TouchStatus.ACCEPTED, TouchStatus.DELIVERED)
+    on_channel = (t for t in sent if t is not None and t.channel is touch.channel and t.status in arrives)
     return any(t.claimed_at is not None and now - t.claimed_at < A_MOMENT_AGO for t in on_channel)
 
 

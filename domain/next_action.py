@@ -175,8 +175,9 @@ def _due_now(state: LeadState, to_come: list[Due], now: datetime, overslept: tim
                 reason = "what it waited for has come" if came else f"no {wait.what} came in time"
                 return Record((_settled(state, due, status, "wait", reason),))
             continue
-        if _counted_from_start(due) and now - due.at > overslept:
-            return Record((f.Resumed(cause=f"nobody carried out {due.step} in time", overslept=due.at),))
+        since = _could_go(state, due)
+        if since is not None and now - since > overslept and not _is_overslept(state, since):
+            return Record((f.Resumed(cause=f"nobody carried out {due.step} in time", overslept=since),))
         return _do(state, due)
     return None
 
@@ -184,6 +185,26 @@ def _due_now(state: LeadState, to_come: list[Due], now: datetime, overslept: tim
 def _counted_from_start(due: Due) -> bool:
     """Whether its time follows from the sequence's alone: an appointment's or an awaited call's does not."""
     return due.movable and due.spec is not None and due.spec.when is None and not due.put_off
+
+
+def _could_go(state: LeadState, due: Due) -> datetime | None:
+    """Since when a step whose time follows from the sequence's alone could have been carried out.
+
+    That is its own, or the opening that it was put off to, perhaps long before it was due.
+    """
+    if _counted_from_start(due):
+        return due.at
+    assert state.enrollment is not None
+    touch = state.touches.get((state.enrollment.number, due.step, due.part))
+    delayed = touch is not None and touch.status is TouchStatus.DELAYED and touch.reason == WINDOW
+    if due.at is None or not (delayed and due.movable and due.spec is not None and due.spec.when is None):
+        return None
+    return max([due.at, *(end for _, end in state.enrollment.rests)])
+
+
+def _is_overslept(state: LeadState, since: datetime) -> bool:
+    """Whether it is recorded that nobody carried out what was due then: what had an own time goes now."""
+    return state.enrollment is not None and any(start == since for start, _ in state.enrollment.overslept)
 
 
 def _do(state: LeadState, due: Due) -> Do:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from domain import facts as f
-from domain.appointment_reactions import appointment_changed, next_appointment
+from domain.appointment_reactions import appointment_changed, has_come, next_appointment
 from domain.consequences import PHONE, Book, callback, into, leave, opened, rests_after_answer, sequence_of
 from domain.lead_state import LeadState
 from domain.sequence import Stop, Switch
@@ -60,6 +60,8 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
             if isinstance(record.fact, f.Enrolled) and record.fact.cause != "replied":
                 yield from _still_waits(state, book)
             if isinstance(record.fact, f.Finished):
+                if record.fact.exit_reason is f.ExitReason.BOOKED:
+                    yield from has_come(state)
                 yield from next_appointment(state, record.fact, at, book)
         case f.StepSkipped(step=step):
             yield from skipped(state, step)

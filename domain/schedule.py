@@ -39,7 +39,8 @@ def opens(state: LeadState, due: Due) -> datetime | None:
 
     Not where another channel answers at once meanwhile: that begins when it is put off.
     """
-    counted = due.movable and due.spec is not None and due.spec.at_once is None and not due.put_off
+    spec = due.spec  # one with a condition may be left out
+    counted = due.movable and spec is not None and spec.at_once is None and spec.when is None and not due.put_off
     if due.at is None or not counted or due.channel not in (Channel.SMS, Channel.VOICE):
         return None
     opening = next_open(due.at, state.zones)
@@ -178,6 +179,7 @@ def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> date
             and t.step in order
             and order.index(t.step) < order.index(step.key)
             and _moves(sequence.step(t.step), t.part)
+            and not (t.status is TouchStatus.SKIPPED and t.due_at is not None and t.at < t.due_at)  # before its time
         ),
         _ZERO,
     )

@@ -29,6 +29,8 @@ def call_ended(state: LeadState, task: str, disposition: Disposition, no: int, a
     held = state.tasks.get(task)
     if held is None:
         return
+    if held.disposition is Disposition.ANSWERED and disposition is not Disposition.ANSWERED:
+        return  # spoken with before: a further call takes nothing back
     cause = "a person answered the call; its outcome is awaited"
     if disposition is Disposition.ANSWERED and held.living:
         if state.exit_reason is None:

@@ -21,6 +21,7 @@ from domain.sources import SOURCE_CHANNELS
 from domain.touches import Channel
 from store import tables
 from store.lead_unit import Leads, LeadUnit
+from store.persons import is_wrong
 from store.vault import Vault
 
 _WORDS = (
@@ -195,6 +196,10 @@ async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, repe
     same = [kind for kind, address_id in sorted(given.items()) if known.get(kind) == address_id]
     other = [kind for kind in sorted(given, reverse=True) if kind in known and kind not in same]
     has = set(known) | {kind for kind, address_id in given.items() if repeat and address_id in repeat.joined}
+    new = repeat.joined if repeat else list(known.values())
+    mistyped = await _mistyped(leads, unit.conn, new, intake)
+    for address_id in mistyped:
+        await is_wrong(unit.conn, unit.lead_id, address_id)
     zones = intake.zones
     if repeat is not None:
         zones = after_repeat(unit.state.zones, zones, unit.now, same_number="phone" in same)
@@ -205,7 +210,7 @@ async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, repe
             facility=intake.preferred_facility,
             phone="phone" in has,
             email="email" in has,
-            stopped=await _stopped(leads, unit.conn, repeat.joined if repeat else list(known.values()), intake),
+            stopped=tuple(sorted({*await _stopped(unit.conn, new), *(PHONE if mistyped else ())})),
             repeat=repeat is not None,
             same=tuple(same),
             other=tuple(other),
@@ -221,21 +226,24 @@ async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, repe
     await _evidence(leads, unit, intake, inquired.no)
 
 
-async def _stopped(leads: Leads, conn: AsyncConnection, address_ids: list[str], intake: Intake) -> tuple[Channel, ...]:
-    """The channels closed on these addresses, and the phone where this very person gave a wrong number before."""
-    table, link, lead = tables.stops, tables.lead_addresses, tables.leads
+async def _stopped(conn: AsyncConnection, address_ids: list[str]) -> tuple[Channel, ...]:
+    """The channels closed on these addresses."""
+    table = tables.stops
     rows = await conn.execute(select(table.c.channel).where(table.c.address_id.in_(address_ids)).distinct())
-    closed = {Channel(c) for c in rows.scalars()}
-    mistyped = (
-        select(lead.c.id, lead.c.first_name, lead.c.last_name)
+    return tuple(Channel(c) for c in rows.scalars())
+
+
+async def _mistyped(leads: Leads, conn: AsyncConnection, address_ids: list[str], intake: Intake) -> list[str]:
+    """Those of these addresses of which this very person was found to have given them wrongly before."""
+    link, lead = tables.lead_addresses, tables.leads
+    query = (
+        select(lead.c.id, lead.c.first_name, lead.c.last_name, link.c.address_id)
         .join(link, link.c.lead_id == lead.c.id)
         .where(link.c.address_id.in_(address_ids), link.c.wrong)
     )
-    for row in (await conn.execute(mistyped)).mappings():
-        known = leads.store.vault.open_row(lead, row)
-        if compatible(intake.first_name, intake.last_name, known["first_name"], known["last_name"]):
-            closed |= set(PHONE)
-    return tuple(sorted(closed))
+    name, rows = (intake.first_name, intake.last_name), (await conn.execute(query)).mappings().all()
+    found = [leads.store.vault.open_row(lead, row) | {"address": str(row["address_id"])} for row in rows]
+    return [row["address"] for row in found if compatible(*name, row["first_name"], row["last_name"])]
 
 
 async def _evidence(leads: Leads, unit: LeadUnit, intake: Intake, no: int) -> None:

@@ -183,7 +183,7 @@ class Story:
 
     def decide(self) -> Action:
         journal = Journal(self.state, self.book)
-        action = journal.decide(self.now)
+        action = carry_out.decide(journal, self.now, self.closed)
         self._keep(journal)
         return action
 

@@ -208,3 +208,36 @@ def test_upcoming_says_why() -> None:
     )
     assert said["bio", "email"] == "1 h after the start of the sequence; only if not answered(call1)"
     assert said["edu", "email"] == "3 d after the start of the sequence"
+
+
+def test_what_is_left_out_before_its_night_moves_nothing() -> None:
+    story = Story(ny("2026-03-02 18:00")).run("2026-03-02 19:30")  # call2, at 22:00, is put off to the morning
+    assert story.state.touches[1, "call2", "call"].status is TouchStatus.DELAYED
+    story.tell(f.StepSkipped(enrollment=1, step="call2"))
+    story.run("2026-03-12 10:00")
+    last = [r[0] for r in story.table() if r[1] == "end" and r[3] in ("opened", "sent")]
+    assert last == ["03-09 19:00"] * 2  # seven days later, in summer time
+
+
+def test_a_step_with_a_condition_is_not_put_off_before_it_is_known() -> None:
+    raw = sequence(
+        {"key": "a", "after": "12 h", "sms": "a", "when": "replied()"},
+        {"key": "b", "after": "24 h", "sms": "b"},
+        key="consultation",
+    )
+    story = Story(ny("2026-03-02 18:00"), book=BOOK.with_(raw)).run("2026-03-04 10:00")
+    assert [r for r in story.table() if r[1] in "ab"] == [
+        ("03-03 06:00", "a", "sms", "skipped: when"),
+        ("03-03 18:00", "b", "sms", "sent"),
+    ]
+
+
+def test_an_outage_over_an_opening_that_was_known_before_keeps_the_distances() -> None:
+    story = Story(ny("2026-03-02 18:00")).run("2026-03-02 19:30")
+    story.table()
+    story.now = ny("2026-03-06 12:00")
+    story.run("2026-03-08 12:00")
+    assert [r for r in story.table() if r[1] in ("call2", "link") and r[3] in ("opened", "sent")] == [
+        ("03-06 12:00", "call2", "call", "opened"),
+        ("03-07 08:00", "link", "sms", "sent"),
+    ]

@@ -25,6 +25,33 @@ def answered_before_the_change() -> tuple[Story, str]:
     return story, "back"
 
 
+@pytest.mark.parametrize("end", [Disposition.NO_ANSWER, Disposition.FAILED])
+def test_a_call_again_takes_nothing_back_of_having_spoken(end: Disposition) -> None:
+    story = at_the_call()
+    task = story.call("call1")
+    story.tell(f.CallEnded(task_id=task, touch_id="first", disposition=Disposition.ANSWERED))
+    story.tell(f.CallEnded(task_id=task, touch_id="second", disposition=end))
+    assert (story.state.tasks[task].living, story.stands()) == (True, State.RESTING)
+    assert story.run(timedelta(hours=3)).sent() == []
+    story.claims(task)
+    story.completes(task, f.Outcome.REACHED)
+    assert story.state.tasks[task].disposition is Disposition.ANSWERED
+
+
+def test_a_promised_callback_can_be_made_though_the_last_call_ended_after_its_task() -> None:
+    story = at_the_call()
+    task = story.call("call1")
+    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.run(timedelta(seconds=1))
+    (dial,) = [t.touch_id for t in story.state.touches.values() if t.task_id == task]
+    story.completes(task, f.Outcome.CALL_BACK, Disposition.ANSWERED, story.now + timedelta(minutes=10))
+    story.tell(f.CallEnded(task_id=task, touch_id=dial, disposition=Disposition.ANSWERED))
+    story.run(timedelta(minutes=10))
+    (promised,) = [t.id for t in story.state.tasks.values() if t.living]
+    story.claims(promised)
+    assert commands.dial_task(story.state, promised, COORDINATOR, story.now)
+
+
 def test_while_a_person_speaks_with_the_lead_no_other_sequence_writes() -> None:
     story, task = answered_before_the_change()
     story.scheduler_says("cancelled")

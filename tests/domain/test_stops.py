@@ -8,6 +8,7 @@ from domain import commands, gate
 from domain import facts as f
 from domain.consequences import enroll
 from domain.errors import Refused
+from domain.journal import Journal
 from domain.lead_state import STOP, Stage, State
 from domain.next_action import Finish, Touch
 from domain.opt_out_words import is_opt_out
@@ -59,7 +60,7 @@ def test_on_a_fast_clock_the_confirmation_has_real_time_to_go() -> None:
     story = at_noon()
     story.opts_out(*PHONE, confirmed=True)
     story.now += timedelta(hours=9)  # nine real seconds
-    action = story.decide()
+    action = Journal(story.state, story.book).decide(story.now)
     assert isinstance(action, Touch)
     asked = (story.state, None, action, story.now, story.closed, story.now - timedelta(hours=9))
     assert isinstance(gate.check(*asked), gate.Refused)

@@ -84,6 +84,13 @@ def test_old_news_of_a_scheduler_is_for_a_person() -> None:
     )
 
 
+def test_old_news_of_an_earlier_visit_leaves_a_cadence_alone() -> None:
+    story = Story(ny("2026-06-20 10:00")).run("2026-06-20 10:30")
+    story.scheduler_says("cancelled", occurred=ny("2026-06-01 10:00"))
+    story.run("2026-06-22 10:00")
+    assert ("06-21 10:00", "link", "sms", "sent") in story.table()
+
+
 def test_an_old_lead_is_not_recovered_while_another_of_the_person_is_contacted() -> None:
     story = booked().run("2026-06-20 10:00")
     occurred = {"appointment_id": "A", "occurred_at": story.now}

@@ -134,6 +134,17 @@ async def test_the_owner_of_a_mistyped_number_is_answered_like_anybody(clinic: C
     await clinic.commands.message(DESK, owner, Channel.SMS, "Gladly")
 
 
+async def test_a_wrong_number_given_again_by_the_same_person_stays_wrong(clinic: Clinic) -> None:
+    first = await clinic.inquire()
+    await wrong_number(clinic, first)
+    await clinic.commands.disqualify(DESK, first, "x")
+    again = await clinic.inquire(email="ada.other@example.com")
+    assert (await clinic.state(again)).closed == {Channel.SMS, Channel.VOICE}
+    await clinic.inbound.reply(wrote(1, "STOP"))  # of its owner
+    state = await clinic.state(again)
+    assert (state.exit_reason, state.opted_out) == (None, frozenset())
+
+
 async def test_a_number_may_be_wrong_for_two_leads(clinic: Clinic) -> None:
     mistyped = [await clinic.inquire("Ada"), await clinic.inquire("Cleo", email="cleo@example.com")]
     for lead in mistyped:

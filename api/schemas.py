@@ -39,7 +39,7 @@ class Search(Form):
 
 class Pause(Form):
     model_config = _example(  # type: ignore[assignment]
-        reason="asked for time to think", until="2026-11-30T15:00:00.000+00:00"
+        reason="asked for time to think", until="2036-11-30T15:00:00.000+00:00"
     )
 
     reason: Line

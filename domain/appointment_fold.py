@@ -37,6 +37,7 @@ def appointed(state: LeadState, fact: f.AppointmentChanged, no: int) -> LeadStat
         fact.occurred_at,
         fact.event,
         no,
+        old.first_no if old else no,
     )
     if old is not None:
         when = (fact.occurred_at, _EVENT_ORDER.index(fact.event))

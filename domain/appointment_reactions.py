@@ -60,7 +60,9 @@ def _booked(  # noqa: PLR0917
 ) -> Iterator[f.Fact]:
     """A sequence turns on the appointment that comes first; on a further one when that is over."""
     let_go = state.exit_reason in LET_GO or (state.let_go and state.exit_reason is not None)
-    if let_go and fact.event is not f.BookingEvent.BOOKED:
+    told = state.appointments[fact.appointment_id]
+    moved = fact.event is not f.BookingEvent.BOOKED and told.first_no != told.no  # and not a booking that was missed
+    if let_go and moved:
         return
     first, anchor = state.booked(after=at), state.anchor() if sequence.anchored() else None
     target = first.id if first is not None else fact.appointment_id

@@ -67,6 +67,9 @@ def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.F
     to_come = upcoming(state, sequence, now) if sequence else []
     if not to_come or state.enrollment is None:
         raise Refused("cannot skip: no step is to come", state.state)
+    touches = (t for t in state.touches.values() if (t.enrollment, t.step) == (number, to_come[0].step))
+    if any(t.status is TouchStatus.CLAIMED for t in touches):
+        raise Refused(f"cannot skip: {to_come[0].step} is on its way already", state.state)
     return [f.StepSkipped(enrollment=state.enrollment.number, step=to_come[0].step)]
 
 

@@ -8,7 +8,7 @@ from domain.contact_window import WINDOW, next_open
 from domain.lead_state import LeadState
 from domain.next_action import Touch
 from domain.schedule import Due, outcome_known, over_at, pending
-from domain.sequence import CallTask, FromAppointment, Sequence, StaffTask, Step, WaitFor, named
+from domain.sequence import After, CallTask, FromAppointment, Sequence, StaffTask, Step, WaitFor, named
 from domain.touches import Channel, TouchStatus
 
 _ZERO = timedelta(0)
@@ -39,6 +39,7 @@ def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
     for due in sorted(pending(state, sequence), key=lambda due: due.condition is None):
         at, reason = due.at, _why(due)
         if at is not None:
+            reason += _moved(state, due)
             at = max(at + (extra.get(due.channel, _ZERO) if due.movable else _ZERO), now)
             if due.condition is None and due.spec is not None:
                 at = max([at, *_not_before(state, due.spec, ends)])
@@ -74,6 +75,21 @@ def _put_off_to(state: LeadState, due: Due, at: datetime) -> str:
     if touch is None or touch.status is not TouchStatus.DELAYED or touch.until != at or not touch.reason:
         return ""
     return _FOR_THE_WINDOW if touch.reason == WINDOW else f"; put off: {touch.reason}"
+
+
+def _moved(state: LeadState, due: Due) -> str:
+    """By how much it comes later than its sequence says by itself."""
+    timing, enrollment = due.spec.timing if due.spec is not None else None, state.enrollment
+    if due.at is None or due.put_off or enrollment is None or not isinstance(timing, After) or timing.of is not None:
+        return ""
+    later = due.at - (enrollment.started_at + timing.delay)
+    later -= timedelta(seconds=later.total_seconds() % 60)
+    return f"; {_span(later)} later, for what rested or had to wait before it" if later > _ZERO else ""
+
+
+def _span(delta: timedelta) -> str:
+    hours, minutes = divmod(int(delta.total_seconds()) // 60, 60)
+    return " ".join([*([f"{hours} h"] if hours else []), *([f"{minutes} min"] if minutes else [])])
 
 
 def _not_before(state: LeadState, step: Step, ends: dict[str, datetime]) -> list[datetime]:

@@ -186,6 +186,7 @@ class Appointment:
     occurred_at: datetime
     event: f.BookingEvent = f.BookingEvent.BOOKED
     no: int = 0  # of the fact that last changed its status, time or place
+    first_no: int = 0  # of the first that told of it
 
     @property
     def begins(self) -> datetime | None:

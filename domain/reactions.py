@@ -12,7 +12,7 @@ from domain.appointment_reactions import appointment_changed, has_come, next_app
 from domain.consequences import PHONE, Book, callback, into, leave, opened, rests_after_answer, sequence_of
 from domain.lead_state import LeadState
 from domain.sequence import Stop, Switch
-from domain.task_reactions import call_ended, cancel_calls, returned, task_closed, uncalled
+from domain.task_reactions import call_ended, cancel_calls, let_go, returned, task_closed, uncalled
 from domain.touch_reactions import left_over, skipped, touch_changed
 from domain.touches import Channel
 
@@ -39,8 +39,10 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
             yield from _replied(state, replied, at, book)
         case f.OptedOut(channels=channels):
             yield from _opted_out(state, channels, book)
-        case f.Disqualified() if state.exit_reason is None:
-            yield from leave(state, "disqualified", f.ExitReason.DISQUALIFIED, book, default=Stop())
+        case f.Disqualified():
+            yield from let_go(state)
+            if state.exit_reason is None:
+                yield from leave(state, "disqualified", f.ExitReason.DISQUALIFIED, book, default=Stop())
         case f.AppointmentChanged() as changed:
             yield from appointment_changed(state, changed, no, at, book)
         case f.CallEnded(task_id=task, disposition=disposition):

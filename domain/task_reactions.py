@@ -123,6 +123,13 @@ def uncalled(state: LeadState, channels: tuple[Channel, ...], why: str) -> Itera
             yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason=why)
 
 
+def let_go(state: LeadState) -> Iterator[f.Fact]:
+    """Nobody calls back whom the practice does not go on with; a claimed one is finished by its holder."""
+    for task in state.tasks.values():
+        if task.kind is f.TaskKind.CALLBACK and task.state is f.TaskState.OPEN:
+            yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="the lead was let go")
+
+
 def returned(state: LeadState, task_id: str) -> Iterator[f.Fact]:
     """A call that comes back to the queue when nobody should make it any more."""
     task = state.tasks.get(task_id)

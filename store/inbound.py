@@ -36,7 +36,10 @@ class Inbound:
             living, finished = await _leads_at(conn, address_id)
             theirs = await not_strangers(conn, address_id, [*living, *finished])
             if sms.is_stop or is_opt_out(sms.body):
-                await self._stop(conn, address_id, theirs[:1], sms)
+                if theirs:
+                    await self._stop(conn, theirs[0], sms)
+                else:
+                    await self._stop_of_nobody(conn, address_id, [*living, *finished][:1], sms)
                 return bool(living or finished)
             # nobody's text is lost: where all had given a wrong number, a person reads it with the newest of them
             own = [[i for i in leads if i in theirs] for leads in (living, finished)]
@@ -93,25 +96,33 @@ class Inbound:
         locked = select(table.c.id).where(table.c.kind == kind, table.c.blind == blind).with_for_update()
         return str((await conn.execute(locked)).scalar_one())
 
-    async def _shut(self, conn: AsyncConnection, address_id: str, channels: tuple[Channel, ...]) -> None:
-        """A stop on an address that no lead has yet."""
-        now = self.leads.now()
+    async def _shut(self, conn: AsyncConnection, address_id: str, channels: tuple[Channel, ...]) -> bool:
+        """A stop on an address that no lead has yet. Whether it is a new one."""
+        now, new = self.leads.now(), False
         for channel in channels:
             row = {"address_id": address_id, "channel": channel.value, "cause": "opt_out", "at": now}
-            await conn.execute(insert(tables.stops).values(row).on_conflict_do_nothing())
+            shut = insert(tables.stops).values(row).on_conflict_do_nothing().returning(tables.stops.c.channel)
+            new |= (await conn.execute(shut)).first() is not None
+        return new
 
-    async def _stop(self, conn: AsyncConnection, address_id: str, lead_ids: list[str], sms: InboundSms) -> None:
-        if not lead_ids:
-            await self._shut(conn, address_id, PHONE)
-            return
-        first = lead_ids[0]
+    async def _stop_of_nobody(self, conn: AsyncConnection, address_id: str, by: list[str], sms: InboundSms) -> None:
+        """Of a number that is no lead's: it is shut; `by` whom it had been given wrongly, there the text is kept."""
+        new = await self._shut(conn, address_id, PHONE)
+        for lead_id in by:
+            async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
+                await self._stopped_by(unit, sms)
+                if new and self.confirm and not sms.is_stop:
+                    self._confirm(unit)
+
+    async def _stopped_by(self, unit: LeadUnit, sms: InboundSms) -> None:
+        message_id = await self._keep(unit, sms)
+        own = task_id(unit.lead_id, message_id)
+        unit.append(f.Replied(message_id=message_id, channel=Channel.SMS, task_id=own, intent="opt_out"), "lead")
+        unit.audit("lead", "lead_opted_out")
+
+    async def _stop(self, conn: AsyncConnection, first: str, sms: InboundSms) -> None:
         async with self.leads.within(conn, first, locked=True) as unit:
-            message_id = await self._keep(unit, sms)
-            fact = f.Replied(
-                message_id=message_id, channel=Channel.SMS, task_id=task_id(first, message_id), intent="opt_out"
-            )
-            unit.append(fact, "lead")
-            unit.audit("lead", "lead_opted_out")
+            await self._stopped_by(unit, sms)
             cause = "the carrier took the text as a stop" if sms.is_stop else "the lead wrote a stop word"
             facts = commands.opt_out(unit.state, PHONE, cause, unit.closed)
             for new in facts:

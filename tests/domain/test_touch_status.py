@@ -7,11 +7,13 @@ import pytest
 
 from domain import commands
 from domain import facts as f
+from domain.errors import Refused
 from domain.lead_state import Stage, State
 from domain.next_action import Finish, Touch, Wait
 from domain.ports import Remedy
 from domain.touches import SENT, SETTLED, TRANSITIONS, Channel, Disposition, TouchStatus, may_become, touch_id
 from tests.domain.lead_story import Story, ny
+from tests.domain.sequences import BOOK
 
 S = TouchStatus
 WAY = {  # one lawful way to each status
@@ -279,6 +281,12 @@ def test_a_message_that_is_dropped_is_somebodys_to_look_at_and_the_cadence_goes_
     assert not story.state.closed
     story.run("2026-06-03 10:01")
     assert ("06-03 10:00", "link", "sms", "sent") in story.table()
+
+
+def test_what_is_on_its_way_cannot_be_skipped() -> None:
+    story = at(S.CLAIMED)
+    with pytest.raises(Refused, match="confirm is on its way"):
+        commands.skip(story.state, BOOK.latest("consultation"), story.now)
 
 
 @pytest.mark.parametrize("ends", ["refused", "put off"])

@@ -62,6 +62,24 @@ def test_a_disqualified_lead_that_books_anew_is_confirmed() -> None:
 
 
 @pytest.mark.parametrize("event", ["cancelled", "no_show"])
+def test_a_booking_of_a_lead_that_was_let_go_counts_though_its_move_is_told_first(event: str) -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.tell(*commands.disqualify(story.state, "x"))
+    story.scheduler_says("rescheduled", ny("2026-06-20 10:00"))
+    story.scheduler_says("booked", ny("2026-06-19 10:00"), occurred=story.now - timedelta(hours=1))
+    assert [row[1] for row in story.run(timedelta(minutes=1)).sent()][-2:] == ["confirm", "confirm"]
+    story.scheduler_says(event)
+    assert story.run(timedelta(minutes=1)).state.enrollment.sequence == "recovery"  # type: ignore[union-attr]
+
+
+def test_who_is_disqualified_is_not_called_back() -> None:
+    story = Story(ny("2026-06-02 10:00"))
+    story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now, promised=True))
+    story.tell(*commands.disqualify(story.state, "x"))
+    assert story.state.tasks["k"].state is f.TaskState.CANCELLED
+
+
+@pytest.mark.parametrize("event", ["cancelled", "no_show"])
 def test_a_spoken_not_now_holds_when_the_scheduler_tells_it_after(event: str) -> None:
     story = booked()
     story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))

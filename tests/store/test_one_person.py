@@ -119,8 +119,11 @@ async def test_a_stop_of_a_numbers_owner_leaves_who_mistyped_it_their_mail(clini
     mistyped = await clinic.inquire()
     await wrong_number(clinic, mistyped)
     await clinic.inbound.reply(wrote(1, "STOP"))
+    await clinic.inbound.reply(wrote(2, "stop!"))
     state = await clinic.state(mistyped)
     assert (state.exit_reason, state.opted_out) == (None, frozenset())
+    assert [t.status for t in state.touches.values() if t.step == "stop"] == [TouchStatus.PLANNED], "one confirmation"
+    assert [r.fact.intent for r in await records(clinic, mistyped) if isinstance(r.fact, f.Replied)] == ["opt_out"] * 2
     owner = await clinic.inquire("Ben", email=None)
     assert (await clinic.state(owner)).closed >= {Channel.SMS, Channel.VOICE}, "stopped by its owner, before"
 

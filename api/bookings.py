@@ -79,9 +79,7 @@ class Bookings:
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
-                there = booking.event in (f.BookingEvent.ARRIVED, f.BookingEvent.COMPLETED)
-                fresh = unit.now - booking.occurred_at < timedelta(days=1)
-                if unit.state.booked(after=unit.now) is not None or (there and fresh):
+                if unit.state.booked(after=unit.now) is not None:
                     await self._ends_for(unit, selves)
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):

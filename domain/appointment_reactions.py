@@ -34,19 +34,22 @@ def appointment_changed(
     if now.no != no:
         return  # told once more, or an older event that came late: what is newer has been obeyed
     if now.status is f.AppointmentStatus.BOOKED:
-        if state.booked(after=at) is not None:
-            yield from has_come(state)
+        yield from has_come(state, now)
         yield from _booked(state, sequence, enrollment, fact, at, book)
         return
+    if now.status in (f.AppointmentStatus.ARRIVED, f.AppointmentStatus.COMPLETED):
+        yield from has_come(state, None)
     yield from _known(state, enrollment, fact.appointment_id)
     if enrollment.appointment_id in (None, fact.appointment_id):
         yield from _became(state, sequence, now.status, fact, at, book)
 
 
-def has_come(state: LeadState) -> Iterator[f.Fact]:
-    """The booking that was agreed on the phone."""
+def has_come(state: LeadState, booked: Appointment | None) -> Iterator[f.Fact]:
+    """The booking that was agreed on the phone: not an older one of which news comes now. None: whichever it was."""
     expected = state.tasks.get(task_id(state.lead_id, BOOKING_EXPECTED))
-    if expected is not None and expected.living:
+    if expected is None or not expected.living:
+        return
+    if booked is None or booked.begins is None or booked.begins > expected.opened_at:
         yield f.TaskClosed(task_id=expected.id, state=f.TaskState.DONE, reason="the booking has come")
 
 

@@ -184,6 +184,7 @@ class Replied(_Fact):
     task_id: str
     candidates: tuple[str, ...] = ()
     intent: Literal["opt_out"] | None = None
+    stranger: bool = False  # the owner of a number that the lead had given wrongly
 
 
 class TaskOpened(_Fact):

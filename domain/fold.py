@@ -38,7 +38,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.TouchChanged():
             return _touched(state, fact, at, no)
         case f.Replied():
-            return replace(state, last_reply_at=at, last_reply_no=no)
+            return state if fact.stranger else replace(state, last_reply_at=at, last_reply_no=no)
         case f.TaskOpened():
             return _opened(state, fact, at)
         case f.TaskClaimed():
@@ -236,7 +236,9 @@ def _call_ended(state: LeadState, fact: f.CallEnded) -> LeadState:
     if task is None:
         return state
     if not (task.living or task.state is f.TaskState.MISSED):  # completed while the line was open
-        over = replace(task, ended=task.ended | {fact.touch_id})
+        spoken = Disposition.ANSWERED in (task.disposition, fact.disposition)
+        disposition = Disposition.ANSWERED if spoken else task.disposition
+        over = replace(task, disposition=disposition, ended=task.ended | {fact.touch_id})
         return replace(state, tasks=put(state.tasks, task.id, over))
     spoken = Disposition.ANSWERED in (task.disposition, fact.disposition)  # whatever a further call comes to
     disposition = Disposition.ANSWERED if spoken else fact.disposition

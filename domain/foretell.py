@@ -84,7 +84,7 @@ def _moved(state: LeadState, due: Due) -> str:
         return ""
     later = due.at - (enrollment.started_at + timing.delay)
     later -= timedelta(seconds=later.total_seconds() % 60)
-    return f"; {_span(later)} later, for what rested or had to wait before it" if later > _ZERO else ""
+    return f"; {_span(later)} later, for what rested, had to wait or was held up before it" if later > _ZERO else ""
 
 
 def _span(delta: timedelta) -> str:

@@ -203,8 +203,8 @@ def _could_go(state: LeadState, due: Due) -> datetime | None:
 
 
 def _is_overslept(state: LeadState, since: datetime) -> bool:
-    """Whether it is recorded that nobody carried out what was due then: what had an own time goes now."""
-    return state.enrollment is not None and any(start == since for start, _ in state.enrollment.overslept)
+    """Whether it is recorded that nobody carried out what was due then: what has a time of its own goes now."""
+    return state.enrollment is not None and any(start <= since < end for start, end in state.enrollment.overslept)
 
 
 def _do(state: LeadState, due: Due) -> Do:

@@ -63,7 +63,7 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
                 yield from _still_waits(state, book)
             if isinstance(record.fact, f.Finished):
                 if record.fact.exit_reason is f.ExitReason.BOOKED:
-                    yield from has_come(state)
+                    yield from has_come(state, None)
                 yield from next_appointment(state, record.fact, at, book)
         case f.StepSkipped(step=step):
             yield from skipped(state, step)

@@ -22,6 +22,7 @@ from domain.touches import Channel, Disposition, TouchStatus, touch_id
 
 CALLBACK_WITHIN = timedelta(minutes=15)
 BOOKING_EXPECTED_WITHIN = timedelta(days=1)
+LET_GO = "the lead was let go"
 BY_A_PERSON = "call.by_a_person"  # the rule of a call that a window had put off, and that then was somebody's task
 
 
@@ -35,9 +36,10 @@ def call_ended(state: LeadState, task: str, disposition: Disposition, no: int, a
     if disposition is Disposition.ANSWERED and held.living:
         if state.exit_reason is None:
             yield f.Rested(cause=cause, task_id=task, resume_after=0.0)
-    elif disposition is Disposition.ANSWERED and held.state is f.TaskState.MISSED:
+    elif disposition is Disposition.ANSWERED and held.state is not f.TaskState.CANCELLED and held.outcome is None:
+        # missed, or completed by hand as if nobody had answered
         asked = opened(
-            state, no, at, f.TaskKind.REVIEW, "the lead answered a call whose time was over: what came of it?"
+            state, no, at, f.TaskKind.REVIEW, "the lead answered a call whose task was over: what came of it?"
         )
         yield asked
         if state.exit_reason is None:
@@ -51,6 +53,8 @@ def task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, boo
     if task is None or task.closed_no != no:
         return  # not ours, or closed before
     yield from _settled(state, task, fact.state)
+    if fact.outcome in (f.Outcome.NOT_A_FIT, f.Outcome.NOT_NOW):
+        yield from let_go(state)
     match fact.outcome:
         case f.Outcome.BOOKED:
             if state.booked(after=at) is None and state.exit_reason is None:
@@ -127,7 +131,7 @@ def let_go(state: LeadState) -> Iterator[f.Fact]:
     """Nobody calls back whom the practice does not go on with; a claimed one is finished by its holder."""
     for task in state.tasks.values():
         if task.kind is f.TaskKind.CALLBACK and task.state is f.TaskState.OPEN:
-            yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="the lead was let go")
+            yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason=LET_GO)
 
 
 def returned(state: LeadState, task_id: str) -> Iterator[f.Fact]:
@@ -138,6 +142,9 @@ def returned(state: LeadState, task_id: str) -> Iterator[f.Fact]:
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if call and Channel.VOICE in state.closed:
         yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="this number may not be called")
+        return
+    if task.kind is f.TaskKind.CALLBACK and state.let_go:
+        yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason=LET_GO)
         return
     current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
     if task.kind is f.TaskKind.CALL and task.enrollment is not None and task.enrollment != current:

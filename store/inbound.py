@@ -97,12 +97,18 @@ class Inbound:
         return str((await conn.execute(locked)).scalar_one())
 
     async def _shut(self, conn: AsyncConnection, address_id: str, channels: tuple[Channel, ...]) -> bool:
-        """A stop on an address that no lead has yet. Whether it is a new one."""
+        """A stop on an address that is no lead's. Whether texts went there until now."""
         now, new = self.leads.now(), False
         for channel in channels:
             row = {"address_id": address_id, "channel": channel.value, "cause": "opt_out", "at": now}
-            shut = insert(tables.stops).values(row).on_conflict_do_nothing().returning(tables.stops.c.channel)
-            new |= (await conn.execute(shut)).first() is not None
+            stop, known = insert(tables.stops).values(row), tables.stops.c
+            shut = stop.on_conflict_do_update(
+                index_elements=["address_id", "channel"], set_={"cause": "opt_out"}, where=known.cause != "opt_out"
+            )
+            closed = (known.address_id == address_id, known.channel == channel.value)
+            was = await conn.scalar(select(known.channel).where(*closed))
+            await conn.execute(shut)
+            new |= channel is Channel.SMS and was is None
         return new
 
     async def _stop_of_nobody(self, conn: AsyncConnection, address_id: str, by: list[str], sms: InboundSms) -> None:
@@ -110,15 +116,16 @@ class Inbound:
         new = await self._shut(conn, address_id, PHONE)
         for lead_id in by:
             async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
-                await self._stopped_by(unit, sms)
+                await self._stopped_by(unit, sms, stranger=True)
                 if new and self.confirm and not sms.is_stop:
                     self._confirm(unit)
 
-    async def _stopped_by(self, unit: LeadUnit, sms: InboundSms) -> None:
+    async def _stopped_by(self, unit: LeadUnit, sms: InboundSms, *, stranger: bool = False) -> None:
         message_id = await self._keep(unit, sms)
         own = task_id(unit.lead_id, message_id)
-        unit.append(f.Replied(message_id=message_id, channel=Channel.SMS, task_id=own, intent="opt_out"), "lead")
-        unit.audit("lead", "lead_opted_out")
+        said = f.Replied(message_id=message_id, channel=Channel.SMS, task_id=own, intent="opt_out", stranger=stranger)
+        unit.append(said, "lead")
+        unit.audit("lead", "number_opted_out" if stranger else "lead_opted_out")
 
     async def _stop(self, conn: AsyncConnection, first: str, sms: InboundSms) -> None:
         async with self.leads.within(conn, first, locked=True) as unit:

@@ -241,3 +241,20 @@ def test_an_outage_over_an_opening_that_was_known_before_keeps_the_distances() -
         ("03-06 12:00", "call2", "call", "opened"),
         ("03-07 08:00", "link", "sms", "sent"),
     ]
+
+
+def test_an_outage_counts_once_though_a_mail_was_due_in_it_before_an_opening() -> None:
+    raw = sequence(
+        {"key": "a", "after": "4 h", "sms": "a"},
+        {"key": "b", "after": "12 h", "email": "b"},
+        {"key": "c", "after": "36 h", "email": "c"},
+        key="consultation",
+    )
+    story = Story(ny("2026-06-01 18:00"), book=BOOK.with_(raw)).run("2026-06-01 19:00")
+    story.now = ny("2026-06-02 12:00")
+    story.run("2026-06-04 10:00")
+    assert story.sent() == [
+        ("06-02 12:00", "a", "sms", "sent"),
+        ("06-02 12:00", "b", "email", "sent"),
+        ("06-03 12:00", "c", "email", "sent"),
+    ]

@@ -115,3 +115,36 @@ def test_a_sequence_that_begins_while_a_reply_waits_says_itself_when_it_goes_on(
     story.answers()
     assert [r[1] for r in story.run("2026-06-04 11:59").sent()] == ["staff"]
     assert [r[1] for r in story.run("2026-06-04 12:31").sent()] == ["a"]
+
+
+@pytest.mark.parametrize("event", ["booked", "arrived", "completed"])
+def test_what_was_agreed_on_the_phone_has_come_with_the_visit_too(event: str) -> None:
+    story = at_the_call()
+    story.completes(story.call("call1"), f.Outcome.BOOKED, Disposition.ANSWERED)
+    story.run("2026-03-02 10:45")
+    story.scheduler_says(event, ny("2026-03-02 10:35"))
+    assert not [t for t in story.state.tasks.values() if t.living]
+    assert story.run(timedelta(minutes=1)).stands() is not State.RESTING
+
+
+@pytest.mark.parametrize("outcome", [f.Outcome.NOT_A_FIT, f.Outcome.NOT_NOW])
+def test_nobody_calls_back_who_was_let_go(outcome: f.Outcome) -> None:
+    story = at_the_call()
+    story.tell(f.TaskOpened(task_id="open", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    story.tell(f.TaskOpened(task_id="held", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
+    story.claims("held")
+    story.completes(story.call("call1"), outcome, Disposition.ANSWERED)
+    assert story.state.tasks["open"].state is f.TaskState.CANCELLED
+    story.tell(*commands.release_task(story.state, "held", COORDINATOR, story.now))
+    assert story.state.tasks["held"].state is f.TaskState.CANCELLED
+
+
+def test_a_call_completed_as_unanswered_that_was_answered_after_all_is_asked_about() -> None:
+    story = at_the_call()
+    task = story.call("call1")
+    story.completes(task, disposition=Disposition.NO_ANSWER)
+    story.call_ends(task, Disposition.ANSWERED)
+    assert story.stands() is State.RESTING
+    (asked,) = [t for t in story.state.tasks.values() if t.living]
+    story.completes(asked.id, f.Outcome.REACHED)
+    assert story.run("2026-03-02 12:00").sent() == [], "the mail is for those whom the call did not reach"

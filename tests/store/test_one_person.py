@@ -124,6 +124,7 @@ async def test_a_stop_of_a_numbers_owner_leaves_who_mistyped_it_their_mail(clini
     assert (state.exit_reason, state.opted_out) == (None, frozenset())
     assert [t.status for t in state.touches.values() if t.step == "stop"] == [TouchStatus.PLANNED], "one confirmation"
     assert [r.fact.intent for r in await records(clinic, mistyped) if isinstance(r.fact, f.Replied)] == ["opt_out"] * 2
+    assert state.last_reply_at is None, "it was not the lead that wrote"
     owner = await clinic.inquire("Ben", email=None)
     assert (await clinic.state(owner)).closed >= {Channel.SMS, Channel.VOICE}, "stopped by its owner, before"
 

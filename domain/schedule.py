@@ -43,6 +43,8 @@ def opens(state: LeadState, due: Due) -> datetime | None:
     counted = due.movable and spec is not None and spec.at_once is None and spec.when is None and not due.put_off
     if due.at is None or not counted or due.channel not in (Channel.SMS, Channel.VOICE):
         return None
+    if not state.reachable(due.channel):  # it is refused, and waits for nothing
+        return None
     opening = next_open(due.at, state.zones)
     return opening if opening > due.at else None
 

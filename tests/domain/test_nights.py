@@ -258,3 +258,8 @@ def test_an_outage_counts_once_though_a_mail_was_due_in_it_before_an_opening() -
         ("06-02 12:00", "b", "email", "sent"),
         ("06-03 12:00", "c", "email", "sent"),
     ]
+
+
+def test_what_cannot_reach_the_lead_waits_for_no_window() -> None:
+    story = Story(ny("2026-03-02 22:00"), phone=False).run("2026-03-12 10:00")
+    assert not [r for r in story.table() if r[3].startswith("waits")]

@@ -135,6 +135,7 @@ async def test_a_console_that_is_gone_changes_nothing(tend: Up, directory: DataD
     tend.launch(writer)
     os.close(writer)
     await until(lambda: tend.up or not tend.running, "everything answers", 120)
+    assert tend.up, os.read(reader, 65536)
     os.close(reader)
     pid = tend.endpoints["pids"]["worker-1"]
     os.kill(pid, signal.SIGKILL)

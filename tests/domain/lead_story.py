@@ -301,3 +301,35 @@ def at_the_call() -> Story:
     story.claims(story.call("call1"))
     story.table()
     return story
+
+
+def at_noon() -> Story:
+    """A Tuesday in summer, noon: confirmation and bio are out, the first call is missed."""
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+    story.table()
+    return story
+
+
+def paused(story: Story, until: str | None = None) -> None:
+    story.tell(*commands.pause(story.state, "on holiday", ny(until) if until else None, story.now))
+
+
+def resume(story: Story) -> None:
+    story.tell(*commands.resume(story.state))
+
+
+def going_on(story: Story) -> list[Row]:
+    story.run(timedelta(days=12))
+    return [r for r in story.table() if r[1] != "-" and r[3] != "missed" and r[1] != "staff"]
+
+
+def moved(by: timedelta) -> list[Row]:
+    """What an undisturbed lead gets after noon, so much later (it must stay within the windows)."""
+    plan = [
+        ("2026-06-02 14:00", "call2", "call", "opened"),
+        ("2026-06-03 10:00", "link", "sms", "sent"),
+        ("2026-06-05 10:00", "edu", "email", "sent"),
+        ("2026-06-09 10:00", "end", "call", "opened"),
+        ("2026-06-09 10:00", "end", "email", "sent"),
+    ]
+    return [(clock(ny(at) + by, NEW_YORK), step, part, what) for at, step, part, what in plan]

@@ -1,19 +1,15 @@
 """Bodies of the other requests."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
+from api.answers import example
 from api.fields import Email, Id, Line, Moment, Opaque, Phone, Sought, Text, Word
 from api.intake_form import Form
 from domain.facts import BookingEvent, Outcome
 from domain.lead_state import Stage, State
 from domain.touches import Channel, Disposition
-
-
-def _example(**fields: Any) -> dict[str, Any]:
-    return {"json_schema_extra": {"examples": [fields]}}
-
 
 Limit = Annotated[int, Field(ge=1, le=200, description="How many at most.", examples=[50])]
 Cursor = Annotated[
@@ -27,7 +23,7 @@ LONGEST_SMS = 1600  # what Twilio takes (error 21617 above it)
 class Search(Form):
     """The filters of `GET /v1/leads`, kept out of addresses. `q`: an exact phone, e-mail or name."""
 
-    model_config = _example(q="ada@example.com", state="active", limit=50)  # type: ignore[assignment]
+    model_config = example(q="ada@example.com", state="active", limit=50)
 
     state: State | None = None
     stage: Stage | None = None
@@ -38,9 +34,7 @@ class Search(Form):
 
 
 class Pause(Form):
-    model_config = _example(  # type: ignore[assignment]
-        reason="asked for time to think", until="2036-11-30T15:00:00.000+00:00"
-    )
+    model_config = example(reason="asked for time to think", until="2036-11-30T15:00:00.000+00:00")
 
     reason: Line
     until: Annotated[Moment, Field(description="When it resumes by itself; absent: not before somebody resumes.")] | (
@@ -49,7 +43,7 @@ class Pause(Form):
 
 
 class Resume(Form):
-    model_config = _example(mode="shift")  # type: ignore[assignment]
+    model_config = example(mode="shift")
 
     mode: Annotated[Literal["shift"], Field(description="What is left moves by the time rested.")]
 
@@ -57,19 +51,19 @@ class Resume(Form):
 class OptOut(Form):
     """No channels: all of them."""
 
-    model_config = _example(channels=["sms", "voice"])  # type: ignore[assignment]
+    model_config = example(channels=["sms", "voice"])
 
     channels: Annotated[list[Channel], Field(min_length=1, max_length=3)] | None = None
 
 
 class Disqualify(Form):
-    model_config = _example(reason="looks for a service we do not offer")  # type: ignore[assignment]
+    model_config = example(reason="looks for a service we do not offer")
 
     reason: Line
 
 
 class Enroll(Form):
-    model_config = _example(sequence="recovery")  # type: ignore[assignment]
+    model_config = example(sequence="recovery")
 
     sequence: Word
     version: Annotated[int, Field(ge=1, le=1_000_000, description="Absent: the latest.")] | None = None
@@ -78,7 +72,7 @@ class Enroll(Form):
 class Message(Form):
     """A person's own words to the lead."""
 
-    model_config = _example(channel="sms", body="Thank you for writing. We will call you today.")  # type: ignore[assignment]
+    model_config = example(channel="sms", body="Thank you for writing. We will call you today.")
 
     channel: Literal["sms", "email"]
     body: Annotated[Text, Field(description=f"An SMS holds at most {LONGEST_SMS} characters.")]
@@ -96,7 +90,7 @@ class Message(Form):
 
 
 class Note(Form):
-    model_config = _example(text="Prefers mornings.")  # type: ignore[assignment]
+    model_config = example(text="Prefers mornings.")
 
     text: Text
 
@@ -104,7 +98,7 @@ class Note(Form):
 class Assign(Form):
     """`to` is the id of a key in use (`tend keys list`)."""
 
-    model_config = _example(to="3f0c1d9e-5b1a-4c8e-9a53-0f6d2f1f7b11")  # type: ignore[assignment]
+    model_config = example(to="3f0c1d9e-5b1a-4c8e-9a53-0f6d2f1f7b11")
 
     to: Id
 
@@ -112,7 +106,7 @@ class Assign(Form):
 class BookingForm(Form):
     """What a scheduler says of one appointment. Its first event names the lead: lead_id, phone or email."""
 
-    model_config = _example(  # type: ignore[assignment]
+    model_config = example(
         event="booked",
         appointment_id="appt-1001",
         phone="+12125550142",
@@ -136,9 +130,7 @@ class BookingForm(Form):
 class Complete(Form):
     """`lead_id`: for a reply that several leads may have written, whose it is."""
 
-    model_config = _example(  # type: ignore[assignment]
-        disposition="answered_by_person", outcome="reached", notes="Would like to come next week."
-    )
+    model_config = example(disposition="answered_by_person", outcome="reached", notes="Would like to come next week.")
 
     disposition: Disposition | None = None
     outcome: Outcome | None = None

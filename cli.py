@@ -170,13 +170,15 @@ def migrate(data_dir: DataDirOption = None) -> None:
     settings = read_settings(data_dir)
     if settings.database_url is None:
         raise StartError("no database: set TEND_DATABASE_URL, or use `tend up`, which migrates its embedded one")
-    from stack.publishing import publish_shipped  # noqa: PLC0415
+    from stack.publishing import publish_shipped, shipped_warnings  # noqa: PLC0415
     from store.migrate import migrate as run  # noqa: PLC0415
 
     asyncio.run(run(settings.database_url))
     print("the database is up to date")
     for key, version in asyncio.run(publish_shipped(settings.database_url, product_clock(settings).now())):
         print(f"sequence {key}: published version {version}")
+    for warning in shipped_warnings():
+        print(f"warning: {warning}")
 
 
 def _ready_settings(data_dir: Path | None) -> Settings:

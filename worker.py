@@ -28,6 +28,7 @@ from content.values import Voice
 from domain.clock import Clock
 from domain.errors import TendError
 from domain.patience import Patience
+from domain.sequence import warnings
 from relay.relay import Relay
 from relay.temporal_delivery import TemporalDelivery
 from store.composer import Composer
@@ -111,7 +112,10 @@ async def register(client: Client, namespace: str) -> None:
 async def open_book(store: Store, clock: Clock) -> SequenceBook:
     """Publishes the sequences that ship, where their text was never seen before, and reads all versions."""
     templates = load_templates(CONFIG / "templates")
-    await publish(store.engine, load_sequences(CONFIG / "sequences", templates), clock.product(datetime.now(UTC)))
+    shipped = load_sequences(CONFIG / "sequences", templates)
+    for text in (text for pinned in shipped for text in warnings(pinned.sequence)):
+        log.warning(text)
+    await publish(store.engine, shipped, clock.product(datetime.now(UTC)))
     book = SequenceBook(store)
     await book.refresh()
     return book

@@ -16,10 +16,11 @@ from domain.ports import (
     ChannelError,
     Email,
     EmailChannel,
-    OutcomeUnknown,
+    Search,
     Sms,
     SmsChannel,
     Unavailable,
+    Unseen,
     VoiceChannel,
 )
 from domain.touches import Channel
@@ -27,7 +28,6 @@ from workflows import names
 from workflows.messages import DoRef, Plan
 
 REQUEST_LIMIT = 8.0  # real seconds, total
-MOST_LOOKS = 10
 MARGIN = 1.0  # what must be left of a claim when its request has ended
 
 
@@ -48,7 +48,7 @@ class TouchActivities:
             return to_plan(claim, self.clock)
         result: Accepted | ChannelError
         try:
-            result = await (self._look(claim, watch) if claim.held else self._send(claim, watch))
+            result = await (self._look(claim, claim.search, watch) if claim.search else self._send(claim, watch))
         except ChannelError as error:
             result = error
         return to_plan(await self.ledger.settle(touch, result, watch.now()), self.clock)
@@ -67,8 +67,8 @@ class TouchActivities:
             case Call():
                 return await self.voice.dial(claim.message, limit)
 
-    async def _look(self, claim: Claim, watch: "_Watch") -> Accepted:
-        """An earlier try claimed it and was never heard of again: once its time is over, ask the provider's list."""
+    async def _look(self, claim: Claim, search: Search, watch: "_Watch") -> Accepted:
+        """An earlier try may have sent it: once its time is over, ask the provider's list. Raises Unseen."""
         left = (claim.deadline - watch.now()).total_seconds()
         if left > 0:
             raise _again("an earlier try may still be on its way", left)
@@ -76,17 +76,15 @@ class TouchActivities:
         try:
             match claim.message:
                 case Sms():
-                    found = await self.sms.find(claim.message, claim.claimed_at, REQUEST_LIMIT)
+                    found = await self.sms.find(claim.message, search, REQUEST_LIMIT)
                 case Call():
-                    found = await self.voice.find(claim.message, claim.claimed_at, REQUEST_LIMIT)
+                    found = await self.voice.find(claim.message, search, REQUEST_LIMIT)
                 case Email():
-                    pass  # the provider has no list; its events may still come
+                    pass  # the provider keeps no list: its events may have told by now
         except ChannelError as error:
-            if activity.info().attempt < MOST_LOOKS:
-                raise _again("the provider's list did not answer", 2.0) from None
-            raise OutcomeUnknown("the provider's list did not answer", error.code) from None
+            raise Unseen("the provider's list did not answer", error.code) from None
         if found is None:
-            raise OutcomeUnknown("a worker stopped between the claim and the answer, and no trace of it is to be found")
+            raise Unseen("the provider does not show it")
         return found
 
 

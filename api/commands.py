@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,7 @@ from domain import facts as f
 from domain.access import Actor, Role
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.lead_state import STAFF
+from domain.schedule import left_claimed, looked_for
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import tables
@@ -111,7 +112,7 @@ class Commands:
             applied = False
         else:
             applied = held.waiter is None or await held.waiter.wait(TEMPORAL_TAKES_WITHIN)
-        own = [t.touch_id for t in state.touches.values() if t.status is TouchStatus.CLAIMED]
+        own = [t.touch_id for t in [*left_claimed(state), *looked_for(state)]]
         in_flight = list(dict.fromkeys(own + held.in_flight))
         return Applied(commands.snapshot(state), "applied" if applied else "pending", in_flight)
 
@@ -262,10 +263,14 @@ class Commands:
 
 
 async def _claimed(unit: LeadUnit, channels: tuple[Channel, ...]) -> list[str]:
-    """Touches already claimed for the unit's addresses of these channels, whichever lead's they are."""
+    """Touches already claimed for the unit's addresses of these channels, whichever lead's they are.
+
+    One whose outcome is unknown may arrive late, too.
+    """
     table, kinds = tables.touches, {KIND_OF[channel] for channel in channels}
     addresses = [a.id for a in unit.addresses if a.kind in kinds]
-    query = select(table.c.id).where(table.c.address_id.in_(addresses), table.c.status == TouchStatus.CLAIMED.value)
+    open_ = or_(table.c.status == TouchStatus.CLAIMED.value, table.c.look_at.is_not(None))
+    query = select(table.c.id).where(table.c.address_id.in_(addresses), open_)
     return [str(i) for i in (await unit.conn.execute(query.order_by(table.c.id))).scalars()]
 
 

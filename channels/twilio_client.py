@@ -3,7 +3,9 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,7 +17,7 @@ from twilio.rest import Client
 
 from channels.base_url import sandbox_base
 from channels.errors import CONNECT_WITHIN, clean_code, twilio_error, unknown, unreachable
-from domain.ports import ChannelError, OutcomeUnknown
+from domain.ports import ChannelError, OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
 
@@ -46,8 +48,10 @@ class TwilioClient:
     async def send(self, request: Awaitable[T], limit: float) -> T:
         """Awaits a request that makes something, at most `limit` real seconds.
 
-        Raises Unavailable, Rejected, OutcomeUnknown. It is posted once or not at all, never twice.
+        Raises Unavailable, Rejected, OutcomeUnknown. It is posted once or not at all, never twice; and not after
+        `limit`, should this process have been frozen before it wrote.
         """
+        _write_by.set(time.monotonic() + limit)
         try:
             async with asyncio.timeout(limit):
                 return await request
@@ -68,6 +72,23 @@ class TwilioClient:
 
     async def aclose(self) -> None:
         await self._http.close()
+
+
+# When the request at hand must be written at the latest, on the monotonic clock, which goes on while we are frozen.
+_write_by: ContextVar[float] = ContextVar("write_by", default=float("inf"))
+
+
+async def _in_time(*_: object) -> None:
+    """Asked with the connection in hand, right before the first byte. Raises Unavailable: nothing was sent."""
+    if time.monotonic() >= _write_by.get():
+        raise Unavailable("the time for the request had passed before it was written")
+
+
+def _trace() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(_in_time)
+    trace.on_connection_reuseconn.append(_in_time)
+    return trace
 
 
 class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]  # the SDK carries no types
@@ -125,6 +146,7 @@ class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]  # the SDK carries no 
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE),
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN),
+                trace_configs=[_trace()],
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._base is None,
             )

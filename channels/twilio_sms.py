@@ -7,7 +7,7 @@ from typing import Any, Final
 from channels.errors import unknown
 from channels.twilio_client import TwilioClient
 from channels.webhook_paths import callback
-from domain.ports import Accepted, Sms
+from domain.ports import Accepted, Search, Sms
 from domain.touches import TouchStatus
 
 # Real seconds a text may lie in Twilio's queue at most (its own default is 10 hours); a text's own limit is the end of
@@ -68,14 +68,14 @@ class TwilioSms:
     def _lasting(self, sms: Sms) -> int:
         return self._validity if sms.valid_for is None else max(1, min(self._validity, int(sms.valid_for)))
 
-    async def find(self, sms: Sms, since: datetime, limit: float) -> Accepted | None:
-        """The newest text with this To and body made at or after `since`. Raises OutcomeUnknown only.
+    async def find(self, sms: Sms, search: Search, limit: float) -> Accepted | None:
+        """The newest text with this To and body that the search allows. Raises OutcomeUnknown only.
 
         No date filter: Twilio filters by the time of sending, which a queued text does not have yet.
         """
         request = self._client.api.messages.list_async(to=sms.to, limit=LIST_SIZE, page_size=LIST_SIZE)
         for message in await self._client.look(request, limit):
-            if made_since(message, since) and _plain(str(message.body or "")) == _plain(sms.body):
+            if may_be(message, search) and _plain(str(message.body or "")) == _plain(sms.body):
                 return accepted(message)
         return None
 
@@ -87,9 +87,12 @@ def accepted(message: Any) -> Accepted:
     return Accepted(str(message.sid), MESSAGE_STATUSES.get(str(message.status), TouchStatus.ACCEPTED))
 
 
-def made_since(record: Any, since: datetime) -> bool:
+def may_be(record: Any, search: Search) -> bool:
+    """Whether Twilio's record of a text or call is the one that is looked for, by its id and time."""
     made: datetime | None = record.date_created
-    return made is not None and made >= since - SLACK
+    if made is None or not record.sid or str(record.sid) in search.known:
+        return False
+    return search.since - SLACK <= made and (search.until is None or made < search.until)
 
 
 def _plain(body: str) -> str:

@@ -1,14 +1,12 @@
 """Calls through Twilio: the VoiceChannel of domain/ports.py, and what is said when somebody answers."""
 
-from datetime import datetime
-
 from twilio.twiml.voice_response import VoiceResponse
 
 from channels.errors import unknown
 from channels.twilio_client import TwilioClient
-from channels.twilio_sms import LIST_SIZE, made_since
+from channels.twilio_sms import LIST_SIZE, may_be
 from channels.webhook_paths import callback
-from domain.ports import Accepted, Call
+from domain.ports import Accepted, Call, Search
 
 RING_SECONDS = 25  # real; long enough for a person, mostly too short for a mailbox
 EVENTS = ("initiated", "ringing", "answered", "completed")
@@ -40,14 +38,14 @@ class TwilioVoice:
             raise unknown("Twilio", "its answer holds no id")
         return Accepted(str(made.sid))
 
-    async def find(self, call: Call, since: datetime, limit: float) -> Accepted | None:
-        """The newest call to this number placed at or after `since`. Raises OutcomeUnknown only.
+    async def find(self, call: Call, search: Search, limit: float) -> Accepted | None:
+        """The newest call to this number that the search allows. Raises OutcomeUnknown only.
 
         Always as accepted: how a call ended comes with its disposition, by callback.
         """
         request = self._client.api.calls.list_async(to=call.to, limit=LIST_SIZE, page_size=LIST_SIZE)
         for placed in await self._client.look(request, limit):
-            if placed.sid and made_since(placed, since) and str(placed.direction).startswith("outbound"):
+            if may_be(placed, search) and str(placed.direction).startswith("outbound"):
                 return Accepted(str(placed.sid))
         return None
 

@@ -6,7 +6,14 @@ from collections.abc import Set as AbstractSet
 from domain import facts as f
 from domain.lead_state import LeadState
 from domain.ports import Remedy, TouchUpdate
+from domain.signals import WITNESS
 from domain.touches import Channel, TouchStatus, may_become
+
+
+def _rule(was: TouchStatus, *, went_wrong: bool) -> str | None:
+    if was is TouchStatus.UNKNOWN:
+        return WITNESS
+    return "carrier.callback" if went_wrong else None
 
 
 def what_became(state: LeadState, told: TouchUpdate, closed: AbstractSet[Channel]) -> Iterator[f.Fact]:
@@ -20,7 +27,7 @@ def what_became(state: LeadState, told: TouchUpdate, closed: AbstractSet[Channel
         yield f.TouchChanged.of(
             touch,
             told.status,
-            rule="carrier.callback" if went_wrong else None,
+            rule=_rule(touch.status, went_wrong=went_wrong),
             reason=f"the carrier reports {told.status}" + (f" ({told.code})" if told.code else ""),
             code=told.code,
             remedy=told.remedy,

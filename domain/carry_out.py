@@ -25,21 +25,22 @@ def decide(journal: Journal, now: datetime, closed: AbstractSet[Channel]) -> Act
     """
     while True:
         action = journal.decide(now)
-        if not isinstance(action, Touch) or _is_claimed(journal, action) or passes(journal, action, now, closed):
+        if not isinstance(action, Touch) or may_be_out(journal, action) or passes(journal, action, now, closed):
             return action
 
 
-def _is_claimed(journal: Journal, touch: Touch) -> bool:
+def may_be_out(journal: Journal, touch: Touch) -> bool:
+    """Whether it was handed to its provider, perhaps: then it is looked for, whatever the gate says by now."""
     known = journal.state.touches.get((touch.enrollment, touch.step, touch.part))
-    return known is not None and known.status is TouchStatus.CLAIMED
+    return known is not None and known.status in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN)
 
 
 def passes(journal: Journal, touch: Touch, now: datetime, closed: AbstractSet[Channel]) -> bool:
     """Asks the gate; a delay or a refusal is recorded with its rule and reason. `closed`: see gate.check."""
     due = _due(journal, touch)
     match gate.check(journal.state, journal.sequence, touch, now, closed, due, journal.patience):
-        case gate.Delayed(until, rule, reason):
-            change(journal, touch, TouchStatus.DELAYED, now, due_at=due, until=until, rule=rule, reason=reason)
+        case gate.Delayed() as delay:
+            put_off(journal, touch, now, delay)
         case gate.Refused(rule, reason):
             change(journal, touch, TouchStatus.SKIPPED, now, due_at=due, rule=rule, reason=reason)
         case gate.Allowed():
@@ -50,6 +51,12 @@ def passes(journal: Journal, touch: Touch, now: datetime, closed: AbstractSet[Ch
 def change(journal: Journal, touch: Touch, status: TouchStatus, now: datetime, **more: Any) -> None:
     """The touch takes a status; `more` are further fields of the fact."""
     journal.append(f.TouchChanged.of(touch, status, **more), now, "system")
+
+
+def put_off(journal: Journal, touch: Touch, now: datetime, delay: gate.Delayed) -> None:
+    due = _due(journal, touch)
+    why = {"rule": delay.rule, "reason": delay.reason}
+    change(journal, touch, TouchStatus.DELAYED, now, due_at=due, until=delay.until, **why)
 
 
 def claim(journal: Journal, touch: Touch, now: datetime) -> None:

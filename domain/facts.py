@@ -143,7 +143,11 @@ class TouchName(Protocol):
 
 
 class TouchChanged(_Fact):
-    """A touch took a status. `until` for delayed; `rule` and `reason` for every delay, skip and failure."""
+    """A touch took a status. `until` for delayed; `rule` and `reason` for every delay, skip and failure.
+
+    For unknown: `look_at` is when it is looked for at its provider next (None: no more), `looks` how often that was in
+    vain.
+    """
 
     kind: Literal["touch"] = "touch"
     touch_id: str
@@ -160,6 +164,8 @@ class TouchChanged(_Fact):
     remedy: Remedy | None = None
     task_id: str | None = None
     message_id: str | None = None
+    look_at: Instant | None = None
+    looks: int = 0
 
     @classmethod
     def of(cls, touch: TouchName, status: TouchStatus, **more: Any) -> "TouchChanged":

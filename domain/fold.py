@@ -179,6 +179,7 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
         return state
     enrollment = state.enrollment
     new = replace(old, status=fact.status, at=at, rule=fact.rule, reason=fact.reason, code=fact.code, no=no)
+    new = replace(new, look_at=fact.look_at, looks=fact.looks)
     if old.status is TouchStatus.DELAYED and enrollment is not None:  # over: a rest from now on is no part of it
         due = enrollment.due(old)
         new = replace(new, delay=enrollment.delay(old), until=due, was_due=due, until_set=at)

@@ -62,6 +62,8 @@ class Touch:
     claimed_at: datetime | None = None
     task_id: str | None = None
     message_id: str | None = None
+    look_at: datetime | None = None  # unknown: when it is looked for at its provider next
+    looks: int = 0  # so often in vain
     no: int = 0  # of the fact that gave it this status
 
 

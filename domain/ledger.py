@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from domain.next_action import Action
-from domain.ports import Accepted, Call, ChannelError, Email, Sms
+from domain.ports import Accepted, Call, ChannelError, Email, Search, Sms
 from domain.standing import Standing
 from domain.touches import Channel
 
@@ -26,13 +26,12 @@ class TouchRef:
 class Claim:
     """The right to hand this one message to its provider, until `deadline` (real, UTC).
 
-    `held`: an earlier try claimed it at `claimed_at` and was never heard of again: look, do not send.
+    `search`: it may have been sent already: once the deadline is over, look for it there; do not send.
     """
 
     message: Sms | Email | Call
-    claimed_at: datetime
     deadline: datetime
-    held: bool = False
+    search: Search | None = None
 
 
 @dataclass(frozen=True, slots=True)

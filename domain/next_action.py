@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from domain import facts as f
 from domain.contact_window import WINDOW
 from domain.lead_state import STAFF, LeadState
+from domain.lead_state import Touch as LeadTouch
 from domain.patience import PATIENCE, Patience
-from domain.schedule import Due, direct, left_claimed, opens, outcome_known, over_at, pending, ready
+from domain.schedule import Due, direct, left_claimed, looked_for, opens, outcome_known, over_at, pending, ready
 from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
 from domain.touches import Channel, TouchStatus, touch_id
+from domain.unknown import awaits_resending
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,10 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime, pati
     """
     for touch in sorted([*direct(state), *left_claimed(state)], key=ready):
         if touch.channel is not None and ready(touch) <= now:
-            return Touch(touch.enrollment, touch.step, touch.part, touch.channel, touch.touch_id)
+            return _touch(touch)
     timers = _timers(state)
     if timers and timers[0][0] <= now:
-        return ExpireTask(timers[0][1])
+        return timers[0][1]
     if state.exit_reason is not None:
         later = min(map(ready, direct(state)), default=None)
         return _earlier(Wait(later, "finished"), timers) if timers or later else Finish(state.exit_reason)
@@ -91,19 +93,29 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime, pati
     return _earlier(_cadence(state, sequence, now, patience.overslept), timers)
 
 
-def _timers(state: LeadState) -> list[tuple[datetime, str]]:
-    """When open tasks count as missed or are escalated and leases run out, earliest first."""
-    return sorted((at, task.id) for task in state.tasks.values() if (at := task.expires_at()) is not None)
+def _touch(touch: LeadTouch) -> Touch:
+    assert touch.channel is not None
+    return Touch(touch.enrollment, touch.step, touch.part, touch.channel, touch.touch_id)
 
 
-def _earlier(action: Action, timers: list[tuple[datetime, str]]) -> Action:
+def _timers(state: LeadState) -> list[tuple[datetime, Do]]:
+    """What is done whatever the cadence does, earliest first.
+
+    Open tasks count as missed or are escalated, leases run out, a touch of unknown fate is looked for.
+    """
+    tasks = [(at, ExpireTask(task.id)) for task in state.tasks.values() if (at := task.expires_at()) is not None]
+    looks = [(touch.look_at, _touch(touch)) for touch in looked_for(state) if touch.look_at is not None]
+    return sorted([*tasks, *looks], key=lambda timer: timer[0])
+
+
+def _earlier(action: Action, timers: list[tuple[datetime, Do]]) -> Action:
     """A wait ends at the earliest timer; anything else comes first."""
     if not timers or not isinstance(action, Wait):
         return action
-    at, task_id = timers[0]
+    at, do = timers[0]
     if action.until is not None and action.until < at:
         return action
-    return Wait(at, action.reason, ExpireTask(task_id))
+    return Wait(at, action.reason, do)
 
 
 def _held(state: LeadState, now: datetime) -> Wait | Record | None:
@@ -155,6 +167,8 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: tim
         return Wait(None, f"{first.step} waits for {what}")
     if any(t.living and t.kind is f.TaskKind.CALL and t.enrollment == enrollment.number for t in state.tasks.values()):
         return Wait(None, "waits for the outcome of a call")
+    if awaits_resending(state, sequence):
+        return Wait(None, "looks for what may have to be sent once more")
     return Record((f.Finished(exit_reason=f.ExitReason.EXHAUSTED),))
 
 

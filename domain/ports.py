@@ -12,7 +12,8 @@ from domain.touches import Disposition, TouchStatus
 # ChannelError
 #   Unavailable      nothing was taken: try again after `retry_after` real seconds
 #   Rejected         the provider refused for good; `remedy` says what follows
-#   OutcomeUnknown   it may have been taken: never send again without looking
+#   OutcomeUnknown   it may have been taken: never send again
+#     Unseen         looked for at the provider, and not to be seen, which proves nothing
 
 
 class Remedy(StrEnum):
@@ -48,6 +49,10 @@ class Rejected(ChannelError):
 
 
 class OutcomeUnknown(ChannelError):
+    pass
+
+
+class Unseen(OutcomeUnknown):
     pass
 
 
@@ -92,13 +97,25 @@ class Accepted:
     status: TouchStatus = TouchStatus.ACCEPTED
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where in a provider's list a touch may stand: taken at or after `since`, before `until` (real UTC; None: now).
+
+    `known`: the provider's ids of other touches, which it is not.
+    """
+
+    since: datetime
+    until: datetime | None = None
+    known: frozenset[str] = frozenset()
+
+
 class SmsChannel(Protocol):
     """Sends texts. Raises Unavailable, Rejected, OutcomeUnknown. Returns within `limit` real seconds."""
 
     async def send(self, sms: Sms, limit: float) -> Accepted: ...
 
-    async def find(self, sms: Sms, since: datetime, limit: float) -> Accepted | None:
-        """Looks in the provider's list for this text (same To and body, taken at or after `since`, real UTC)."""
+    async def find(self, sms: Sms, search: Search, limit: float) -> Accepted | None:
+        """Looks in the provider's list for this text: same To and body. Raises OutcomeUnknown only."""
         ...
 
 
@@ -107,7 +124,7 @@ class VoiceChannel(Protocol):
 
     async def dial(self, call: Call, limit: float) -> Accepted: ...
 
-    async def find(self, call: Call, since: datetime, limit: float) -> Accepted | None: ...
+    async def find(self, call: Call, search: Search, limit: float) -> Accepted | None: ...
 
 
 class EmailChannel(Protocol):

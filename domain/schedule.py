@@ -59,14 +59,13 @@ def direct(state: LeadState) -> list[Touch]:
 
 
 def left_claimed(state: LeadState) -> list[Touch]:
-    """Touches of a sequence that is over whose claim nobody settled: Temporal was lost, and their activity with it."""
-    number = state.enrollment.number if state.enrollment and state.exit_reason is None else None
-    asked_for = {t.touch_id for t in direct(state)}
-    return [
-        t
-        for t in state.touches.values()
-        if t.status is TouchStatus.CLAIMED and t.enrollment != number and t.touch_id not in asked_for
-    ]
+    """Touches whose claim nobody has settled: whoever plans while one stands has lost the activity that held it."""
+    return [t for t in state.touches.values() if t.status is TouchStatus.CLAIMED]
+
+
+def looked_for(state: LeadState) -> list[Touch]:
+    """Touches of which nobody knows whether they went out, and for which the provider's list is searched again."""
+    return [t for t in state.touches.values() if t.status is TouchStatus.UNKNOWN and t.look_at is not None]
 
 
 def ready(touch: Touch) -> datetime:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from domain.condition import Condition, parse_condition, questions
@@ -102,6 +103,14 @@ class Part:
                 return None
 
 
+class IfUnknown(StrEnum):
+    """What follows where nobody knows whether a message of the step went out, and it cannot be found out."""
+
+    HOLD = "hold"  # the sequence waits for a person's answer
+    GO_ON = "go_on"
+    RESEND = "resend"  # it is sent once more: perhaps twice
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     key: str
@@ -110,6 +119,7 @@ class Step:
     when: Condition | None = None
     when_text: str | None = None
     at_once: Part | None = None
+    if_unknown: IfUnknown = IfUnknown.GO_ON
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +219,9 @@ def named(step: Step) -> list[str]:
 
 def _step(raw: Any, where: str) -> Step:
     kinds = {"sms", "email", "call", "task", "wait", "all"}
-    step = _mapping(raw, where, required={"key"}, optional={"after", "before", "of", "when", "at_once", *kinds})
+    step = _mapping(
+        raw, where, required={"key"}, optional={"after", "before", "of", "when", "at_once", "if_unknown", *kinds}
+    )
     key = _name(step["key"], f"{where}: key")
     if key in _TAKEN:
         raise InvalidSequence(f"{where}: the key {key!r} has a meaning of its own; choose another")
@@ -241,7 +253,28 @@ def _step(raw: Any, where: str) -> Step:
         _condition(when_text, where) if when_text is not None else None,
         when_text,
         at_once,
+        _if_unknown(step, parts, where),
     )
+
+
+def _if_unknown(step: Mapping[str, Any], parts: tuple[Part, ...], where: str) -> IfUnknown:
+    if "if_unknown" not in step:
+        return IfUnknown.GO_ON
+    if not any(isinstance(p.action, Message) for p in parts):
+        raise InvalidSequence(f"{where}: if_unknown is for a step that sends an sms or email")
+    if step["if_unknown"] not in tuple(IfUnknown):
+        raise InvalidSequence(f"{where}: if_unknown takes {', '.join(IfUnknown)}")
+    return IfUnknown(step["if_unknown"])
+
+
+def warnings(sequence: Sequence) -> list[str]:
+    """What a sequence may say, and its author should know."""
+    return [
+        f"sequence {sequence.key}, step {step.key}: if_unknown: resend gives up that nobody is written to twice: "
+        "a message of unknown fate is sent once more"
+        for step in sequence.steps
+        if step.if_unknown is IfUnknown.RESEND
+    ]
 
 
 def _condition(text: str, where: str) -> Condition:

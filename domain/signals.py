@@ -7,6 +7,8 @@ plans next.
 from domain import facts as f
 from domain.touches import TouchStatus
 
+WITNESS = "carrier.witness"  # the rule of a touch of unknown fate that the provider has told of
+
 _OF_KIND: dict[type[f.Fact], str | None] = {
     f.Inquired: "staff_acted",
     f.Consented: None,
@@ -42,6 +44,8 @@ def signal_of(fact: f.Fact) -> str | None:
     match fact:
         case f.Replied(intent="opt_out"):
             return None  # its opt-out does
+        case f.TouchChanged(rule=rule) if rule == WITNESS:
+            return "touch_updated"  # the sequence may wait for it, and looking ends
         case f.TouchChanged(status=status):
             return _OF_STATUS.get(status)
         case f.TaskClosed(disposition=disposition):

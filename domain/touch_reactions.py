@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from domain import facts as f
-from domain.consequences import PHONE, Book, dropped, opened, rests_after_answer, sequence_of, task_id
+from domain.consequences import PHONE, Book, dropped, opened, rests_after_answer, sequence_of
 from domain.lead_state import STAFF, STOP, LeadState, Touch
 from domain.ports import Remedy
+from domain.sequence import IfUnknown
 from domain.touches import RETRY, Channel, Disposition, TouchStatus, touch_id
+from domain.unknown import became_unknown, if_unknown, is_given_up, review_id
 
 SKIPPED = ("staff.skipped", "skipped by a person")  # rule and reason
 RETRY_AFTER = timedelta(minutes=30)
@@ -18,11 +20,13 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
     now = state.touches.get((fact.enrollment, fact.step, fact.part))
     if now is None or now.no != no:
         return  # a late or repeated callback: nothing changed
-    review = task_id(state.lead_id, "unknown", fact.touch_id)
     if fact.status is TouchStatus.UNKNOWN:
-        reason = f"unknown whether {fact.channel} of step {fact.step} went out"
-        yield f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=at, reason=reason)
-    elif (open_ := state.tasks.get(review)) is not None and open_.living:
+        yield from became_unknown(state, now, fact, at, book)
+        if fact.channel is not None and is_given_up(fact.channel, fact.looks):
+            yield from _sent_once_more(state, fact, now, at, book)
+        return
+    review = review_id(state.lead_id, fact.touch_id)
+    if (open_ := state.tasks.get(review)) is not None and open_.living:
         outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
         yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
     yield from _alert(state, now, fact, no, at)
@@ -77,6 +81,14 @@ def _second_try(state: LeadState, fact: f.TouchChanged, first: Touch, due_at: da
         due_at=due_at,
         message_id=first.message_id,
     )
+
+
+def _sent_once_more(state: LeadState, fact: f.TouchChanged, now: Touch, at: datetime, book: Book) -> Iterator[f.Fact]:
+    """Nobody will know whether it went out, and its step says that twice is better than never."""
+    again = _second_try(state, fact, now, at)
+    known = (again.enrollment, again.step, again.part) in state.touches
+    if if_unknown(state, fact, book) is IfUnknown.RESEND and _may_retry(state, fact) and not known:
+        yield again
 
 
 def _may_retry(state: LeadState, fact: f.TouchChanged) -> bool:

@@ -34,8 +34,8 @@ TRANSITIONS: dict[TouchStatus, frozenset[TouchStatus]] = {
     # delayed: the provider said that it did not take it, or nothing was sent
     S.CLAIMED: frozenset({S.DELAYED, S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN, S.SKIPPED}),
     S.ACCEPTED: frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED}),
-    # a callback is a witness: the provider did take it
-    S.UNKNOWN: frozenset({S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED}),
+    # a callback is a witness: the provider did take it; unknown: looked for once more, in vain
+    S.UNKNOWN: frozenset({S.UNKNOWN, S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED}),
     # an e-mail may bounce after the receiving server had taken it
     S.DELIVERED: frozenset({S.UNDELIVERED}),
     S.UNDELIVERED: frozenset(),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from content.library import load_sequences
 from content.templates import load_templates
+from domain.sequence import warnings
 from store import outbox
 from store.engine import make_engine
 from store.sequences import publish
@@ -23,6 +24,12 @@ async def publish_shipped(database_url: str, now: datetime) -> list[tuple[str, i
         return await publish(engine, shipped, now, again=True)
     finally:
         await engine.dispose()
+
+
+def shipped_warnings() -> list[str]:
+    """What the authors of the sequences that ship should know. Raises InvalidSequence."""
+    shipped = load_sequences(CONFIG / "sequences", load_templates(CONFIG / "templates"))
+    return [text for pinned in shipped for text in warnings(pinned.sequence)]
 
 
 async def reckon_anew(database_url: str) -> None:

@@ -50,7 +50,7 @@ async def wake_all(conn: AsyncConnection, signal: str) -> None:
     living = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact).where(
         or_(
             leads.c.exit_reason.is_(None),
-            leads.c.id.in_(select(touches.c.lead_id).where(waiting)),
+            leads.c.id.in_(select(touches.c.lead_id).where(or_(waiting, touches.c.look_at.is_not(None)))),
             leads.c.id.in_(select(tasks.c.lead_id).where(open_)),
         )
     )

@@ -44,6 +44,7 @@ def touch_row(lead_id: str, touch: Touch) -> dict[str, Any]:
         "rule": touch.rule,
         "reason": touch.reason,
         "code": touch.code,
+        "look_at": touch.look_at,
     }
 
 

@@ -208,7 +208,8 @@ touches = Table(
     _text("status"),
     _time("due_at"),
     _time("claimed_at", null=True),  # real
-    _time("deadline", null=True),  # real
+    _time("deadline", null=True),  # real: of the claim; then, if its outcome is unknown, see open_claims
+    _time("look_at", null=True),
     _text("provider_id", null=True),
     _text("code", null=True),
     _text("rule", null=True),
@@ -219,13 +220,15 @@ touches = Table(
     _time("updated_at", server_default=_clock),
     Index(None, "lead_id"),
     Index(None, "provider_id"),
+    Index(None, "address_id", "claimed_at"),
 )
-# Who may still be on the way to this address: asked by every stop, and nearly always empty.
+# No two claims for one address and channel at once, whatever the code does: see open_claims.
 Index(
     "touches_claimed_idx",
     touches.c.address_id,
     touches.c.channel,
-    postgresql_where=touches.c.status == text("'claimed'"),
+    unique=True,
+    postgresql_where=text("status = 'claimed' AND deadline IS NOT NULL"),
 )
 
 messages = Table(

@@ -11,15 +11,28 @@ from domain import carry_out
 from domain.clock import Clock
 from domain.contact_window import closes, next_open
 from domain.errors import NotFound
+from domain.gate import Delayed
 from domain.lead_state import STOP
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Action, OpenTask, Touch
-from domain.ports import Accepted, Call, ChannelError, Email, OutcomeUnknown, Rejected, Remedy, Sms, Unavailable
+from domain.ports import (
+    Accepted,
+    Call,
+    ChannelError,
+    Email,
+    OutcomeUnknown,
+    Rejected,
+    Remedy,
+    Sms,
+    Unavailable,
+    Unseen,
+)
 from domain.standing import standing
 from domain.touches import Channel, TouchStatus, may_become
-from store import tables
+from domain.unknown import ALONE_FOR, still_unknown
+from store import open_claims, tables
 from store.composer import Composer
-from store.lead_unit import Leads, LeadUnit
+from store.lead_unit import Address, Leads, LeadUnit
 
 CLAIM_LIVES = timedelta(seconds=15)  # real
 PROVIDER_QUIET = timedelta(hours=1)
@@ -27,6 +40,7 @@ PROVIDER_QUIET = timedelta(hours=1)
 # waits for at the desk, for a few seconds.
 MOST_ATTEMPTS, MOST_DIALS = 20, 3
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
+ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
 MOST_QUIET_HOURS = 5  # so often a provider's own quiet hours put a touch off
 
 
@@ -51,8 +65,16 @@ class TouchLedger:
             action = unit.journal.decide(unit.now)  # and the gate below
             if not isinstance(action, Touch) or action.touch_id != ref.touch_id:
                 return self._view(unit, action)  # the plan is stale: send nothing
+            if carry_out.may_be_out(unit.journal, action):
+                return await self._held(unit, ref)
             if carry_out.passes(unit.journal, action, unit.now, unit.closed):
-                return await self._claim(unit, ref, action, now)
+                address = unit.address(ref.channel)
+                assert address is not None  # the gate has looked
+                free = await open_claims.free_at(unit.conn, address.id, ref, now)
+                if free is None:
+                    return await self._claim(unit, ref, action, address, now)
+                delay = Delayed(self.clock.product(free), *ALONE)
+                carry_out.put_off(unit.journal, action, unit.now, delay)
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
@@ -60,7 +82,7 @@ class TouchLedger:
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("this touch was never claimed")
-            row: dict[str, Any] = {"deadline": None}
+            row: dict[str, Any] = {"deadline": None}  # see open_claims
             match result:
                 case Accepted(provider_id=provider_id, status=status):
                     row["provider_id"] = provider_id
@@ -85,9 +107,11 @@ class TouchLedger:
                         code=code, remedy=remedy,
                     )  # fmt: skip
                 case OutcomeUnknown(code=code, reason=reason):
-                    self._settle(
-                        unit, ref, touch.status, TouchStatus.UNKNOWN, rule="carrier.unknown", reason=reason, code=code
-                    )
+                    looked = isinstance(result, Unseen)
+                    more = still_unknown(touch, ref.channel, lambda real: self.clock.product(now + real), looked=looked)
+                    more |= {"rule": "carrier.unknown", "reason": reason, "code": code}
+                    self._settle(unit, ref, touch.status, TouchStatus.UNKNOWN, **more)
+                    row = {"deadline": tables.touches.c.claimed_at + ALONE_FOR}
                 case _:
                     raise TypeError(f"no settlement for {type(result).__name__}")
             view = self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
@@ -107,9 +131,7 @@ class TouchLedger:
             carry_out.expire_task(unit.journal, task, unit.now)
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
-    async def _claim(self, unit: LeadUnit, ref: TouchRef, action: Touch, now: datetime) -> Claim:
-        address = unit.address(ref.channel)
-        assert address is not None  # the gate has looked
+    async def _claim(self, unit: LeadUnit, ref: TouchRef, action: Touch, address: Address, now: datetime) -> Claim:
         message = await self.composer.message(unit, ref, address.value)
         if isinstance(message, Sms):
             message = replace(message, valid_for=(self.clock.real(self._use_ends(unit, ref)) - now).total_seconds())
@@ -125,19 +147,18 @@ class TouchLedger:
         }
         sealed = self.leads.store.vault.seal_row(tables.touches, row)
         unit.after.append(update(tables.touches).where(tables.touches.c.id == ref.touch_id).values(sealed))
-        return Claim(message, now, now + CLAIM_LIVES)
+        return Claim(message, now + CLAIM_LIVES)
 
     def _use_ends(self, unit: LeadUnit, ref: TouchRef) -> datetime:
         """When a text may not leave the carrier any more (product time)."""
         return unit.now + unit.journal.patience.confirmation if ref.step == STOP else closes(unit.now, unit.state.zones)
 
     async def _held(self, unit: LeadUnit, ref: TouchRef) -> Claim:
-        """The claim of an earlier try that was never settled: the same message, only to look for."""
+        """The claim of an earlier try whose outcome nobody knows: the same message, only to look for."""
         table = tables.touches
         row = (await unit.conn.execute(select(table).where(table.c.id == ref.touch_id))).mappings().one()
         opened = self.leads.store.vault.open_row(table, row)
-        address = unit.address(ref.channel)
-        to = address.value if address else ""
+        to = await self._value(unit, row["address_id"])
         message: Sms | Email | Call
         match ref.channel:
             case Channel.SMS:
@@ -146,7 +167,14 @@ class TouchLedger:
                 message = Email(ref.touch_id, to, opened["subject"], opened["body"], "")
             case Channel.VOICE:
                 message = Call(ref.touch_id, to)
-        return Claim(message, row["claimed_at"], row["deadline"] or row["claimed_at"] + CLAIM_LIVES, held=True)
+        search = await open_claims.search(unit.conn, ref, row["address_id"], row["claimed_at"])
+        return Claim(message, row["claimed_at"] + CLAIM_LIVES, search)
+
+    async def _value(self, unit: LeadUnit, address_id: str) -> str:
+        """The address that it went to, which need not be the lead's present one."""
+        table = tables.addresses
+        row = (await unit.conn.execute(select(table).where(table.c.id == address_id))).mappings().one()
+        return str(self.leads.store.vault.open_row(table, row)["value"])
 
     async def _next_try(self, unit: LeadUnit, ref: TouchRef, now: datetime, least: float = 0.0) -> datetime | None:
         """When a touch that was not taken is tried again (product time); None if it was tried often enough."""

@@ -11,7 +11,7 @@ from activities.touches import TouchActivities
 from domain.clock import Clock
 from domain.ledger import Claim, View
 from domain.next_action import Touch, Wait
-from domain.ports import Call, Email, Sms
+from domain.ports import Call, Email, Search, Sms
 from domain.touches import Channel, touch_id
 from tests.activities.ports import CLAIM_LIVES, LEAD, STARTED, FakeChannel, FakeLedger, Stopwatch, view
 from workflows.messages import Do, DoRef, Plan
@@ -53,14 +53,14 @@ class Bench:
 
         def granted(now: datetime) -> Claim:
             self.watch.seconds += after
-            return Claim(self.message, now, now + timedelta(seconds=CLAIM_LIVES))
+            return Claim(self.message, now + timedelta(seconds=CLAIM_LIVES))
 
         self.ledger.claimed = granted
 
     def holds(self, *, left: float) -> Claim:
         """An earlier try claimed it, and its claim lasts `left` seconds yet."""
         deadline = STARTED + timedelta(seconds=left)
-        claim = Claim(self.message, deadline - timedelta(seconds=CLAIM_LIVES), deadline, held=True)
+        claim = Claim(self.message, deadline, Search(deadline - timedelta(seconds=CLAIM_LIVES)))
         self.ledger.claimed = lambda _: claim
         return claim
 

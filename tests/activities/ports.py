@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from domain.lead_state import State
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Action
-from domain.ports import Accepted, Call, ChannelError, Email, Sms
+from domain.ports import Accepted, Call, ChannelError, Email, Search, Sms
 from domain.standing import Standing
 
 LEAD = "0c4d7a3e-0000-4000-8000-000000000001"
@@ -82,7 +82,7 @@ class FakeChannel:
     listed: Accepted | Exception | None = None
     lasts: float = 0.0
     sent: list[tuple[Sms | Email | Call, float]] = field(default_factory=list)
-    looked: list[tuple[Sms | Call, datetime, float]] = field(default_factory=list)
+    looked: list[tuple[Sms | Call, Search, float]] = field(default_factory=list)
 
     async def send(self, message: Sms | Email | Call, limit: float) -> Accepted:
         self.sent.append((message, limit))
@@ -93,8 +93,8 @@ class FakeChannel:
 
     dial = send
 
-    async def find(self, message: Sms | Call, since: datetime, limit: float) -> Accepted | None:
-        self.looked.append((message, since, limit))
+    async def find(self, message: Sms | Call, search: Search, limit: float) -> Accepted | None:
+        self.looked.append((message, search, limit))
         self.watch.seconds += self.lasts
         if isinstance(self.listed, Exception):
             raise self.listed

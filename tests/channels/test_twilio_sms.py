@@ -2,13 +2,15 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
 
+from channels import twilio_client as module
 from channels.twilio_client import TwilioClient
 from channels.twilio_sms import TwilioSms
-from domain.ports import OutcomeUnknown, Rejected, Remedy, Sms, Unavailable
+from domain.ports import OutcomeUnknown, Rejected, Remedy, Search, Sms, Unavailable
 from domain.touches import TouchStatus
 from tests.channels.fake_provider import Provider
 
@@ -151,13 +153,37 @@ async def test_finding(provider: Provider, sms: TwilioSms) -> None:
         listed(SINCE - timedelta(seconds=3), SMS.body, "SM1"),
     ]
     provider.answer(200, {"messages": texts, "page": 0, "next_page_uri": None})
-    found = await sms.find(SMS, SINCE, 5)
+    found = await sms.find(SMS, Search(SINCE), 5)
     assert found is not None
     assert (found.provider_id, found.status) == ("SM2", TouchStatus.DELIVERED)
     assert provider.seen[0].query == {"To": SMS.to, "PageSize": "100"}
 
     provider.answer(200, {"messages": [texts[0], texts[2]], "page": 0, "next_page_uri": None})
-    assert await sms.find(SMS, SINCE, 5) is None
+    assert await sms.find(SMS, Search(SINCE), 5) is None
+
+
+async def test_what_is_another_touchs_is_not_found(provider: Provider, sms: TwilioSms) -> None:
+    texts = [listed(SINCE + timedelta(minutes=m), SMS.body, f"SM{m}") for m in (9, 5, 1)]
+    provider.answer(200, {"messages": texts, "page": 0, "next_page_uri": None})
+    found = await sms.find(SMS, Search(SINCE, SINCE + timedelta(minutes=9), frozenset({"SM5"})), 5)
+    assert found is not None
+    assert found.provider_id == "SM1"
+
+
+async def test_a_request_whose_time_passed_before_it_was_written_is_not_sent(
+    provider: Provider, sms: TwilioSms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the process was frozen: the event loop may see the connection before it sees that the time is up."""
+    provider.answer(201, CREATED)
+    await sms.send(SMS, 5)  # and with a connection that is kept
+    for fresh in (False, True):
+        if fresh:
+            await sms._client.aclose()
+        beats = iter([0.0])
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda beats=beats: next(beats, 5.0)))
+        with pytest.raises(Unavailable):
+            await sms.send(SMS, 5)
+    assert provider.posts == 1
 
 
 async def test_a_list_of_several_pages_stays_on_the_base_url(provider: Provider, sms: TwilioSms) -> None:
@@ -178,7 +204,7 @@ async def test_a_list_of_several_pages_stays_on_the_base_url(provider: Provider,
         return await first(request)
 
     provider.act = turn
-    assert await sms.find(SMS, SINCE, 5) is not None
+    assert await sms.find(SMS, Search(SINCE), 5) is not None
     assert [seen.path for seen in provider.seen] == [path, path]
 
 
@@ -186,7 +212,7 @@ async def test_a_list_of_several_pages_stays_on_the_base_url(provider: Provider,
 async def test_not_having_looked_proves_nothing(provider: Provider, sms: TwilioSms, status: int) -> None:
     provider.answer(status, {"code": 20003})
     with pytest.raises(OutcomeUnknown):
-        await sms.find(SMS, SINCE, 5)
+        await sms.find(SMS, Search(SINCE), 5)
 
 
 async def test_a_look_that_does_not_connect_or_end_proves_nothing(
@@ -194,10 +220,10 @@ async def test_a_look_that_does_not_connect_or_end_proves_nothing(
 ) -> None:
     provider.hang()
     with pytest.raises(OutcomeUnknown):
-        await sms.find(SMS, SINCE, 0.2)
+        await sms.find(SMS, Search(SINCE), 0.2)
     client = TwilioClient(ACCOUNT, "secret", f"http://127.0.0.1:{closed_port}")
     with pytest.raises(OutcomeUnknown):
-        await TwilioSms(client, "https://tend.example.com", from_="+12125550100").find(SMS, SINCE, 5)
+        await TwilioSms(client, "https://tend.example.com", from_="+12125550100").find(SMS, Search(SINCE), 5)
     await client.aclose()
 
 
@@ -223,7 +249,7 @@ async def test_nothing_of_a_person_is_logged(
     provider.answer(201, CREATED)
     await sms.send(SMS, 5)
     provider.answer(200, {"messages": [], "page": 0, "next_page_uri": None})
-    await sms.find(SMS, SINCE, 5)
+    await sms.find(SMS, Search(SINCE), 5)
     client_side = [r.getMessage() for r in caplog.records if r.name != "aiohttp.access"]  # that one is our server's
     assert not [line for line in client_side if SMS.to[1:] in line or "Test Lead" in line]
 

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from channels.twilio_client import TwilioClient
 from channels.twilio_voice import TwilioVoice, answer_twiml
-from domain.ports import Call, Rejected, Remedy
+from domain.ports import Call, Rejected, Remedy, Search
 from domain.touches import TouchStatus
 from tests.channels.fake_provider import Provider
 
@@ -56,11 +56,11 @@ async def test_finding(provider: Provider, voice: TwilioVoice) -> None:
     late = SINCE + timedelta(seconds=1)
     calls = [call("CA3", late, "inbound"), call("CA2", late, "outbound-api"), call("CA1", SINCE, "outbound-api")]
     provider.answer(200, {"calls": calls, "page": 0, "next_page_uri": None})
-    found = await voice.find(CALL, SINCE, 5)
+    found = await voice.find(CALL, Search(SINCE), 5)
     assert found is not None
     assert (found.provider_id, found.status) == ("CA2", TouchStatus.ACCEPTED)
     assert provider.seen[0].query["To"] == CALL.to
-    assert await voice.find(CALL, SINCE + timedelta(seconds=10), 5) is None
+    assert await voice.find(CALL, Search(SINCE + timedelta(seconds=10)), 5) is None
 
 
 @pytest.mark.parametrize("answered_by", ["human", "unknown", None, ""])

@@ -14,6 +14,7 @@ from domain.lead_state import STOP, LeadState, Stage, State
 from domain.next_action import Action, ExpireTask, Finish, OpenTask, Touch, Wait
 from domain.ports import Remedy
 from domain.touches import Channel, Disposition, TouchStatus, may_become, touch_id
+from domain.unknown import still_unknown
 from tests.domain.sequences import BOOK
 
 NEW_YORK = "America/New_York"
@@ -56,6 +57,7 @@ class Story:
         self.watch: Callable[[LeadState, Touch], None] = lambda state, touch: None
         self.slow: Ends | None = None  # how the next request will end, if its provider takes a while
         self.in_flight: tuple[Touch, Ends] | None = None
+        self.listed: set[str] = set()  # the touches that the provider's list shows
         self.tell(f.Inquired(source="web_form", zones=zones, phone=phone, email=email, stopped=stopped))
         self.tell(enroll(self.state, book.latest(sequence), "inquired"))
 
@@ -189,6 +191,8 @@ class Story:
 
     def _do(self, action: Action) -> None:
         match action:
+            case Touch() if carry_out.may_be_out(Journal(self.state, self.book), action):
+                self._look(action)
             case Touch():
                 self.watch(self.state, action)
                 journal = Journal(self.state, self.book)
@@ -207,6 +211,14 @@ class Story:
             case _:
                 raise AssertionError(action)
 
+    def _look(self, touch: Touch) -> None:
+        """The provider's list is searched, on a clock whose real and product time are one."""
+        if touch.touch_id in self.listed:
+            return self.changes(touch, TouchStatus.ACCEPTED)
+        known = self.state.touches[touch.enrollment, touch.step, touch.part]
+        again = still_unknown(known, touch.channel, lambda real: self.now + real, looked=True)
+        return self.changes(touch, TouchStatus.UNKNOWN, **again)
+
     def lands(self) -> None:
         """What a provider was slow to answer is settled, as the ledger does: a callback may have been here first."""
         if self.in_flight is None:
@@ -215,6 +227,9 @@ class Story:
         more: dict[str, Any] = {"remedy": remedy}
         if status is TouchStatus.DELAYED:
             more |= {"until": self.now + PUT_OFF, "rule": "channel.unavailable", "reason": "away"}
+        if status is TouchStatus.UNKNOWN:
+            known = self.state.touches[touch.enrollment, touch.step, touch.part]
+            more |= still_unknown(known, touch.channel, lambda real: self.now + real, looked=False)
         if may_become(self.state.touches[touch.enrollment, touch.step, touch.part].status, status, touch.channel):
             self._carry(lambda journal: carry_out.change(journal, touch, status, self.now, **more))
 

@@ -178,14 +178,14 @@ async def test_no_claim_is_made_after_a_stop_was_answered(clinic: Clinic) -> Non
             assert isinstance(claim, Claim) == (kinds[0] == "claim")
             # and from now on nothing at all
             after = await clinic.ledger.claim(ref, datetime.now(UTC))
-            assert isinstance(after, View) or after.held
+            assert isinstance(after, View) or after.search is not None
 
 
 async def test_a_second_claim_of_one_touch_is_held_not_sent(clinic: Clinic) -> None:
     lead = await clinic.inquire()
     ref = await clinic.next_touch(lead)
     claims = await asyncio.gather(*(clinic.ledger.claim(ref, datetime.now(UTC)) for _ in range(4)))
-    assert sorted(c.held for c in claims if isinstance(c, Claim)) == [False, True, True, True]
+    assert sorted(c.search is not None for c in claims if isinstance(c, Claim)) == [False, True, True, True]
 
 
 async def test_a_claim_that_was_never_settled_is_looked_for_whatever_came_since(clinic: Clinic) -> None:
@@ -194,7 +194,7 @@ async def test_a_claim_that_was_never_settled_is_looked_for_whatever_came_since(
     assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
     await clinic.commands.opt_out(DESK, lead, ())  # its worker dies here
     again = await clinic.ledger.claim(ref, datetime.now(UTC))
-    assert isinstance(again, Claim) and again.held
+    assert isinstance(again, Claim) and again.search is not None
     await clinic.ledger.settle(ref, OutcomeUnknown("no trace of it"), datetime.now(UTC))
     settled = await clinic.ledger.claim(ref, datetime.now(UTC))
     assert isinstance(settled, View)

@@ -237,7 +237,7 @@ async def _claim_and_die(world: World, lead: str) -> str:
     identity = touch_id(lead, 1, "confirm", "sms")
     ref = TouchRef(lead, identity, 1, "confirm", "sms", Channel.SMS)
     claim = await world.ledger.claim(ref, await world.env.get_current_time())
-    assert isinstance(claim, Claim) and not claim.held
+    assert isinstance(claim, Claim) and claim.search is None
     return identity
 
 

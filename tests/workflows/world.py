@@ -28,7 +28,7 @@ from config.settings import Settings
 from domain.access import Actor, Role
 from domain.clock import Clock, parse_pace, virtual_clock
 from domain.lead_state import LeadState
-from domain.ports import Accepted, Call, ChannelError, Email, InboundSms, Sms
+from domain.ports import Accepted, Call, ChannelError, Email, InboundSms, Search, Sms
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
 from store import outbox
@@ -70,7 +70,7 @@ class FakeChannel:
 
     dial = send
 
-    async def find(self, message: Sms | Call, since: datetime, limit: float) -> Accepted | None:
+    async def find(self, message: Sms | Call, search: Search, limit: float) -> Accepted | None:
         return Accepted("found") if message.touch_id in self.listed else None
 
 

@@ -1,0 +1,84 @@
+"""Touches of which nobody knows whether the provider took them: when they are looked for, how long others wait.
+
+The line was cut, the provider failed after it had the request, or a worker died between claim and answer. All in real
+time.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain import facts as f
+from domain.consequences import Book, sequence_of, task_id
+from domain.lead_state import LeadState, Touch
+from domain.schedule import looked_for
+from domain.sequence import IfUnknown, Sequence
+from domain.touches import RETRY, Channel
+
+# Seconds before each look in the provider's list, five and a half hours in all: it may lag, accept late, or be away.
+# SendGrid keeps no list; its events are given a minute before a person is asked.
+_PAUSES = (5, 15, 30, 60, 120, 300, 900, 3600, 14_400)
+_LOOKS = {Channel.SMS: _PAUSES, Channel.VOICE: _PAUSES, Channel.EMAIL: (60,)}
+
+_GIVEN_UP = 6  # looks, nine minutes: after these a step that says so is sent once more
+
+# So long after its claim nothing else goes to this address on this channel: what is found is this touch's.
+ALONE_FOR = timedelta(minutes=2)
+
+
+def pause_before_look(channel: Channel, looks: int) -> timedelta | None:
+    """How long to wait after `looks` looks in vain; None: it was looked for often enough."""
+    pauses = _LOOKS[channel]
+    return timedelta(seconds=pauses[looks]) if looks < len(pauses) else None
+
+
+def still_unknown(
+    touch: Touch, channel: Channel, after: Callable[[timedelta], datetime], *, looked: bool
+) -> dict[str, Any]:
+    """The fields of the fact that its outcome is unknown. `after`: the product time so much real time from now."""
+    looks = touch.looks + looked
+    pause = pause_before_look(channel, looks)
+    return {"look_at": after(pause) if pause is not None else None, "looks": looks}
+
+
+def is_given_up(channel: Channel, looks: int) -> bool:
+    """Whether a step that says `resend` is sent once more now."""
+    return looks >= min(_GIVEN_UP, len(_LOOKS[channel]))
+
+
+def awaits_resending(state: LeadState, sequence: Sequence) -> bool:
+    """Whether a touch of the present enrollment may yet have to be sent once more."""
+    number = state.enrollment.number if state.enrollment else None
+    return any(
+        t.enrollment == number
+        and t.channel is not None
+        and (step := sequence.step(t.step)) is not None
+        and step.if_unknown is IfUnknown.RESEND
+        and not t.part.endswith(RETRY)
+        and not is_given_up(t.channel, t.looks)
+        for t in looked_for(state)
+    )
+
+
+def review_id(lead_id: str, touch_id: str) -> str:
+    """The id of the task that asks a person what became of it."""
+    return task_id(lead_id, "unknown", touch_id)
+
+
+def if_unknown(state: LeadState, fact: f.TouchChanged, book: Book) -> IfUnknown:
+    """What its step says; a touch outside the present sequence has no step that could wait for it."""
+    current = state.enrollment is not None and state.exit_reason is None and state.enrollment.number == fact.enrollment
+    sequence = sequence_of(state, book) if current else None
+    step = sequence.step(fact.step) if sequence else None
+    return step.if_unknown if step else IfUnknown.GO_ON
+
+
+def became_unknown(state: LeadState, touch: Touch, fact: f.TouchChanged, at: datetime, book: Book) -> Iterator[f.Fact]:
+    """A person is asked once the first look was in vain, and at once where the sequence waits for the answer."""
+    policy = if_unknown(state, fact, book)
+    review = review_id(state.lead_id, fact.touch_id)
+    if review not in state.tasks and (fact.looks > 0 or fact.look_at is None or policy is IfUnknown.HOLD):
+        reason = f"unknown whether {fact.channel} of step {fact.step} went out"
+        yield f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=at, reason=reason)
+    if policy is IfUnknown.HOLD and touch.looks == 0 and fact.look_at is not None:
+        yield f.Rested(cause=f"unknown whether {fact.step} went out", task_id=review, resume_after=0.0)

@@ -1,0 +1,118 @@
+"""At most one open claim for each address and channel, and where a lost touch is looked for."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+
+from domain.ledger import Claim, TouchRef, View
+from domain.ports import Accepted, OutcomeUnknown, Unseen
+from domain.touches import Channel, TouchStatus
+from domain.unknown import ALONE_FOR
+from store import tables
+from store.touch_ledger import ALONE
+from tests.store.test_rules import DESK, TEN, Clinic, clinic
+
+__all__ = ["clinic"]  # the fixture
+
+
+async def two_leads(clinic: Clinic) -> tuple[TouchRef, TouchRef]:
+    """The first texts of two people with one phone."""
+    leads = [await clinic.inquire("Ada"), await clinic.inquire("Ben")]
+    refs = [await clinic.next_touch(lead) for lead in leads]
+    assert {ref.channel for ref in refs} == {Channel.SMS}
+    return refs[0], refs[1]
+
+
+async def test_while_a_claim_stands_nothing_else_goes_to_the_address(clinic: Clinic) -> None:
+    one, two = await two_leads(clinic)
+    now = datetime.now(UTC)
+    assert isinstance(await clinic.ledger.claim(one, now), Claim)
+    assert isinstance(await clinic.ledger.claim(two, now), View)
+    waits = (await clinic.state(two.lead_id)).touches[1, "confirm", "sms"]
+    assert (waits.status, (waits.rule, waits.reason)) == (TouchStatus.DELAYED, ALONE)
+    assert waits.until is not None and waits.until > TEN
+    await clinic.ledger.settle(one, Accepted("SM1"), now)
+    later = clinic.ledger.clock.real(waits.until)
+    assert isinstance(await clinic.ledger.claim(two, later), Claim)
+
+
+async def test_two_claims_at_once_are_one(clinic: Clinic) -> None:
+    one, two = await two_leads(clinic)
+    now = datetime.now(UTC)
+    claims = await asyncio.gather(clinic.ledger.claim(one, now), clinic.ledger.claim(two, now))
+    assert sorted(isinstance(claim, Claim) for claim in claims) == [False, True]
+
+
+async def test_the_database_itself_refuses_a_second_claim(clinic: Clinic) -> None:
+    one, two = await two_leads(clinic)
+    assert isinstance(await clinic.ledger.claim(one, datetime.now(UTC)), Claim)
+    row = (await clinic.rows(one.lead_id))["touches"][one.touch_id]
+    assert isinstance(await clinic.ledger.claim(two, datetime.now(UTC)), View)
+    same = {"status": "claimed", "address_id": row["address_id"], "deadline": row["deadline"]}
+    with pytest.raises(IntegrityError):
+        async with clinic.store.engine.begin() as conn:
+            await conn.execute(update(tables.touches).where(tables.touches.c.id == two.touch_id).values(same))
+
+
+async def test_one_of_unknown_outcome_keeps_the_address_until_it_should_have_shown(clinic: Clinic) -> None:
+    one, two = await two_leads(clinic)
+    now = datetime.now(UTC)
+    await clinic.ledger.claim(one, now)
+    await clinic.ledger.settle(one, OutcomeUnknown("cut"), now + timedelta(seconds=1))
+    assert isinstance(await clinic.ledger.claim(two, now + ALONE_FOR - timedelta(seconds=10)), View)
+    until = (await clinic.state(two.lead_id)).touches[1, "confirm", "sms"].until
+    assert until is not None
+    free = clinic.ledger.clock.real(until)
+    assert abs(free - now - ALONE_FOR) < timedelta(seconds=2)
+    await clinic.do_others(two.lead_id, two, free)
+    assert isinstance(await clinic.ledger.claim(two, free), Claim)
+
+
+async def test_it_is_looked_for_where_no_other_touch_stands(clinic: Clinic) -> None:
+    one, two = await two_leads(clinic)
+    now = datetime.now(UTC)
+    first = await clinic.ledger.claim(one, now)
+    assert isinstance(first, Claim) and first.search is None
+    await clinic.ledger.settle(one, OutcomeUnknown("cut"), now)
+    later = now + ALONE_FOR + timedelta(seconds=10)
+    await clinic.do_others(two.lead_id, two, later)
+    assert isinstance(await clinic.ledger.claim(two, later), Claim)
+    await clinic.ledger.settle(two, Accepted("SM2"), later)
+    look = await clinic.ledger.claim(one, later)
+    assert isinstance(look, Claim) and look.search is not None
+    assert look.message.to == first.message.to
+    assert look.deadline < later
+    assert abs(look.search.since - now) < timedelta(seconds=1)
+    assert look.search.until is not None and abs(look.search.until - later) < timedelta(seconds=1)
+    assert look.search.known == {"SM2"}
+
+
+async def test_a_look_in_vain_is_followed_by_the_next_one(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    now = datetime.now(UTC)
+    await clinic.ledger.claim(one, now)
+    await clinic.ledger.settle(one, OutcomeUnknown("cut", "500"), now)
+    touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+    assert (touch.rule, touch.code, touch.looks) == ("carrier.unknown", "500", 0)
+    assert isinstance(await clinic.ledger.claim(one, now + timedelta(seconds=1)), View), "not yet"
+    assert isinstance(await clinic.ledger.claim(one, now + timedelta(seconds=6)), Claim)
+    await clinic.ledger.settle(one, Unseen("not there"), now + timedelta(seconds=6))
+    touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+    assert (touch.looks, touch.reason) == (1, "not there")
+    row = (await clinic.rows(one.lead_id))["touches"][one.touch_id]
+    assert row["look_at"] == touch.look_at
+    await clinic.ledger.settle(one, Accepted("SM1"), now + timedelta(seconds=21))
+    row = (await clinic.rows(one.lead_id))["touches"][one.touch_id]
+    assert (row["status"], row["look_at"], row["provider_id"]) == ("accepted", None, "SM1")
+
+
+async def test_a_stop_tells_of_what_may_still_arrive(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    now = datetime.now(UTC)
+    await clinic.ledger.claim(one, now)
+    await clinic.ledger.settle(one, OutcomeUnknown("cut"), now)
+    applied = await clinic.commands.opt_out(DESK, one.lead_id, ())
+    assert applied.in_flight == [one.touch_id]

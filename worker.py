@@ -25,12 +25,15 @@ from content.library import load_sequences, system_templates
 from content.links import Links
 from content.templates import load_templates
 from content.values import Voice
+from domain.backpressure import Limits
 from domain.clock import Clock
 from domain.errors import TendError
 from domain.patience import Patience
 from domain.sequence import warnings
+from domain.touches import Channel
 from relay.relay import Relay
 from relay.temporal_delivery import TemporalDelivery
+from store.backpressure import Backpressure
 from store.composer import Composer
 from store.engine import Store, make_engine
 from store.lead_unit import Leads
@@ -65,8 +68,10 @@ async def run(settings: Settings) -> None:
         await register(client, settings.temporal_namespace)
         ledger = make_ledger(settings, store, book, clock, keyring)
         touches = await make_touch_activities(settings, ledger, clock, stack)
-        workers = make_workers(client, PlanActivities(ledger, clock), touches)
-        relay = Relay(store.engine, TemporalDelivery(client, settings.continue_as_new_after))
+        limits = make_limits(settings)
+        workers = make_workers(client, PlanActivities(ledger, clock), touches, limits)
+        delivery = TemporalDelivery(client, settings.continue_as_new_after)
+        relay = Relay(store.engine, delivery, imports_per_second=settings.imports_per_second)
         async with asyncio.TaskGroup() as group:
             for worker in workers:
                 group.create_task(worker.run())
@@ -129,7 +134,19 @@ def make_ledger(settings: Settings, store: Store, book: SequenceBook, clock: Clo
         load_facilities(CONFIG / "facilities.yaml"),
     )
     composer = Composer(store, book, voice, system_templates(load_templates(CONFIG / "templates")))
-    return TouchLedger(Leads(store, book, clock.now, Patience.on(clock.at_most)), clock, composer)
+    leads = Leads(store, book, clock.now, Patience.on(clock.at_most))
+    return TouchLedger(leads, clock, composer, Backpressure(make_limits(settings)))
+
+
+def make_limits(settings: Settings) -> Limits:
+    """What is set of the limits of a sender."""
+    seconds = {c: getattr(settings, f"{c.value}_per_second") for c in Channel}
+    days = {c: getattr(settings, f"{c.value}_per_day") for c in Channel}
+    return Limits(
+        {c: limit for c, limit in seconds.items() if limit is not None},
+        {c: limit for c, limit in days.items() if limit is not None},
+        settings.concurrent_calls,
+    )
 
 
 async def make_touch_activities(
@@ -163,8 +180,13 @@ async def make_touch_activities(
     )
 
 
-def make_workers(client: Client, plans: PlanActivities, touches: TouchActivities) -> list[Worker]:
-    """One worker a queue: workflows and plans on the leads' queue, each channel on its own."""
+def make_workers(
+    client: Client, plans: PlanActivities, touches: TouchActivities, limits: Limits | None = None
+) -> list[Worker]:
+    """One worker a queue: workflows and plans on the leads' queue, each channel on its own.
+
+    Temporal itself holds the touches a second of a queue, over all workers, and hands out by priority what waits.
+    """
     restrictions = SandboxRestrictions.default.with_passthrough_modules("pydantic", "domain", "workflows")
     leads = Worker(
         client,
@@ -176,7 +198,13 @@ def make_workers(client: Client, plans: PlanActivities, touches: TouchActivities
         graceful_shutdown_timeout=GRACE,
     )
     channels = [
-        Worker(client, task_queue=queue, activities=[touches.touch], graceful_shutdown_timeout=GRACE)
-        for queue in names.CHANNEL_QUEUES.values()
+        Worker(
+            client,
+            task_queue=queue,
+            activities=[touches.touch],
+            graceful_shutdown_timeout=GRACE,
+            max_task_queue_activities_per_second=limits.per_second.get(Channel(channel)) if limits else None,
+        )
+        for channel, queue in names.CHANNEL_QUEUES.items()
     ]
     return [leads, *channels]

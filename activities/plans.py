@@ -6,6 +6,7 @@ from domain.clock import Clock
 from domain.ledger import View
 from domain.next_action import Do as DomainDo
 from domain.next_action import ExpireTask, Finish, OpenTask, Record, Touch, Wait
+from domain.priority import Priority
 from workflows.messages import Do, Plan, Snapshot, UpcomingStep
 
 MOST_UPCOMING = 8
@@ -26,27 +27,33 @@ def to_plan(view: View, clock: Clock) -> Plan:
     match view.action:
         case Wait(until, reason, then):
             real = clock.real(until) if until is not None else None
-            do = to_do(then) if then is not None else None
+            do = to_do(then, view.priority) if then is not None else None
             return Plan(action="wait", until=real, do=do, reason=reason, snapshot=snapshot, upcoming=coming)
         case Finish(exit_reason):
             return Plan(action="finish", reason=exit_reason.value, snapshot=snapshot)
         case Touch() | OpenTask() | ExpireTask():
-            return Plan(action="do", do=to_do(view.action), snapshot=snapshot, upcoming=coming)
+            return Plan(action="do", do=to_do(view.action, view.priority), snapshot=snapshot, upcoming=coming)
         case Record():
             raise TypeError("the ledger records what time has decided; it never hands it on")
         case _:
             assert_never(view.action)
 
 
-def to_do(do: DomainDo) -> Do:
+def to_do(do: DomainDo, priority: Priority) -> Do:
     match do:
         case Touch(enrollment, step, part, channel, touch_id):
             return Do(
-                kind="touch", enrollment=enrollment, step=step, part=part, channel=channel.value, touch_id=touch_id
+                kind="touch",
+                enrollment=enrollment,
+                step=step,
+                part=part,
+                channel=channel.value,
+                touch_id=touch_id,
+                priority=priority.value,
             )
         case OpenTask(enrollment, step, part):
-            return Do(kind="open_task", enrollment=enrollment, step=step, part=part)
+            return Do(kind="open_task", enrollment=enrollment, step=step, part=part, priority=priority.value)
         case ExpireTask(task_id):
-            return Do(kind="expire_task", task_id=task_id)
+            return Do(kind="expire_task", task_id=task_id, priority=priority.value)
         case _:
             assert_never(do)

@@ -29,6 +29,10 @@ def _mail_address(text: str) -> str:
         raise ValueError("must be an e-mail address like care@example.com") from None
 
 
+PerSecond = Annotated[float | None, Field(gt=0, le=10_000, allow_inf_nan=False, description="Touches a second.")]
+PerDay = Annotated[
+    int | None, Field(ge=1, description="Touches a day, from midnight to midnight in Los Angeles, as T-Mobile counts.")
+]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
@@ -90,6 +94,19 @@ class Settings(BaseSettings):
     opt_out_confirmation: Annotated[
         Literal["tend", "carrier"], Field(description="Who answers STOP with its one confirmation.")
     ] = "tend"
+
+    # What a sender may hand over, over all workers together. Unset: no limit.
+    sms_per_second: PerSecond = None
+    voice_per_second: PerSecond = None
+    email_per_second: PerSecond = None
+    sms_per_day: PerDay = None
+    voice_per_day: PerDay = None
+    email_per_day: PerDay = None
+    concurrent_calls: Annotated[int | None, Field(ge=1, description="Calls at one time; unset: no limit.")] = None
+    imports_per_second: Annotated[
+        float,
+        Field(gt=0, le=1000, allow_inf_nan=False, description="Imported leads a second that each worker starts."),
+    ] = 20.0
 
     call_lease: Annotated[
         float,

@@ -32,7 +32,7 @@ def apply(state: LeadState, record: f.Recorded) -> LeadState:
 def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState:  # noqa: PLR0912 - one case a fact
     match fact:
         case f.Inquired():
-            return _inquired(state, fact)
+            return _inquired(replace(state, source=fact.source, asked_at=at), fact)
         case f.Enrolled():
             return _enrolled(state, fact, at)
         case f.TouchChanged():

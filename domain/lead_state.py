@@ -203,6 +203,8 @@ class LeadState:
     last_at: datetime | None = None
     zones: tuple[str, ...] = ()
     facility: str | None = None
+    source: str = ""  # of the newest inquiry
+    asked_at: datetime | None = None  # when that was
     phone: bool = False
     email: bool = False
     closed: frozenset[Channel] = frozenset()  # channels no machine may use: opt-outs and suppressions

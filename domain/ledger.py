@@ -6,6 +6,7 @@ from typing import Protocol
 
 from domain.next_action import Action
 from domain.ports import Accepted, Call, ChannelError, Email, Search, Sms
+from domain.priority import Priority
 from domain.standing import Standing
 from domain.touches import Channel
 
@@ -36,13 +37,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the last transaction found: the next action, where the lead stands, and the time it was asked for."""
+    """What the last transaction found: the next action, where the lead stands, and the time it was asked for.
+
+    `priority`: of what the action does, now or when its wait is over.
+    """
 
     action: Action
     standing: Standing
     sequence_code: str | None
     facility: str | None
     now: datetime
+    priority: Priority = Priority.CADENCE
 
 
 class Ledger(Protocol):

@@ -13,6 +13,7 @@ from typing import Protocol
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from domain.priority import Priority
 from relay.notices import follow, pause_after
 from store import outbox
 
@@ -26,9 +27,9 @@ DELIVERY_LIMIT = 5.0
 class Deliver(Protocol):
     """Hands one entry to Temporal. What it raises means: not delivered, or not known; it is tried again."""
 
-    async def start(self, lead_id: str) -> None: ...
+    async def start(self, lead_id: str, priority: int) -> None: ...
 
-    async def signal(self, lead_id: str, signal: str, fact_no: int) -> None: ...
+    async def signal(self, lead_id: str, signal: str, fact_no: int, priority: int) -> None: ...
 
 
 class Relay:
@@ -36,19 +37,31 @@ class Relay:
 
     Rows are locked while they are delivered: a batch is small and its time bounded by DELIVERY_LIMIT. There are two
     lanes, so that a delivery that hangs in one does not hold up what comes in: `batch * lanes` deliveries at once, and
-    as many connections of the engine as lanes, plus one of its own to listen.
+    as many connections of the engine as lanes, plus one of its own to listen. All but the last leave out what comes in
+    bulk (imports, everybody anew), so however much of it there is, somebody who has just asked waits for no more than
+    the deliveries at hand; and imports go at `imports_per_second`, which leaves Temporal time for others.
     """
 
-    def __init__(self, engine: AsyncEngine, deliver: Deliver, *, batch: int = 10, lanes: int = 2) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        deliver: Deliver,
+        *,
+        batch: int = 10,
+        lanes: int = 2,
+        imports_per_second: float = 20.0,
+    ) -> None:
         self._engine = engine
         self._deliver = deliver
         self._batch = batch
+        self._imports_per_second = imports_per_second
         self._wakes = [asyncio.Event() for _ in range(lanes)]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Delivers until `stop` is set, then finishes the batches at hand (at most DELIVERY_LIMIT) and returns."""
         async with asyncio.TaskGroup() as group:
-            lanes = [group.create_task(self._lane(wake, stop)) for wake in self._wakes]
+            bulk = self._wakes[-1]
+            lanes = [group.create_task(self._lane(wake, stop, bulk=wake is bulk)) for wake in self._wakes]
             listener = group.create_task(
                 follow(self._engine.url, outbox.WAKE, lambda _: self._wake(), lambda _: self._wake())
             )
@@ -61,26 +74,28 @@ class Relay:
         for wake in self._wakes:
             wake.set()
 
-    async def _lane(self, wake: asyncio.Event, stop: asyncio.Event) -> None:
-        failures = 0
+    async def _lane(self, wake: asyncio.Event, stop: asyncio.Event, *, bulk: bool) -> None:
+        failures, down_to = 0, Priority.IMPORTED if bulk else Priority.CADENCE
         while not stop.is_set():
             wake.clear()
             try:
-                taken, delivered = await self._drain()
+                taken, delivered, imported = await self._drain(down_to)
             except (SQLAlchemyError, OSError) as error:
-                taken, delivered = 1, 0
+                taken, delivered, imported = 1, 0, 0
                 log.warning("the outbox cannot be read (%s): trying again", type(error).__name__)
             # When nothing at all gets through, the far side is away: going round the whole outbox would only heat it.
             failures = failures + 1 if taken and not delivered else 0
             if failures:
                 await _until(stop, pause_after(failures))
+            elif imported:
+                await _until(stop, imported / self._imports_per_second)
             elif not taken:
                 await _until(wake, POLL)
 
-    async def _drain(self) -> tuple[int, int]:
-        """Takes one batch and delivers it: how many were taken, how many delivered."""
+    async def _drain(self, down_to: Priority) -> tuple[int, int, int]:
+        """Takes one batch and delivers it: how many were taken, how many delivered, how many of them imports."""
         async with self._engine.begin() as conn:
-            entries = await outbox.take(conn, self._batch)
+            entries = await outbox.take(conn, self._batch, down_to)
             # Each is of another lead (see `take`), so all may go at once.
             results = await asyncio.gather(*(self._hand_over(entry) for entry in entries))
             delivered = [entry.id for entry, ok in zip(entries, results, strict=True) if ok]
@@ -88,15 +103,15 @@ class Relay:
             for entry, ok in zip(entries, results, strict=True):
                 if not ok:
                     await outbox.postpone(conn, entry.id, pause_after(entry.attempts + 1))
-        return len(entries), len(delivered)
+        return len(entries), len(delivered), sum(entry.priority == Priority.IMPORTED for entry in entries)
 
     async def _hand_over(self, entry: outbox.Entry) -> bool:
         try:
             async with asyncio.timeout(DELIVERY_LIMIT):
                 if entry.signal is None:
-                    await self._deliver.start(entry.lead_id)
+                    await self._deliver.start(entry.lead_id, entry.priority)
                 else:
-                    await self._deliver.signal(entry.lead_id, entry.signal, entry.fact_no)
+                    await self._deliver.signal(entry.lead_id, entry.signal, entry.fact_no, entry.priority)
         except Exception as error:
             # Whatever went wrong, the entry stays. The error's text may hold what was sent: only its type is told.
             what = (entry.id, entry.kind.value, entry.attempts + 1, type(error).__name__)

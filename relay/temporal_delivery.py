@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
+from domain.priority import Priority as Queue
 from workflows import names
 from workflows.messages import LeadStart, Signal
 
@@ -19,15 +20,15 @@ class TemporalDelivery:
     client: Client
     renew_after: int | None = None
 
-    async def start(self, lead_id: str) -> None:
+    async def start(self, lead_id: str, priority: int = Queue.INQUIRY) -> None:
         """Starts the lead's workflow; one that runs already is left alone, for it plans before it does anything."""
-        await self._start(lead_id)
+        await self._start(lead_id, priority)
 
-    async def signal(self, lead_id: str, signal: str, fact_no: int) -> None:
+    async def signal(self, lead_id: str, signal: str, fact_no: int, priority: int = Queue.INQUIRY) -> None:
         """Signals the workflow, and starts one where none runs: a plan answers Finish for a finished lead."""
-        await self._start(lead_id, signal, fact_no)
+        await self._start(lead_id, priority, signal, fact_no)
 
-    async def _start(self, lead_id: str, signal: str | None = None, fact_no: int = 0) -> None:
+    async def _start(self, lead_id: str, priority: int, signal: str | None = None, fact_no: int = 0) -> None:
         await self.client.start_workflow(
             names.WORKFLOW,
             LeadStart(lead_id=lead_id, renew_after=self.renew_after),
@@ -37,6 +38,7 @@ class TemporalDelivery:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
             start_signal=signal,
             start_signal_args=[Signal(fact=fact_no)] if signal is not None else [],
+            priority=Priority(priority_key=priority),
             rpc_timeout=_RPC_LIMIT,
             static_summary="one lead's cadence",
         )

@@ -26,6 +26,9 @@ _CONFIG = {
     "history.timerProcessorMaxTimeShift": '"20ms"',
     "history.timerProcessorMaxPollRPS": "1000",
     "history.transferProcessorMaxPollRPS": "1000",
+    # A queue is one queue: what is limited a second is so to the second, and what goes first goes first of all.
+    "matching.numTaskqueueReadPartitions": "1",
+    "matching.numTaskqueueWritePartitions": "1",
     # A search attribute is usable at once after it was registered.
     "system.forceSearchAttributesCacheRefreshOnRead": "true",
 }

@@ -22,6 +22,7 @@ from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
 from domain.patience import PATIENCE, Patience
+from domain.priority import of_inquiry
 from domain.signals import signal_of
 from domain.touches import Channel
 from store import audit, outbox, projection, tables
@@ -223,7 +224,9 @@ class Leads:
         for statement in unit.after:
             await conn.execute(statement)
         if unit.new:
-            unit.outbox_id = await outbox.add(conn, unit.lead_id, "start", state.last_no)
+            unit.outbox_id = await outbox.add(
+                conn, unit.lead_id, "start", state.last_no, priority=of_inquiry(state.source)
+            )
         elif unit.signal is not None:
             unit.outbox_id = await outbox.add(conn, unit.lead_id, "signal", state.last_no, unit.signal)
 

@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.priority import Priority
 from store.tables import leads, outbox, tasks, touches
 
 WAKE = "tend_outbox"  # notified when a row is committed
@@ -31,13 +32,24 @@ class Entry:
     signal: str | None
     fact_no: int
     attempts: int
+    priority: int
 
 
-async def add(conn: AsyncConnection, lead_id: str, kind: Kind | str, fact_no: int, signal: str | None = None) -> int:
+async def add(
+    conn: AsyncConnection,
+    lead_id: str,
+    kind: Kind | str,
+    fact_no: int,
+    signal: str | None = None,
+    *,
+    priority: Priority = Priority.INQUIRY,
+) -> int:
     """Puts a start or signal in the outbox and answers its id. The relays wake when the transaction commits."""
     if (Kind(kind) is Kind.SIGNAL) != (signal is not None):
         raise ValueError("a signal has a name, a start has none")
-    row = insert(outbox).values(lead_id=lead_id, kind=str(kind), signal=signal, fact_no=fact_no)
+    row = insert(outbox).values(
+        lead_id=lead_id, kind=str(kind), signal=signal, fact_no=fact_no, priority=priority.value
+    )
     entry_id: int = (await conn.execute(row.returning(outbox.c.id))).scalar_one()
     await conn.execute(select(func.pg_notify(WAKE, "")))
     return entry_id
@@ -47,33 +59,34 @@ async def wake_all(conn: AsyncConnection, signal: str) -> None:
     """Wakes every lead with something to come: what they were told of time holds no longer."""
     waiting = touches.c.status.in_(("planned", "delayed", "claimed"))
     open_ = tasks.c.state.in_(("open", "claimed"))
-    living = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact).where(
+    anew = literal(Priority.ANEW.value)
+    living = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact, anew).where(
         or_(
             leads.c.exit_reason.is_(None),
             leads.c.id.in_(select(touches.c.lead_id).where(or_(waiting, touches.c.look_at.is_not(None)))),
             leads.c.id.in_(select(tasks.c.lead_id).where(open_)),
         )
     )
-    await conn.execute(insert(outbox).from_select(["lead_id", "kind", "signal", "fact_no"], living))
+    await conn.execute(insert(outbox).from_select(["lead_id", "kind", "signal", "fact_no", "priority"], living))
     await conn.execute(select(func.pg_notify(WAKE, "")))
 
 
-async def take(conn: AsyncConnection, limit: int) -> list[Entry]:
-    """Locks the next due entries, oldest first, passing over those another relay holds.
+async def take(conn: AsyncConnection, limit: int, down_to: Priority = Priority.IMPORTED) -> list[Entry]:
+    """Locks the next due entries, by priority down to this one and then by age, but for those another relay holds.
 
     At most the oldest one of each lead: what a lead's workflow hears keeps its order, whoever delivers.
     """
     older = outbox.alias("older")
     first = ~select(1).where(older.c.lead_id == outbox.c.lead_id, older.c.id < outbox.c.id).exists()
     due = (
-        select(outbox.c.id, outbox.c.lead_id, outbox.c.kind, outbox.c.signal, outbox.c.fact_no, outbox.c.attempts)
-        .where(outbox.c.not_before <= func.clock_timestamp(), first)
-        .order_by(outbox.c.id)
+        select(outbox)
+        .where(outbox.c.not_before <= func.clock_timestamp(), outbox.c.priority <= down_to.value, first)
+        .order_by(outbox.c.priority, outbox.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=outbox)
     )
     rows = (await conn.execute(due)).all()
-    return [Entry(r.id, r.lead_id, Kind(r.kind), r.signal, r.fact_no, r.attempts) for r in rows]
+    return [Entry(r.id, r.lead_id, Kind(r.kind), r.signal, r.fact_no, r.attempts, r.priority) for r in rows]
 
 
 async def done(conn: AsyncConnection, ids: Sequence[int]) -> None:

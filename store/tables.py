@@ -222,6 +222,11 @@ touches = Table(
     Index(None, "provider_id"),
     Index(None, "address_id", "claimed_at"),
 )
+Index(
+    "touches_calls_idx",
+    touches.c.claimed_at,
+    postgresql_where=text("channel = 'voice' AND status IN ('claimed', 'accepted')"),
+)
 # No two claims for one address and channel at once, whatever the code does: see open_claims.
 Index(
     "touches_claimed_idx",
@@ -309,8 +314,27 @@ outbox = Table(
     _time("created_at", server_default=_clock),  # real
     _int("attempts", server_default=text("0")),
     _time("not_before", server_default=_now),  # real
-    Index(None, "not_before", "id"),
+    _int("priority", server_default=text("2")),  # see domain.priority
+    Index(None, "priority", "id"),
     Index(None, "lead_id", "id"),
+)
+
+# Until when a channel waits for its provider, and how many touches of it do.
+brakes = Table(
+    "brakes",
+    metadata,
+    _text("channel", primary_key=True),
+    _time("until"),  # real
+    _int("waiting"),
+)
+
+# How much of a channel was handed over in a day, where that is limited.
+day_counts = Table(
+    "day_counts",
+    metadata,
+    _text("channel", primary_key=True),
+    _text("day", primary_key=True),  # a date
+    _int("taken"),
 )
 
 audit = Table(

@@ -1,7 +1,7 @@
 """The ledger of touches: the gate and the claim before a provider, the settlement after. Implements domain.ledger."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from domain.errors import NotFound
 from domain.gate import Delayed
 from domain.lead_state import STOP
 from domain.ledger import Claim, TouchRef, View
-from domain.next_action import Action, OpenTask, Touch
+from domain.next_action import Action, ExpireTask, OpenTask, Touch, Wait
 from domain.ports import (
     Accepted,
     Call,
@@ -27,10 +27,12 @@ from domain.ports import (
     Unavailable,
     Unseen,
 )
+from domain.priority import Priority, of_work
 from domain.standing import standing
 from domain.touches import Channel, TouchStatus, may_become
 from domain.unknown import ALONE_FOR, still_unknown
 from store import open_claims, tables
+from store.backpressure import Backpressure
 from store.composer import Composer
 from store.lead_unit import Address, Leads, LeadUnit
 
@@ -49,6 +51,7 @@ class TouchLedger:
     leads: Leads
     clock: Clock
     composer: Composer
+    backpressure: Backpressure = field(default_factory=Backpressure)
 
     async def plan(self, lead_id: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
@@ -70,12 +73,20 @@ class TouchLedger:
             if carry_out.passes(unit.journal, action, unit.now, unit.closed):
                 address = unit.address(ref.channel)
                 assert address is not None  # the gate has looked
-                free = await open_claims.free_at(unit.conn, address.id, ref, now)
-                if free is None:
+                held = await self._held_back(unit, ref, address, now)
+                if held is None:
                     return await self._claim(unit, ref, action, address, now)
-                delay = Delayed(self.clock.product(free), *ALONE)
-                carry_out.put_off(unit.journal, action, unit.now, delay)
+                carry_out.put_off(unit.journal, action, unit.now, held)
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
+
+    async def _held_back(self, unit: LeadUnit, ref: TouchRef, address: Address, now: datetime) -> Delayed | None:
+        """By another message to the address, by the sender's limits, or by the provider: it may go, but not now."""
+        free = await open_claims.free_at(unit.conn, address.id, ref, now)
+        if free is not None:
+            return Delayed(self.clock.product(free), *ALONE)
+        priority = of_work(unit.state, _touch(ref), unit.now)
+        held = await self.backpressure.holds(unit.conn, ref.channel, priority, now)
+        return Delayed(self.clock.product(held.until), held.rule, held.reason) if held is not None else None
 
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
@@ -89,6 +100,8 @@ class TouchLedger:
                     self._settle(unit, ref, touch.status, status)
                 case Unavailable(code=code, reason=reason, retry_after=after):
                     until = await self._next_try(unit, ref, now, after)
+                    if until is not None and code is not None:  # it answered: too many, and not only of this lead's
+                        until = max(until, await self._slows_down(unit, ref, now, after))
                     self._put_off(unit, ref, touch.status, until, rule="channel.unavailable", reason=reason, code=code)
                 case Rejected(code=code, reason=reason, remedy=Remedy.ALERT):
                     # nobody was written to, and nobody is forgotten while a person mends our account
@@ -114,6 +127,8 @@ class TouchLedger:
                     row = {"deadline": tables.touches.c.claimed_at + ALONE_FOR}
                 case _:
                     raise TypeError(f"no settlement for {type(result).__name__}")
+            if isinstance(result, Unavailable | Rejected):
+                unit.after.append(self.backpressure.gives_back(ref.channel, now))
             view = self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
             await unit.conn.execute(update(tables.touches).where(tables.touches.c.id == ref.touch_id).values(row))
             return view
@@ -176,6 +191,13 @@ class TouchLedger:
         row = (await unit.conn.execute(select(table).where(table.c.id == address_id))).mappings().one()
         return str(self.leads.store.vault.open_row(table, row)["value"])
 
+    async def _slows_down(self, unit: LeadUnit, ref: TouchRef, now: datetime, after: float) -> datetime:
+        """When this touch goes again, of all that the provider now waits with (product time)."""
+        await self.backpressure.patience(unit.conn, ref.channel, now + timedelta(seconds=after))
+        priority = of_work(unit.state, _touch(ref), unit.now)
+        held = await self.backpressure.waits(unit.conn, ref.channel, priority, now)
+        return self.clock.product(held.until)
+
     async def _next_try(self, unit: LeadUnit, ref: TouchRef, now: datetime, least: float = 0.0) -> datetime | None:
         """When a touch that was not taken is tried again (product time); None if it was tried often enough."""
         touch = unit.state.touches[ref.enrollment, ref.step, ref.part]
@@ -196,8 +218,7 @@ class TouchLedger:
 
     def _settle(self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, status: TouchStatus, **more: Any) -> None:
         if may_become(was, status, ref.channel):  # a callback may have been here first
-            touch = Touch(ref.enrollment, ref.step, ref.part, ref.channel, ref.touch_id)
-            carry_out.change(unit.journal, touch, status, unit.now, **more)
+            carry_out.change(unit.journal, _touch(ref), status, unit.now, **more)
 
     def _view(self, unit: LeadUnit, action: Action) -> View:
         sequence = unit.journal.sequence
@@ -207,4 +228,16 @@ class TouchLedger:
             sequence.code if sequence else None,
             unit.state.facility,
             unit.now,
+            _priority(unit, action),
         )
+
+
+def _touch(ref: TouchRef) -> Touch:
+    return Touch(ref.enrollment, ref.step, ref.part, ref.channel, ref.touch_id)
+
+
+def _priority(unit: LeadUnit, action: Action) -> Priority:
+    do, at = (action.then, action.until) if isinstance(action, Wait) else (action, unit.now)
+    if not isinstance(do, Touch | OpenTask | ExpireTask):
+        return Priority.CADENCE
+    return of_work(unit.state, do, at or unit.now)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from temporalio import workflow
+from temporalio.common import Priority
 
 with workflow.unsafe.imports_passed_through():
     from workflows import messages as m
@@ -74,6 +75,7 @@ class LeadWorkflow:
             start_to_close_timeout=TOUCH_LIMIT if touch else PLAN_LIMIT,
             retry_policy=TOUCH_RETRY if touch else PLAN_RETRY,
             summary=do.summary,
+            priority=Priority(priority_key=do.priority),
         )
         return plan if not self._woken else await self._ask()
 

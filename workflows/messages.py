@@ -34,6 +34,7 @@ class Do(_Message):
     channel: str = ""
     touch_id: str = ""
     task_id: str = ""
+    priority: int = 3  # 1 goes first, 5 last
 
     @property
     def summary(self) -> str:

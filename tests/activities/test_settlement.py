@@ -41,7 +41,7 @@ class Clinic:
         self.lead = (await take_in_one(self.leads, COORDINATOR)).lead_id
         view = await self.ledger.plan(self.lead, self.real)
         assert isinstance(view.action, TouchAction)
-        self.do = to_do(view.action)
+        self.do = to_do(view.action, view.priority)
 
     async def touch(self, attempt: int = 1) -> Plan:
         env = ActivityEnvironment()

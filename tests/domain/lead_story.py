@@ -46,6 +46,7 @@ class Story:
         stopped: tuple[Channel, ...] = (),
         book: Book = BOOK,
         sequence: str = "consultation",
+        source: str = "web_form",
     ) -> None:
         self.book = book
         self.now = start
@@ -58,7 +59,7 @@ class Story:
         self.slow: Ends | None = None  # how the next request will end, if its provider takes a while
         self.in_flight: tuple[Touch, Ends] | None = None
         self.listed: set[str] = set()  # the touches that the provider's list shows
-        self.tell(f.Inquired(source="web_form", zones=zones, phone=phone, email=email, stopped=stopped))
+        self.tell(f.Inquired(source=source, zones=zones, phone=phone, email=email, stopped=stopped))
         self.tell(enroll(self.state, book.latest(sequence), "inquired"))
 
     # --- what happens to the lead -----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy import func, insert, select
 
+from domain.priority import Priority
 from relay import relay as module
 from relay.relay import Relay
 from store import outbox
@@ -31,10 +32,10 @@ class Recorder:
         self.trouble: Callable[[tuple[str, str, int], int], Any] = lambda entry, attempt: None
         self._changed = asyncio.Condition()
 
-    async def start(self, lead_id: str) -> None:
+    async def start(self, lead_id: str, priority: int) -> None:
         await self._take((lead_id, "start", 0))
 
-    async def signal(self, lead_id: str, signal: str, fact_no: int) -> None:
+    async def signal(self, lead_id: str, signal: str, fact_no: int, priority: int) -> None:
         await self._take((lead_id, signal, fact_no))
 
     async def _take(self, entry: tuple[str, str, int]) -> None:
@@ -62,9 +63,12 @@ async def _hang() -> None:
 
 
 @asynccontextmanager
-async def running(store: Store, *recorders: Recorder) -> AsyncIterator[None]:
+async def running(store: Store, *recorders: Recorder, imports_per_second: float = 20.0) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    tasks = [asyncio.create_task(Relay(store.engine, recorder).run(stop)) for recorder in recorders]
+    tasks = [
+        asyncio.create_task(Relay(store.engine, recorder, imports_per_second=imports_per_second).run(stop))
+        for recorder in recorders
+    ]
     try:
         yield
     finally:
@@ -241,3 +245,30 @@ async def test_postgres_away_and_back(store: Store, postgres: Any) -> None:
             await recorder.until(lambda: (late, "start", 0) in recorder.taken)
     finally:
         logger.removeHandler(heard)
+
+
+async def test_however_long_a_list_is_who_has_just_asked_waits_for_nothing_of_it(store: Store) -> None:
+    """The list's deliveries hang: one lane is full of them for as long as a delivery may last."""
+    listed, asks = leads(40), leads(1)[0]
+    async with store.engine.begin() as conn:
+        for lead in listed:
+            await outbox.add(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
+    recorder = Recorder()
+    recorder.trouble = lambda entry, _: _hang() if entry[0] != asks else None
+    async with running(store, recorder):
+        await recorder.until(lambda: bool(recorder.attempts))
+        await add(store, (asks, None, 1))
+        await recorder.until(lambda: [entry[0] for entry in recorder.taken] == [asks])
+        assert len(recorder.attempts) <= 11, "one batch of the list"
+
+
+async def test_a_list_goes_at_its_own_pace(store: Store) -> None:
+    async with store.engine.begin() as conn:
+        for lead in leads(12):
+            await outbox.add(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
+    recorder = Recorder()
+    async with running(store, recorder, imports_per_second=0.001):
+        await recorder.until(lambda: len(recorder.taken) == 10)
+        await add(store, *((lead, None, 1) for lead in leads(30)))
+        await recorder.until(lambda: len(recorder.taken) == 40)
+    assert await left(store) == 2

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
+from domain.priority import Priority
 from store import outbox
 from store.engine import Store, listen
 from store.outbox import Kind
@@ -34,6 +35,20 @@ async def test_the_oldest_of_each_lead_is_taken(store: Store) -> None:
         assert (other.id, other.kind, other.signal, other.fact_no) == (ids[2], Kind.SIGNAL, "staff_acted", 3)
         await outbox.done(conn, [first.id, other.id])
         assert [entry.id for entry in await outbox.take(conn, 10)] == [ids[1]]
+
+
+async def test_who_has_just_asked_is_taken_before_lists_that_came_earlier(store: Store) -> None:
+    leads = [str(uuid.uuid4()) for _ in range(4)]
+    async with store.engine.begin() as conn:
+        for lead in leads[:2]:
+            await outbox.add(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
+        await outbox.add(conn, leads[0], Kind.SIGNAL, 2, "lead_replied")
+        for lead in leads[2:]:
+            await outbox.add(conn, lead, Kind.START, 1)
+    async with store.engine.begin() as conn:
+        assert [e.lead_id for e in await outbox.take(conn, 10)] == [*leads[2:], *leads[:2]]
+    async with store.engine.begin() as conn:
+        assert [e.lead_id for e in await outbox.take(conn, 10, Priority.CADENCE)] == leads[2:]
 
 
 async def test_no_more_are_taken_than_asked_for(store: Store) -> None:

@@ -1,0 +1,88 @@
+"""What holds a touch back though it may go out: limits of its sender, and a provider that asked for patience.
+
+Asked as the last thing before the claim, under the lead's lock: the rows locked here are the last of a transaction.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Executable, case, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain import backpressure as rules
+from domain.backpressure import Limits
+from domain.priority import Priority
+from domain.touches import Channel
+from store.tables import brakes, day_counts, touches
+
+_LINES = text("SELECT pg_advisory_xact_lock(7300002)")  # any constant: calls are counted one at a time
+_CALL_LASTS = timedelta(minutes=30)  # real; a call of which nothing was heard for so long is over
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """Until when (real), by which rule and why."""
+
+    until: datetime
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backpressure:
+    limits: Limits = field(default_factory=Limits)
+
+    async def holds(
+        self, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime
+    ) -> HeldBack | None:
+        """None: it goes now, and counts."""
+        until = await conn.scalar(select(brakes.c.until).where(brakes.c.channel == channel.value))
+        if until is not None and until > now:
+            return await self.waits(conn, channel, priority, now)
+        if channel is Channel.VOICE and self.limits.calls is not None and await self._lines_taken(conn, now):
+            reason = f"all {self.limits.calls} lines are taken"
+            return HeldBack(now + rules.CALLS_FULL_FOR, "cap.calls", reason)
+        limit = self.limits.per_day.get(channel)
+        if limit is not None and not await _count(conn, channel, rules.share_of_day(limit, priority), now):
+            return HeldBack(rules.next_day(now), "cap.day", f"the day's limit of {limit} is reached for {channel}")
+        return None
+
+    async def patience(self, conn: AsyncConnection, channel: Channel, until: datetime) -> None:
+        """The provider has too much of this channel's: nothing of it goes before `until`."""
+        row = insert(brakes).values(channel=channel.value, until=until, waiting=0)
+        over = brakes.c.until < func.clock_timestamp()
+        longer = {
+            "until": func.greatest(brakes.c.until, row.excluded.until),
+            "waiting": case((over, 0), else_=brakes.c.waiting),
+        }
+        await conn.execute(row.on_conflict_do_update(index_elements=["channel"], set_=longer))
+
+    async def waits(self, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime) -> HeldBack:
+        """The touch's place among those that wait for the provider: one after the other, not all at once."""
+        mine = update(brakes).where(brakes.c.channel == channel.value).values(waiting=brakes.c.waiting + 1)
+        until, place = (await conn.execute(mine.returning(brakes.c.until, brakes.c.waiting))).one()
+        back = rules.comes_back(max(until, now), place - 1, priority, self.limits.per_second.get(channel))
+        return HeldBack(back, "channel.busy", "the provider has asked to send more slowly")
+
+    def gives_back(self, channel: Channel, now: datetime) -> Executable:
+        """Of a touch that was counted and not taken: it counts for nothing."""
+        c = day_counts.c
+        mine = (c.channel == channel.value, c.day == rules.day_of(now), c.taken > 0)
+        return update(day_counts).where(*mine).values(taken=c.taken - 1)
+
+    async def _lines_taken(self, conn: AsyncConnection, now: datetime) -> bool:
+        await conn.execute(_LINES)
+        t = touches.c
+        on = (t.channel == Channel.VOICE.value, t.status.in_(("claimed", "accepted")), t.claimed_at > now - _CALL_LASTS)
+        taken = await conn.scalar(select(func.count()).select_from(touches).where(*on))
+        return bool(self.limits.calls is not None and (taken or 0) >= self.limits.calls)
+
+
+async def _count(conn: AsyncConnection, channel: Channel, limit: int, now: datetime) -> bool:
+    """Counts one more of the day, unless that were more than `limit`."""
+    row = insert(day_counts).values(channel=channel.value, day=rules.day_of(now), taken=1)
+    more = row.on_conflict_do_update(
+        index_elements=["channel", "day"], set_={"taken": day_counts.c.taken + 1}, where=day_counts.c.taken < limit
+    )
+    return limit > 0 and (await conn.execute(more.returning(day_counts.c.taken))).first() is not None

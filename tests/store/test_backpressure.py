@@ -1,0 +1,186 @@
+"""What holds a touch back though it may go out: a day's limit, taken lines, a provider that asked for patience."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from domain.backpressure import Limits, next_day
+from domain.ledger import Claim, TouchRef, View
+from domain.next_action import OpenTask
+from domain.ports import Accepted, OutcomeUnknown, Rejected, Remedy, Unavailable
+from domain.priority import Priority
+from domain.touches import Channel, TouchStatus
+from store import tables
+from store.backpressure import Backpressure
+from tests.store.test_rules import DESK, Clinic, clinic
+
+__all__ = ["clinic"]  # the fixture
+NOON = datetime(2026, 3, 2, 20, 0, tzinfo=UTC)  # in Los Angeles
+
+
+async def texts(clinic: Clinic, count: int) -> list[TouchRef]:
+    """The first texts of so many people, each with a phone of their own."""
+    out = []
+    for n in range(count):
+        lead = await clinic.inquire(f"Test{'abcdefghij'[n]}", phone=f"+1212555{1000 + n}", email=None)
+        out.append(await clinic.next_touch(lead))
+    return out
+
+
+def limited(clinic: Clinic, **limits: object) -> None:
+    clinic.ledger = replace(clinic.ledger, backpressure=Backpressure(Limits(**limits)))  # type: ignore[arg-type]
+
+
+async def waits(clinic: Clinic, ref: TouchRef) -> tuple[str | None, datetime]:
+    """The rule, and until when (real)."""
+    touch = (await clinic.state(ref.lead_id)).touches[1, "confirm", "sms"]
+    assert touch.status is TouchStatus.DELAYED and touch.until is not None
+    return touch.rule, clinic.ledger.clock.real(touch.until)
+
+
+async def taken(clinic: Clinic) -> dict[str, int]:
+    async with clinic.store.engine.connect() as conn:
+        return {r.channel: r.taken for r in (await conn.execute(select(tables.day_counts))).all()}
+
+
+# --- a day's limit ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_more_than_a_days_limit_waits_for_the_next_day_and_says_so(clinic: Clinic) -> None:
+    limited(clinic, per_day={Channel.SMS: 2})
+    refs = await texts(clinic, 3)
+    now = datetime.now(UTC)
+    for ref in refs[:2]:
+        assert isinstance(await clinic.ledger.claim(ref, now), Claim)
+        await clinic.ledger.settle(ref, Accepted(ref.touch_id), now)
+    assert isinstance(await clinic.ledger.claim(refs[2], now), View)
+    rule, until = await waits(clinic, refs[2])
+    assert rule == "cap.day"
+    assert until >= next_day(now)
+    assert await taken(clinic) == {"sms": 2}
+
+
+@pytest.mark.parametrize(
+    ("result", "counts"),
+    [
+        (Unavailable("busy", "20429"), 0),
+        (Rejected("no such number", "21211", Remedy.SUPPRESS_NUMBER), 0),
+        (OutcomeUnknown("cut"), 1),
+        (Accepted("SM1"), 1),
+    ],
+    ids=lambda r: type(r).__name__,
+)
+async def test_only_what_may_have_been_taken_counts(clinic: Clinic, result: object, counts: int) -> None:
+    limited(clinic, per_day={Channel.SMS: 5})
+    [ref] = await texts(clinic, 1)
+    now = datetime.now(UTC)
+    assert isinstance(await clinic.ledger.claim(ref, now), Claim)
+    await clinic.ledger.settle(ref, result, now)  # type: ignore[arg-type]
+    assert await taken(clinic) == {"sms": counts}
+
+
+async def test_imports_leave_some_of_the_day_to_those_who_have_just_asked(clinic: Clinic) -> None:
+    bounds = Backpressure(Limits(per_day={Channel.SMS: 5}))
+    async with clinic.store.engine.begin() as conn:
+        imported = [await bounds.holds(conn, Channel.SMS, Priority.IMPORTED, NOON) for _ in range(5)]
+        asked = [await bounds.holds(conn, Channel.SMS, Priority.INQUIRY, NOON) for _ in range(2)]
+    assert [held is None for held in imported] == [True] * 4 + [False]
+    assert [held is None for held in asked] == [True, False]
+
+
+async def test_each_day_and_channel_counts_for_itself(clinic: Clinic) -> None:
+    bounds = Backpressure(Limits(per_day={Channel.SMS: 1, Channel.EMAIL: 1}))
+    async with clinic.store.engine.begin() as conn:
+        assert await bounds.holds(conn, Channel.SMS, Priority.CADENCE, NOON) is None
+        held = await bounds.holds(conn, Channel.SMS, Priority.CADENCE, NOON)
+        assert held is not None
+        assert held.until == datetime(2026, 3, 3, 8, 0, tzinfo=UTC), "midnight in Los Angeles"
+        assert await bounds.holds(conn, Channel.EMAIL, Priority.CADENCE, NOON) is None
+        assert await bounds.holds(conn, Channel.SMS, Priority.CADENCE, held.until) is None
+        assert await bounds.holds(conn, Channel.VOICE, Priority.CADENCE, NOON) is None, "no limit"
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_waits_for_a_free_line(clinic: Clinic) -> None:
+    limited(clinic, calls=1)
+    refs, now = [], datetime.now(UTC)
+    for n in range(2):
+        lead = await clinic.inquire(f"Test{'ab'[n]}", phone=f"+1212555{2000 + n}", email=None)
+        later = now + timedelta(minutes=3)
+        first = await clinic.next_touch(lead)
+        await clinic.ledger.claim(first, now)
+        await clinic.ledger.settle(first, Accepted(first.touch_id), now)
+        view = await clinic.ledger.plan(lead, later)
+        assert isinstance(view.action, OpenTask)
+        await clinic.ledger.open_task(lead, 1, view.action.step, view.action.part, later)
+        [task] = (await clinic.state(lead)).tasks.values()
+        await clinic.commands.claim_task(DESK, task.id)
+        await clinic.commands.dial_task(DESK, task.id)
+        refs.append(await clinic.next_touch(lead))
+    assert {ref.channel for ref in refs} == {Channel.VOICE}
+    assert isinstance(await clinic.ledger.claim(refs[0], now), Claim)
+    assert isinstance(await clinic.ledger.claim(refs[1], now), View)
+    held = (await clinic.state(refs[1].lead_id)).touches[1, refs[1].step, refs[1].part]
+    assert (held.rule, held.reason) == ("cap.calls", "all 1 lines are taken")
+    await clinic.ledger.settle(refs[0], Rejected("busy", "x"), now)
+    later = clinic.ledger.clock.real(held.until) if held.until else now
+    assert isinstance(await clinic.ledger.claim(refs[1], later), Claim)
+
+
+# --- a provider that asked for patience -------------------------------------------------------------------------------
+
+
+async def test_after_too_many_requests_nothing_of_the_channel_goes_and_all_come_back_one_by_one(clinic: Clinic) -> None:
+    refs = await texts(clinic, 5)
+    now = datetime.now(UTC)
+    assert isinstance(await clinic.ledger.claim(refs[0], now), Claim)
+    await clinic.ledger.settle(refs[0], Unavailable("busy", "20429", retry_after=10.0), now)
+    for ref in refs[1:]:
+        assert isinstance(await clinic.ledger.claim(ref, now), View)
+    back = [await waits(clinic, ref) for ref in refs]
+    assert {rule for rule, _ in back} == {"channel.unavailable", "channel.busy"}
+    times = [at for _, at in back]
+    assert times == sorted(times) and len(set(times)) == len(times)
+    assert all(at >= now + timedelta(seconds=10) for at in times)
+    for ref, at in zip(refs, times, strict=True):
+        assert isinstance(await clinic.ledger.claim(ref, at), Claim)
+
+
+async def test_a_provider_that_cannot_be_reached_holds_back_nobody_else(clinic: Clinic) -> None:
+    refs = await texts(clinic, 2)
+    now = datetime.now(UTC)
+    await clinic.ledger.claim(refs[0], now)
+    await clinic.ledger.settle(refs[0], Unavailable("away"), now)
+    assert isinstance(await clinic.ledger.claim(refs[1], now), Claim)
+
+
+async def test_those_who_have_just_asked_come_back_closer_together(clinic: Clinic) -> None:
+    bounds, now = Backpressure(Limits(per_second={Channel.SMS: 2.0})), datetime.now(UTC)
+    until = now + timedelta(seconds=30)
+    async with clinic.store.engine.begin() as conn:
+        await bounds.patience(conn, Channel.SMS, until)
+        slow = [await bounds.holds(conn, Channel.SMS, Priority.IMPORTED, now) for _ in range(3)]
+        fast = await bounds.holds(conn, Channel.SMS, Priority.INQUIRY, now)
+    assert fast is not None
+    assert [held.until - until for held in slow if held] == [timedelta(seconds=s) for s in (0.0, 0.5, 1.0)]
+    assert fast.until - until == timedelta(seconds=0.06)
+
+
+async def test_patience_that_is_over_begins_anew(clinic: Clinic) -> None:
+    bounds, now = Backpressure(), datetime.now(UTC)
+    async with clinic.store.engine.begin() as conn:
+        await bounds.patience(conn, Channel.SMS, now + timedelta(seconds=30))
+        first = await bounds.holds(conn, Channel.SMS, Priority.CADENCE, now)
+        await bounds.patience(conn, Channel.SMS, now + timedelta(seconds=10))
+        second = await bounds.holds(conn, Channel.SMS, Priority.CADENCE, now)
+        assert first is not None and second is not None
+        assert second.until > first.until, "a shorter wish does not shorten a longer one"
+        await conn.execute(update(tables.brakes).values(until=now - timedelta(seconds=1)))
+        assert await bounds.holds(conn, Channel.SMS, Priority.CADENCE, now) is None
+        await bounds.patience(conn, Channel.SMS, now + timedelta(seconds=30))
+        third = await bounds.holds(conn, Channel.SMS, Priority.CADENCE, now)
+        assert third is not None and third.until == first.until

@@ -20,7 +20,7 @@ class Meters:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        # result: taken, repeated_or_unknown, of_no_interest, bad_signature, unreadable
+        # result: taken, repeated_or_unknown, of_no_interest, bad_signature, too_old, unreadable
         self.webhooks = Counter(
             "tend_webhook_events", "Callbacks of providers", ("provider", "result"), registry=self.registry
         )

@@ -31,6 +31,10 @@ NO_MORE_MAIL: Final = {
     "group_unsubscribe": "unsubscribed at the mail provider",
 }
 
+# SendGrid tries for 24 hours, and nobody tells whether it signs a repeat anew.
+_OLDEST: Final = 25 * 3600
+_CLOCKS_DIFFER: Final = 300
+_SECONDS = re.compile(r"[0-9]{1,12}")
 _ID = re.compile(r"[A-Za-z0-9_.=+/-]{2,128}")
 _ADDRESS = re.compile(r"[^@\s\x00-\x1f\ud800-\udfff]{1,64}@[^@\s\x00-\x1f\ud800-\udfff]{1,255}")
 _SMTP = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}")
@@ -48,13 +52,20 @@ class SendGridEvents:
             raise ValueError("SendGrid's webhook key must be an elliptic curve public key")  # noqa: TRY004
 
     def verify(self, raw: bytes, signature: str | None, timestamp: str | None) -> bool:
-        """Whether SendGrid signed this body with this timestamp. Never raises. How old it is, is not asked."""
+        """Whether SendGrid signed this body with this timestamp. Never raises. How old it is, `fresh` says."""
         if not signature or not timestamp:
             return False
         try:
             return bool(self._webhook.verify_signature(raw.decode("utf-8"), signature, timestamp))
         except ValueError:
             return False
+
+
+def fresh(timestamp: str | None, now: datetime) -> bool:
+    """Whether what was signed with this timestamp (seconds, UTC) may still be taken. Never raises."""
+    if timestamp is None or not _SECONDS.fullmatch(timestamp):
+        return False
+    return -_CLOCKS_DIFFER <= now.timestamp() - int(timestamp) <= _OLDEST
 
 
 @dataclass(frozen=True, slots=True)

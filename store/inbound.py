@@ -45,6 +45,7 @@ class Inbound:
             own = [[i for i in leads if i in theirs] for leads in (living, finished)]
             wrote = await people(conn, self.leads.store.vault, *own) or [*living, *finished][:1]
             if not wrote:
+                await conn.rollback()  # of a stranger's text nothing is kept, nor the number
                 return False
             await self._replied(conn, wrote, sms)
             return True
@@ -52,16 +53,14 @@ class Inbound:
     async def update(self, provider: str, update_: TouchUpdate) -> bool:
         """What became of a touch. False if it was known already, or the touch is not ours."""
         table = tables.touches
+        try:
+            wanted = str(uuid.UUID(update_.touch_id))
+        except ValueError:
+            return False
         async with self.leads.store.engine.begin() as conn:
-            if not await _first_time(conn, provider, update_.event_id, "status"):
-                return False
-            try:
-                wanted = str(uuid.UUID(update_.touch_id))
-            except ValueError:
-                return False
             row = (await conn.execute(select(table.c.lead_id).where(table.c.id == wanted))).first()
-            if row is None:
-                return False
+            if row is None or not await _first_time(conn, provider, update_.event_id, "status"):
+                return False  # a touch is there before its request: what is nobody's will not be anybody's
             async with self.leads.within(conn, str(row[0])) as unit:
                 for fact in list(what_became(unit.state, update_, unit.closed)):
                     unit.append(fact, "carrier")

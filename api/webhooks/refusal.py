@@ -14,6 +14,12 @@ def refused(services: Services, provider: str) -> Response:
     return problem(HTTPStatus.FORBIDDEN, "the signature is missing or wrong for this address and body")
 
 
+def too_old(services: Services, provider: str) -> Response:
+    """Signed once, and so long ago, or for a time to come, that it may be somebody's copy."""
+    services.meters.webhooks.labels(provider, "too_old").inc()
+    return problem(HTTPStatus.FORBIDDEN, "the time that was signed is more than 25 hours ago, or lies in the future")
+
+
 def unreadable(services: Services, provider: str, error: InvalidInput) -> Response:
     services.meters.webhooks.labels(provider, "unreadable").inc()
     return invalid([(error.field, error.reason)])

@@ -1,11 +1,13 @@
 """SendGrid's event webhook."""
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Request, Response
 
 from api.services import Wired
 from api.webhooks import described
-from api.webhooks.refusal import refused, unreadable
-from channels.inbound_sendgrid import parse
+from api.webhooks.refusal import refused, too_old, unreadable
+from channels.inbound_sendgrid import fresh, parse
 from domain.errors import InvalidInput
 from domain.ports import NoMoreMail, TouchUpdate
 
@@ -31,6 +33,8 @@ async def events(request: Request, services: Wired) -> Response:
     timestamp = request.headers.get("x-twilio-email-event-webhook-timestamp")
     if services.sendgrid is None or not services.sendgrid.verify(raw, signature, timestamp):
         return refused(services, _PROVIDER)
+    if not fresh(timestamp, datetime.now(UTC)):
+        return too_old(services, _PROVIDER)
     try:
         batch = parse(raw)
     except InvalidInput as error:

@@ -31,8 +31,8 @@ async def _twilio(office: Office, path: str, form: dict[str, str], signature: st
     return await office.http.post(path, content=urlencode(form), headers=headers)
 
 
-async def _sendgrid(office: Office, events: Any, key: Any = SENDGRID_KEY) -> httpx.Response:
-    raw, timestamp = json.dumps(events).encode(), str(int(time.time()))
+async def _sendgrid(office: Office, events: Any, key: Any = SENDGRID_KEY, age: float = 0) -> httpx.Response:
+    raw, timestamp = json.dumps(events).encode(), str(int(time.time() - age))
     signature = key.sign(timestamp.encode() + raw, ec.ECDSA(hashes.SHA256()))
     headers = {
         "X-Twilio-Email-Event-Webhook-Signature": base64.b64encode(signature).decode(),
@@ -215,6 +215,17 @@ async def test_a_callback_for_nobody_is_taken_with_a_nod(office: Office) -> None
     is_problem(await _twilio(office, "/webhooks/twilio/status", form), 422, "touch")
     is_problem(await _twilio(office, "/webhooks/twilio/sms", {"MessageSid": "SM04"}), 422, "From")
     assert await _metric(office, "twilio", "unreadable") == 2
+    assert await _metric(office, "twilio", "repeated_or_unknown") == 2
+    assert await _count(office, tables.inbound_events) == 0
+
+
+async def test_of_a_strangers_text_nothing_is_kept_and_of_its_stop_the_stop(office: Office) -> None:
+    assert (await _twilio(office, "/webhooks/twilio/sms", SMS)).status_code == 200
+    for table in (tables.addresses, tables.inbound_events, tables.messages):
+        assert await _count(office, table) == 0
+    assert await _metric(office, "twilio", "repeated_or_unknown") == 1
+    assert (await _twilio(office, "/webhooks/twilio/sms", SMS | {"Body": "STOP"})).status_code == 200
+    assert await _count(office, tables.stops) == 2
 
 
 async def test_how_a_call_ended_reaches_its_task(office: Office) -> None:
@@ -307,6 +318,16 @@ async def test_what_sendgrid_did_not_sign_is_refused(office: Office) -> None:
     is_problem(await office.http.post("/webhooks/sendgrid/events", json=event), 403)
     is_problem(await _sendgrid(office, {"not": "events"}), 422)
     assert await _count(office, tables.inbound_events) == 0
+
+
+@pytest.mark.parametrize(("age", "status"), [(-200, 204), (24 * 3600, 204), (-600, 403), (26 * 3600, 403)])
+async def test_what_was_signed_long_ago_is_refused_and_counted(office: Office, age: float, status: int) -> None:
+    answer = await _sendgrid(office, [{"event": "spamreport", "sg_event_id": "ev6", "email": EMAIL}], age=age)
+    assert answer.status_code == status
+    assert await _metric(office, "sendgrid", "too_old") == (status == 403)
+    assert await _count(office, tables.inbound_events) == (status == 204)
+    if status == 403:
+        assert "25 hours" in is_problem(answer, 403)["detail"]
 
 
 async def test_what_is_kept_of_a_message_is_sealed(office: Office) -> None:

@@ -118,8 +118,8 @@ class Book:
         for column, value in (
             ("to_address = ? COLLATE NOCASE", to),
             ("channel = ?", channel),
-            ("at >= ?", since),
-            ("seq >= (SELECT min(seq) FROM sent WHERE at >= ?)", since),  # spares reading all that came before
+            ("+at >= ?", since),  # the plus signs tell SQLite which index not to use
+            ("seq >= (SELECT min(+seq) FROM sent WHERE at >= ?)", since),  # spares reading all that came before
         ):
             if value is not None:
                 where.append(column)

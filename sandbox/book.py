@@ -113,18 +113,26 @@ class Book:
     ) -> tuple[list[Sent], int | None]:
         """What was asked of the carrier and what it said itself, oldest first; the cursor of the next page if there
         is more. Legs of a <Dial> are in the list of calls only."""
-        where = ["seq > max(?, coalesce((SELECT seq FROM cleared), 0))", "direction IN ('outbound-api', ?)"]
-        terms: list[Any] = [after, REPLY]
+        where, terms = ["seq > ?", "direction IN ('outbound-api', ?)"], [self._before(after, since), REPLY]
+        # a plus sign tells SQLite not to go by that index
         for column, value in (
             ("to_address = ? COLLATE NOCASE", to),
             ("channel = ?", channel),
-            ("+at >= ?", since),  # the plus signs tell SQLite which index not to use
-            ("seq >= (SELECT min(+seq) FROM sent WHERE at >= ?)", since),  # spares reading all that came before
+            ("+at >= ?", since),
         ):
             if value is not None:
                 where.append(column)
                 terms.append(value)
         return _page(self.select(" AND ".join(where), terms, "seq", limit + 1), limit)
+
+    def _before(self, after: int, since: str | None) -> int:
+        """The number after which the outbox need be read: of the cursor, of what was cleared, of what is too old."""
+        cleared = self._db.execute("SELECT seq FROM cleared").fetchone()
+        least = max(after, cleared[0] if cleared else 0)
+        if since is None:
+            return least
+        first = self._db.execute("SELECT min(+seq) FROM sent WHERE at >= ?", (since,)).fetchone()[0]
+        return 2**62 if first is None else max(least, first - 1)
 
     def clear_outbox(self) -> None:
         """Empties the outbox; the provider's own lists (and callbacks under way) stay, as with a real one."""

@@ -1,4 +1,4 @@
-"""What the carrier keeps on disk: all that reached it, callbacks still to send, inbound messages, personas, faults.
+"""What the carrier keeps on disk of messages and calls: all that reached it, and what is still to follow from them.
 
 Every write is committed before its method returns, so an answer given after it is never given in vain. Calls take well
 under a millisecond and run on the event loop's thread.
@@ -6,40 +6,28 @@ under a millisecond and run on the event loop's thread.
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from sandbox.times import iso
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS sent (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, channel TEXT NOT NULL, to_address TEXT NOT NULL,
-  from_address TEXT NOT NULL, at TEXT NOT NULL, touch_id TEXT, content TEXT NOT NULL, headers TEXT NOT NULL,
-  request TEXT NOT NULL, status TEXT NOT NULL, state TEXT NOT NULL, cleared INTEGER NOT NULL DEFAULT 0
-);
-CREATE INDEX IF NOT EXISTS sent_to ON sent (to_address, seq);
-CREATE TABLE IF NOT EXISTS steps (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, due REAL NOT NULL, tries INTEGER NOT NULL DEFAULT 0, sent_id TEXT,
-  status TEXT, error_code INTEGER, provider TEXT NOT NULL, url TEXT, payload TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS inbound (
-  seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, channel TEXT NOT NULL, from_address TEXT NOT NULL,
-  to_address TEXT NOT NULL, body TEXT, at TEXT NOT NULL, status INTEGER, answer TEXT
-);
-CREATE TABLE IF NOT EXISTS personas (
-  to_address TEXT PRIMARY KEY, persona TEXT NOT NULL, in_turn INTEGER NOT NULL, acted INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE IF NOT EXISTS stopped (address TEXT PRIMARY KEY);
-CREATE TABLE IF NOT EXISTS faults (one INTEGER PRIMARY KEY CHECK (one = 1), rules TEXT NOT NULL);
-"""
+INBOUND = "inbound"
+REPLY = "outbound-reply"  # the carrier's own
+LEG = "outbound-dial"  # the other party of a <Dial>
+_COLUMNS = (
+    "id, channel, to_address, from_address, at, touch_id, content, headers, request, status, state, direction,"
+    " listed_at, parent"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """Something that reached the carrier. `at` is real time; `state` is what the provider came to know of it."""
+    """A message or a call. `at` is real time; `state` is what the provider came to know of it.
+
+    `direction` is Twilio's word. The provider's lists show it from `listed_at` on (empty: at once).
+    """
 
     id: str
     channel: str
@@ -52,6 +40,9 @@ class Sent:
     request: Any = field(repr=False)
     status: str
     state: dict[str, Any] = field(default_factory=dict, repr=False)
+    direction: str = "outbound-api"
+    listed_at: str = ""
+    parent: str | None = None
     seq: int = 0
 
     def row(self) -> dict[str, Any]:
@@ -84,30 +75,28 @@ class Step:
     id: int = 0
 
 
+def _nothing(_changed: Sent) -> Iterable[Step]:
+    return ()
+
+
 class Book:
-    """The carrier's memory in `directory`/carrier.sqlite. Raises sqlite3.Error if the disk refuses."""
+    """The carrier's books. Raises sqlite3.Error if the disk refuses."""
 
-    def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(directory / "carrier.sqlite", check_same_thread=False)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        self._db.close()
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
 
     # --- what reached it ---------------------------------------------------------------------------------------------
 
-    def keep(self, sent: Iterable[Sent], steps: Iterable[Step] = ()) -> list[Step]:
-        """Keeps messages and what will follow from them, together. The steps come back with their ids."""
+    def keep(self, sent: Iterable[Sent], steps: Iterable[Step] = (), late: int | None = None) -> list[Step]:
+        """Keeps messages and what will follow from them, together; `late` is then done with. The steps come back
+        with their ids."""
         with self._db:
             self._db.executemany(
-                "INSERT INTO sent (id, channel, to_address, from_address, at, touch_id, content, headers, request,"
-                " status, state) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                f"INSERT INTO sent ({_COLUMNS}) VALUES ({','.join('?' * 14)})",  # noqa: S608 - our own columns
                 [_values(one) for one in sent],
             )
+            if late is not None:
+                self._db.execute("DELETE FROM late WHERE id = ?", (late,))
             return [self._add(step) for step in steps]
 
     def get(self, sent_id: str, channel: str | None = None) -> Sent | None:
@@ -122,32 +111,58 @@ class Book:
     def outbox(
         self, *, to: str | None, channel: str | None, since: str | None, after: int, limit: int
     ) -> tuple[list[Sent], int | None]:
-        """Oldest first, and the cursor of the next page if there is more."""
-        where, values = ["cleared = 0", "seq > ?"], [after]
-        terms: list[Any] = list(values)
-        for column, value in (("to_address = ? COLLATE NOCASE", to), ("channel = ?", channel), ("at >= ?", since)):
+        """What was asked of the carrier and what it said itself, oldest first; the cursor of the next page if there
+        is more. Legs of a <Dial> are in the list of calls only."""
+        where, terms = ["seq > ?", "direction IN ('outbound-api', ?)"], [self._before(after, since), REPLY]
+        # a plus sign tells SQLite not to go by that index
+        for column, value in (
+            ("to_address = ? COLLATE NOCASE", to),
+            ("channel = ?", channel),
+            ("+at >= ?", since),
+        ):
             if value is not None:
                 where.append(column)
                 terms.append(value)
-        rows = self.select(" AND ".join(where), terms, "seq", limit + 1)
-        return rows[:limit], rows[limit - 1].seq if len(rows) > limit else None
+        return _page(self.select(" AND ".join(where), terms, "seq", limit + 1), limit)
+
+    def _before(self, after: int, since: str | None) -> int:
+        """The number after which the outbox need be read: of the cursor, of what was cleared, of what is too old."""
+        cleared = self._db.execute("SELECT seq FROM cleared").fetchone()
+        least = max(after, cleared[0] if cleared else 0)
+        if since is None:
+            return least
+        first = self._db.execute("SELECT min(+seq) FROM sent WHERE at >= ?", (since,)).fetchone()[0]
+        return 2**62 if first is None else max(least, first - 1)
 
     def clear_outbox(self) -> None:
         """Empties the outbox; the provider's own lists (and callbacks under way) stay, as with a real one."""
         with self._db:
-            self._db.execute("UPDATE sent SET cleared = 1 WHERE cleared = 0")
+            self._db.execute("INSERT OR REPLACE INTO cleared SELECT 1, coalesce(max(seq), 0) FROM sent")
 
-    def change(self, sent_id: str, status: str | None, **state: Any) -> Sent | None:
-        """Sets the status and merges into the state."""
+    def change(
+        self,
+        sent_id: str,
+        status: str | None,
+        state: dict[str, Any],
+        follow: Callable[[Sent], Iterable[Step]] = _nothing,
+    ) -> list[Step]:
+        """Sets the status, merges into the state and keeps the steps that follow from it, together."""
         with self._db:
-            return self._change(sent_id, status, state)
+            changed = self._change(sent_id, status, state)
+            return [] if changed is None else [self._add(step) for step in follow(changed)]
 
     def last_sender(self, to: str) -> str | None:
         """The number of ours that last wrote to or called this one."""
         row = self._db.execute(
-            "SELECT from_address FROM sent WHERE to_address = ? AND channel != 'email' ORDER BY seq DESC LIMIT 1", (to,)
+            "SELECT from_address FROM sent WHERE to_address = ? COLLATE NOCASE AND channel != 'email'"
+            " AND direction != ? ORDER BY seq DESC LIMIT 1",
+            (to, INBOUND),
         ).fetchone()
         return None if row is None else str(row[0])
+
+    def inbound(self, after: int, limit: int) -> tuple[list[Sent], int | None]:
+        """What people sent, oldest first, and the cursor of the next page if there is more."""
+        return _page(self.select("direction = ? AND seq > ?", (INBOUND, after), "seq", limit + 1), limit)
 
     def _change(self, sent_id: str, status: str | None, state: dict[str, Any]) -> Sent | None:
         sent = self.get(sent_id)
@@ -160,10 +175,6 @@ class Book:
         return self.get(sent_id)
 
     # --- what is still to do -----------------------------------------------------------------------------------------
-
-    def add_step(self, step: Step) -> Step:
-        with self._db:
-            return self._add(step)
 
     def pending(self) -> list[tuple[float, int]]:
         """Due time and id of every step not done."""
@@ -197,6 +208,17 @@ class Book:
         with self._db:
             self._db.execute("DELETE FROM steps WHERE id = ?", (step_id,))
 
+    def keep_late(self, due: float, given: dict[str, Any]) -> int:
+        """Keeps a request that will be taken only at `due` (epoch seconds, real)."""
+        with self._db:
+            done = self._db.execute("INSERT INTO late (due, given) VALUES (?,?)", (due, json.dumps(given)))
+        return done.lastrowid or 0
+
+    def late(self) -> list[tuple[int, float, dict[str, Any]]]:
+        """Id, due time and content of every request that is still to be taken."""
+        rows = self._db.execute("SELECT id, due, given FROM late ORDER BY due")
+        return [(row["id"], row["due"], json.loads(row["given"])) for row in rows]
+
     def _add(self, step: Step) -> Step:
         done = self._db.execute(
             "INSERT INTO steps (due, sent_id, status, error_code, provider, url, payload) VALUES (?,?,?,?,?,?,?)",
@@ -205,82 +227,16 @@ class Book:
         known = {name: getattr(step, name) for name in Step.__slots__ if name != "id"}
         return Step(**known, id=done.lastrowid or 0)
 
-    # --- what came in ------------------------------------------------------------------------------------------------
 
-    def keep_inbound(self, inbound_id: str, channel: str, sender: str, to: str, body: str | None) -> None:
-        with self._db:
-            self._db.execute(
-                "INSERT INTO inbound (id, channel, from_address, to_address, body, at) VALUES (?,?,?,?,?,?)",
-                (inbound_id, channel, sender, to, body, iso(datetime.now(UTC))),
-            )
-
-    def answered(self, inbound_id: str, status: int, answer: str) -> None:
-        with self._db:
-            self._db.execute("UPDATE inbound SET status = ?, answer = ? WHERE id = ?", (status, answer, inbound_id))
-
-    def inbound(self, after: int, limit: int) -> tuple[list[dict[str, Any]], int | None]:
-        """Oldest first, and the cursor of the next page if there is more."""
-        rows = self._db.execute(
-            "SELECT seq, id, channel, from_address AS 'from', to_address AS 'to', body, at, status, answer"
-            " FROM inbound WHERE seq > ? ORDER BY seq LIMIT ?",
-            (after, limit + 1),
-        ).fetchall()
-        items = [{key: row[key] for key in row.keys() if key != "seq"} for row in rows[:limit]]  # noqa: SIM118
-        return items, rows[limit - 1]["seq"] if len(rows) > limit else None
-
-    # --- people and faults -------------------------------------------------------------------------------------------
-
-    def persona(self, to: str) -> str | None:
-        row = self._db.execute("SELECT persona FROM personas WHERE to_address = ?", (to,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def personas(self) -> list[dict[str, str]]:
-        rows = self._db.execute("SELECT to_address, persona FROM personas ORDER BY rowid")
-        return [{"to": row[0], "persona": row[1]} for row in rows]
-
-    def met_in_turn(self) -> int:
-        """How many numbers got their persona by turn."""
-        return int(self._db.execute("SELECT count(*) FROM personas WHERE in_turn = 1").fetchone()[0])
-
-    def set_persona(self, to: str, persona: str, *, in_turn: bool) -> None:
-        with self._db:
-            self._db.execute(
-                "INSERT INTO personas (to_address, persona, in_turn) VALUES (?,?,?) ON CONFLICT (to_address)"
-                " DO UPDATE SET persona = excluded.persona, acted = 0",
-                (to, persona, int(in_turn)),
-            )
-
-    def has_acted(self, to: str) -> bool:
-        row = self._db.execute("SELECT acted FROM personas WHERE to_address = ?", (to,)).fetchone()
-        return bool(row and row[0])
-
-    def set_acted(self, to: str) -> None:
-        with self._db:
-            self._db.execute("UPDATE personas SET acted = 1 WHERE to_address = ?", (to,))
-
-    def is_stopped(self, address: str) -> bool:
-        return self._db.execute("SELECT 1 FROM stopped WHERE address = ?", (address,)).fetchone() is not None
-
-    def set_stopped(self, address: str, stopped: bool) -> None:
-        with self._db:
-            if stopped:
-                self._db.execute("INSERT OR IGNORE INTO stopped VALUES (?)", (address,))
-            else:
-                self._db.execute("DELETE FROM stopped WHERE address = ?", (address,))
-
-    def faults(self) -> dict[str, Any]:
-        row = self._db.execute("SELECT rules FROM faults").fetchone()
-        return {} if row is None else dict(json.loads(row[0]))
-
-    def set_faults(self, rules: dict[str, Any]) -> None:
-        with self._db:
-            self._db.execute("INSERT OR REPLACE INTO faults VALUES (1, ?)", (json.dumps(rules),))
+def _page(rows: list[Sent], limit: int) -> tuple[list[Sent], int | None]:
+    """Of rows selected with one more than the limit."""
+    return rows[:limit], rows[limit - 1].seq if len(rows) > limit else None
 
 
 def _values(sent: Sent) -> tuple[Any, ...]:
     content, headers, request, state = map(json.dumps, (sent.content, sent.headers, sent.request, sent.state))
     known = (sent.id, sent.channel, sent.to, sent.sender, sent.at, sent.touch_id)
-    return (*known, content, headers, request, sent.status, state)
+    return (*known, content, headers, request, sent.status, state, sent.direction, sent.listed_at, sent.parent)
 
 
 def _sent(row: sqlite3.Row) -> Sent:
@@ -296,5 +252,8 @@ def _sent(row: sqlite3.Row) -> Sent:
         request=json.loads(row["request"]),
         status=row["status"],
         state=json.loads(row["state"]),
+        direction=row["direction"],
+        listed_at=row["listed_at"],
+        parent=row["parent"],
         seq=row["seq"],
     )

@@ -50,10 +50,6 @@ class Callbacks:
             heapq.heappush(self._due, (step.due, step.id))
         self._news.set()
 
-    def post(self, step: Step) -> None:
-        """Keeps one more step and carries it out when due."""
-        self.expect([self._book.add_step(step)])
-
     async def _run(self) -> None:
         while True:
             self._news.clear()
@@ -72,14 +68,13 @@ class Callbacks:
 
     async def _carry_out(self, step_id: int) -> None:
         try:
-            async with self._room:
-                begun = self._book.begin_step(step_id)
-                if begun is None:
-                    return
-                step, changed = begun
-                if changed is not None:
-                    self._on_change(changed)
-                problem = await self._send(step)
+            begun = self._book.begin_step(step_id)  # a status waits for nobody who is slow to hear of it
+            if begun is None:
+                return
+            step, changed = begun
+            if changed is not None:
+                self._on_change(changed)
+            problem = None if step.url is None else await self._send(step, step.url)
             if problem is None:
                 self._book.end_step(step_id)
             elif step.tries < len(DELAYS):
@@ -93,15 +88,14 @@ class Callbacks:
         except Exception:
             log.exception("callback step %s failed", step_id)
 
-    async def _send(self, step: Step) -> str | None:
+    async def _send(self, step: Step, url: str) -> str | None:
         """None if it is done with, else why it must be tried again."""
-        if step.url is None:
-            return None
         try:
-            if step.provider == "sendgrid":
-                answer = await self._webhooks.sendgrid(step.url, step.payload)
-            else:
-                answer = await self._webhooks.twilio(step.url, step.payload, token=f"step-{step.id}")
+            async with self._room:
+                if step.provider == "sendgrid":
+                    answer = await self._webhooks.sendgrid(url, step.payload)
+                else:
+                    answer = await self._webhooks.twilio(url, step.payload, token=f"step-{step.id}")
         except NotReached as error:
             return str(error)
         if answer.status >= 500:

@@ -5,22 +5,20 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from sandbox.book import Book
-from sandbox.callbacks import Callbacks
 from sandbox.config import SandboxConfig
 from sandbox.faults import Faults
 from sandbox.inbound import Inbound
-from sandbox.people import People
-from sandbox.voice import Calls
+from sandbox.intake import Intake
+from sandbox.memory import Memory
 
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
     config: SandboxConfig
     book: Book
+    memory: Memory
     faults: Faults
-    callbacks: Callbacks
-    calls: Calls
-    people: People
+    intake: Intake
     inbound: Inbound
 
 

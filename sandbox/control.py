@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox.book import Sent
 from sandbox.carrier import carrier_of
 from sandbox.cast import PERSONAS
 from sandbox.faults import FaultRules
@@ -140,7 +141,13 @@ async def clear_outbox(request: Request) -> Response:
 async def inbound(request: Request) -> Response:
     """What leads sent, oldest first, with the product's answer."""
     limit = _number(request, "limit", 100, 1, MOST)
-    return _paged(*carrier_of(request).book.inbound(_cursor(request), limit))
+    rows, cursor = carrier_of(request).book.inbound(_cursor(request), limit)
+    return _paged([_came_in(row) for row in rows], cursor)
+
+
+def _came_in(row: Sent) -> dict[str, Any]:
+    shown = {"id": row.id, "channel": row.channel, "from": row.sender, "to": row.to, **row.content, "at": row.at}
+    return {**shown, "status": row.state.get("answer_status"), "answer": row.state.get("answer")}
 
 
 async def play_inbound(request: Request) -> Response:
@@ -162,32 +169,26 @@ async def play_inbound(request: Request) -> Response:
     return JSONResponse({"status": answer.status, "body": answer.body})
 
 
-def _shown(rules: FaultRules | None) -> dict[str, Any]:
-    return {} if rules is None else rules.model_dump(exclude_unset=True)
-
-
 async def faults(request: Request) -> Response:
-    return JSONResponse(_shown(carrier_of(request).faults.rules))
+    """The rules in force, as they were given; an empty object for none."""
+    rules = carrier_of(request).faults.rules
+    return JSONResponse({} if rules is None else rules.shown())
 
 
 async def set_faults(request: Request) -> Response:
     """Replaces the faults; the random source starts anew from its seed."""
-    carrier = carrier_of(request)
     rules = _read(FaultRules, await _json(request))
-    carrier.book.set_faults(_shown(rules))
-    carrier.faults.set(rules)
-    return JSONResponse(_shown(rules))
+    carrier_of(request).faults.set(rules)
+    return JSONResponse(rules.shown())
 
 
 async def clear_faults(request: Request) -> Response:
-    carrier = carrier_of(request)
-    carrier.book.set_faults({})
-    carrier.faults.set(None)
+    carrier_of(request).faults.clear()
     return Response(status_code=204)
 
 
 async def personas(request: Request) -> Response:
-    return _paged([dict(row) for row in carrier_of(request).book.personas()], None)
+    return _paged([dict(row) for row in carrier_of(request).memory.personas()], None)
 
 
 async def set_persona(request: Request) -> Response:
@@ -199,7 +200,7 @@ async def set_persona(request: Request) -> Response:
     if persona.needs_api and not carrier.config.has_api:
         detail = f"{choice.persona} talks to the API: start the carrier with --api and --staff-key-file"
         raise Problem(422, "Persona not possible", detail, "persona")
-    carrier.book.set_persona(choice.to, choice.persona, in_turn=False)
+    carrier.memory.set_persona(choice.to, choice.persona, in_turn=False)
     return JSONResponse({"to": choice.to, "persona": choice.persona})
 
 

@@ -6,12 +6,13 @@ from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.book import Book, Sent
+from sandbox.book import Sent
 from sandbox.booking import book, link_in
 from sandbox.cast import BOOKS_AFTER, NOBODY, PERSONAS, Manner, Persona, Reply
 from sandbox.config import SandboxConfig
 from sandbox.desk import Desk
 from sandbox.inbound import AS_A_PERSON, Inbound
+from sandbox.memory import Memory
 from sandbox.times import ProductTime, iso
 from sandbox.webhooks import Http, NotReached
 
@@ -29,14 +30,14 @@ class People:
         self,
         config: SandboxConfig,
         *,
-        memory: Book,
+        memory: Memory,
         clock: ProductTime,
         http: Http,
         inbound: Inbound,
         desk: Desk | None,
     ) -> None:
         self._config = config
-        self._book = memory
+        self._memory = memory
         self._clock = clock
         self._http = http
         self._inbound = inbound
@@ -53,8 +54,8 @@ class People:
     def meet(self, to: str) -> None:
         """A new number gets the next persona in turn."""
         names = self._config.leads
-        if names and self._book.persona(to) is None:
-            self._book.set_persona(to, names[self._book.met_in_turn() % len(names)], in_turn=True)
+        if names and self._memory.persona(to) is None:
+            self._memory.set_persona(to, names[self._memory.met_in_turn() % len(names)], in_turn=True)
 
     def manner(self, to: str) -> Manner:
         return self._persona(to).manner
@@ -64,7 +65,7 @@ class People:
         if sent.channel != "sms" or sent.status != "delivered" or sent.to in self._busy:
             return
         persona = self._persona(sent.to)
-        if persona is NOBODY or self._book.has_acted(sent.to):
+        if persona is NOBODY or self._memory.has_acted(sent.to):
             return
         if persona.reply is not None:
             self._go(sent.to, self._reply(sent.to, persona.reply))
@@ -72,7 +73,7 @@ class People:
             self._go(sent.to, self._visit(sent.to, url, persona.shows))
 
     def _persona(self, to: str) -> Persona:
-        name = self._book.persona(to)
+        name = self._memory.persona(to)
         return NOBODY if name is None else PERSONAS[name]
 
     def _go(self, who: str, act: Coroutine[Any, Any, None]) -> None:
@@ -91,7 +92,7 @@ class People:
 
     async def _reply(self, who: str, reply: Reply) -> None:
         await self._clock.sleep(reply.after)
-        self._book.set_acted(who)
+        self._memory.set_acted(who)
         try:
             await self._inbound.text(who, None, reply.body, AS_A_PERSON)
         except NotReached as error:
@@ -99,7 +100,7 @@ class People:
 
     async def _visit(self, who: str, url: str, shows: bool) -> None:
         await self._clock.sleep(BOOKS_AFTER)
-        self._book.set_acted(who)
+        self._memory.set_acted(who)
         appointment = await book(self._http, url)
         if appointment is None:
             log.warning("a persona could not book: the page offered no time, or booking failed")

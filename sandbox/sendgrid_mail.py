@@ -1,13 +1,13 @@
 """SendGrid's mail/send, and what becomes of a mail."""
 
-import asyncio
 import base64
 import hmac
 import json
+import math
 import os
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -17,7 +17,9 @@ from starlette.routing import Route
 
 from sandbox.book import Sent, Step
 from sandbox.carrier import carrier_of
-from sandbox.faults import cut
+from sandbox.config import SandboxConfig
+from sandbox.faults import Failure, Fate
+from sandbox.intake import Order, Taken, settle
 from sandbox.times import iso
 from sandbox.twilio_wire import shown_headers
 
@@ -45,7 +47,6 @@ def error_answer(message: str, field: str | None, status: int) -> Response:
 
 
 async def send(request: Request) -> Response:
-    arrived = datetime.now(UTC)
     carrier = carrier_of(request)
     expected = f"Bearer {carrier.config.sendgrid_api_key}"
     if not hmac.compare_digest(request.headers.get("authorization", "").encode(), expected.encode()):
@@ -55,26 +56,41 @@ async def send(request: Request) -> Response:
     except (TypeError, AttributeError):
         raise MailError("Bad Request: of the wrong type", None) from None
     _check_shapes(mail)
-    recipients = [to["email"] for part in mail["personalizations"] for to in part["to"]]
-    verdict = carrier.faults.judge("email", recipients)
-    if verdict.latency:
-        await asyncio.sleep(verdict.latency)
-    if verdict.error_status is not None:
-        text = "too many requests" if verdict.error_status == 429 else "an internal error has occurred"
-        return error_answer(text, None, verdict.error_status)
     if (mail.get("mail_settings") or {}).get("sandbox_mode", {}).get("enable"):
         return Response(status_code=200)  # validated, not sent, no events: as SendGrid's own sandbox mode
+    recipients = [to["email"] for part in mail["personalizations"] for to in part["to"]]
+    return await settle(
+        carrier.intake,
+        request,
+        Order("email", shown_headers(request), json.dumps(mail)),
+        carrier.faults.judge("email", recipients),
+        taken=lambda taken: Response(status_code=202, headers={"X-Message-Id": taken.sent[0].id}),
+        failed=fault_answer,
+    )
+
+
+def fault_answer(failure: Failure) -> Response:
+    """The answer that a fault asks for. SendGrid tells by X-RateLimit-Reset (epoch seconds) when to come again."""
+    text = "too many requests" if failure.status == 429 else "an internal error has occurred"
+    answer = error_answer(text, None, failure.status)
+    if failure.retry_after is not None:
+        answer.headers["Retry-After"] = str(failure.retry_after)
+        answer.headers["X-RateLimit-Remaining"] = "0"
+        answer.headers["X-RateLimit-Reset"] = str(math.ceil(time.time()) + failure.retry_after)
+    return answer
+
+
+def make(config: SandboxConfig, order: Order, fate: Fate, at: datetime) -> Taken:
+    """The mails that an order becomes, one for each recipient, and their events to come."""
+    mail = json.loads(order.body)
     message_id = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-    sent = _kept(request, mail, message_id, iso(arrived))
-    url = carrier.config.email_events_url
-    url, after = carrier.config.email_events_url, carrier.config.delivered_after
+    sent = _kept(order, mail, message_id, iso(at))
     steps = [
-        step for one in sent for step in _course(one, mail, message_id, url=url, refused=verdict.refused, after=after)
+        step
+        for n, one in enumerate(sent)
+        for step in fate.part(str(n)).spread(_course(config, one, mail, message_id, fate.refused))
     ]
-    carrier.callbacks.expect(carrier.book.keep(sent, steps))
-    if verdict.lost:
-        return await cut(request)
-    return Response(status_code=202, headers={"X-Message-Id": message_id})
+    return Taken(sent, steps)
 
 
 class _Shape(BaseModel):
@@ -180,7 +196,7 @@ def _custom_args(mail: Json, part: Json) -> Json:
     return {**(mail.get("custom_args") or {}), **(part.get("custom_args") or {})}
 
 
-def _kept(request: Request, mail: Json, message_id: str, at: str) -> list[Sent]:
+def _kept(order: Order, mail: Json, message_id: str, at: str) -> list[Sent]:
     """One row for each recipient. `headers` are the request's and, in their own spelling, the mail's."""
     content = {piece["type"]: piece["value"] for piece in mail["content"]}
     rows: list[Sent] = []
@@ -201,7 +217,7 @@ def _kept(request: Request, mail: Json, message_id: str, at: str) -> list[Sent]:
                         "html": content.get("text/html"),
                     },
                     headers={
-                        **shown_headers(request),
+                        **order.headers,
                         **(mail.get("headers") or {}),
                         **(part.get("headers") or {}),
                     },
@@ -213,7 +229,7 @@ def _kept(request: Request, mail: Json, message_id: str, at: str) -> list[Sent]:
     return rows
 
 
-def _course(sent: Sent, mail: Json, message_id: str, *, url: str, refused: bool, after: float) -> list[Step]:
+def _course(config: SandboxConfig, sent: Sent, mail: Json, message_id: str, refused: bool) -> list[Step]:
     """The events to come. What SendGrid has within one moment comes in one array."""
     local = sent.to.rpartition("@")[0].lower()
     now = time.time()
@@ -245,6 +261,7 @@ def _course(sent: Sent, mail: Json, message_id: str, *, url: str, refused: bool,
         batches[0].append(event("delivered", response="250 OK"))
         if "+spam" in local:
             batches.append([event("spamreport")])
+    url, after = config.email_events_url, config.delivered_after
     return [
         Step(now + after * (n + 1), "sendgrid", batch, url, sent.id, str(batch[-1]["event"]))
         for n, batch in enumerate(batches)

@@ -1,7 +1,6 @@
 """Twilio's Calls: create, list, fetch. What becomes of a call is in `voice`."""
 
-import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +9,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox.book import Sent
+from sandbox.call_reports import EVENTS
 from sandbox.carrier import carrier_of
-from sandbox.faults import cut
+from sandbox.config import SandboxConfig
+from sandbox.faults import Fate
+from sandbox.intake import Order, Taken, settle
 from sandbox.times import iso, rfc2822
 from sandbox.twilio_lists import Reading
 from sandbox.twilio_wire import (
@@ -27,53 +29,54 @@ from sandbox.twilio_wire import (
     touch_of,
 )
 
-FATES = {"+15005552001": "busy", "+15005552002": "no-answer", "+15005552003": "failed"}
-EVENTS = ("initiated", "ringing", "answered", "completed")
-
 
 async def create(request: Request) -> Response:
-    arrived = datetime.now(UTC)
     carrier = carrier_of(request)
     check_access(request, carrier.config)
-    form = Form(await request.body())
-    to, sender = _validated(form)
-    state = {
-        "updated_at": iso(arrived),
-        "url": form.one("Url"),
-        "twiml": form.one("Twiml"),
-        "callback": form.one("StatusCallback"),
-        "events": _events(form),
-        "timeout": _whole(form, "Timeout", 60),
-        "machine_detection": form.one("MachineDetection"),
-    }
-    verdict = carrier.faults.judge("voice", [to])
-    if verdict.latency:
-        await asyncio.sleep(verdict.latency)
-    if verdict.error_status is not None:
-        return fault_answer(verdict, verdict.error_status)
-    state["fate"] = "failed" if verdict.refused else FATES.get(to)
+    body = (await request.body()).decode("utf-8", "replace")
+    to = _validated(Form(body))
+    return await settle(
+        carrier.intake,
+        request,
+        Order("voice", shown_headers(request), body),
+        carrier.faults.judge("voice", [to]),
+        taken=lambda taken: JSONResponse(show(taken.sent[0], carrier.config.account_sid), status_code=201),
+        failed=fault_answer,
+    )
+
+
+def make(_config: SandboxConfig, order: Order, fate: Fate, at: datetime) -> Taken:
+    """The call that an order becomes. What becomes of it follows as it goes on."""
+    form = Form(order.body)
     call = Sent(
         id="CA" + uuid4().hex,
         channel="voice",
-        to=to,
-        sender=sender,
-        at=iso(arrived),
+        to=form.one("To") or "",
+        sender=form.one("From") or "",
+        at=iso(at),
         touch_id=touch_of(form.one("StatusCallback"), form.one("Url")),
         content={"body": form.one("Twiml") or ""},
-        headers=shown_headers(request),
+        headers=order.headers,
         request=form.plain(),
         status="queued",
-        state=state,
+        state={
+            "updated_at": iso(at),
+            "url": form.one("Url"),
+            "twiml": form.one("Twiml"),
+            "callback": form.one("StatusCallback"),
+            "events": _events(form),
+            "timeout": _whole(form, "Timeout", 60),
+            "machine_detection": form.one("MachineDetection"),
+            "fate": "failed" if fate.refused else None,
+            "faults": fate.dump(),
+        },
+        listed_at=fate.listed_at(at),
     )
-    carrier.people.meet(to)
-    carrier.book.keep([call])
-    carrier.calls.start(call.id)
-    if verdict.lost:
-        return await cut(request)
-    return JSONResponse(show(call, carrier.config.account_sid), status_code=201)
+    return Taken([call], [])
 
 
-def _validated(form: Form) -> tuple[str, str]:
+def _validated(form: Form) -> str:
+    """The number that is called. Raises TwilioError."""
     to, sender = form.one("To"), form.one("From")
     if to is None:
         raise TwilioError(21201, "No 'To' number is specified")
@@ -96,7 +99,9 @@ def _validated(form: Form) -> tuple[str, str]:
         raise TwilioError(21220, "MachineDetection must be Enable or DetectMessageEnd")
     if to in REFUSED:
         raise TwilioError(*REFUSED[to])
-    return to, sender
+    _events(form)
+    _whole(form, "Timeout", 60)
+    return to
 
 
 def _events(form: Form) -> list[str]:
@@ -127,14 +132,14 @@ def show(call: Sent, account: str) -> dict[str, Any]:
         "caller_name": None,
         "date_created": rfc2822(call.at),
         "date_updated": rfc2822(call.state["updated_at"]),
-        "direction": "outbound-api",
+        "direction": call.direction,
         "duration": str(call.state.get("duration", 0)) if ended else None,
         "end_time": rfc2822(ended),
         "forwarded_from": None,
         "from": call.sender,
         "from_formatted": call.sender,
         "group_sid": None,
-        "parent_call_sid": None,
+        "parent_call_sid": call.parent,
         "phone_number_sid": None,
         "price": None,
         "price_unit": "USD",
@@ -153,5 +158,11 @@ def show(call: Sent, account: str) -> dict[str, Any]:
 _BASE = "/2010-04-01/Accounts/{account}"
 routes = [
     Route(f"{_BASE}/Calls.json", create, methods=["POST"]),
-    *Reading("Calls", "voice", "StartTime", "started_at", show).routes(_BASE),
+    *Reading(
+        "Calls",
+        "voice",
+        show,
+        times={"StartTime": "started_at", "EndTime": "ended_at"},
+        also={"Status": "status", "ParentCallSid": "parent"},
+    ).routes(_BASE),
 ]

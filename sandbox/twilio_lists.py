@@ -1,7 +1,7 @@
 """What Twilio's REST API reads of its Messages and Calls: one by its id, and lists by page."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -15,16 +15,19 @@ from sandbox.carrier import carrier_of
 from sandbox.times import iso
 from sandbox.twilio_wire import TwilioError, check_access, not_found
 
+_ADDRESSES = {"To": "to_address", "From": "from_address"}
+
 
 @dataclass(frozen=True)
 class Reading:
-    """`name` of the resource in its path; lists filter by the time `filter_name`, which the state keeps in `column`."""
+    """`name` of the resource in its path. `times` maps filters by time to where the state keeps it, `also` further
+    filters to columns."""
 
     name: str
     channel: str
-    filter_name: str
-    column: str
     show: Callable[[Sent, str], dict[str, Any]]
+    times: Mapping[str, str]
+    also: Mapping[str, str] = field(default_factory=dict)
 
     def routes(self, base: str) -> list[Route]:
         return [
@@ -35,16 +38,30 @@ class Reading:
     async def _listed(self, request: Request) -> Response:
         carrier = carrier_of(request)
         check_access(request, carrier.config)
-        where, values = _time_filters(request, self.filter_name, self.column)
+        where, values = ["channel = ?", "listed_at <= ?"], [self.channel, iso(datetime.now(UTC))]
+        for given, value in request.query_params.multi_items():
+            for sql, term in self._filter(given, value) if value else ():
+                where.append(sql)
+                values.append(term)
         account = carrier.config.account_sid
         return _page(
             request,
             carrier.book,
             key=self.name.lower(),
-            where=[f"channel = '{self.channel}'", *where],
+            where=where,
             values=values,
             show=lambda sent: self.show(sent, account),
         )
+
+    def _filter(self, name: str, value: str) -> list[tuple[str, str]]:
+        """One filter as SQL and its term; none if it is no filter. What has no such time yet never matches."""
+        if name in _ADDRESSES:
+            return [(f"{_ADDRESSES[name]} = ? COLLATE NOCASE", "+" + value.strip() if value[0] == " " else value)]
+        if name in self.also:
+            return [(f"{self.also[name]} = ?", value)]
+        if column := self.times.get(name.rstrip("<>")):
+            return _time_filter(name, value, f"substr(json_extract(state, '$.{column}'), 1, 19)")
+        return []
 
     async def _fetch(self, request: Request) -> Response:
         carrier = carrier_of(request)
@@ -66,20 +83,21 @@ def _instant(value: str) -> datetime:
     return at
 
 
-def _time_filters(request: Request, name: str, column: str) -> tuple[list[str], list[Any]]:
-    """`Name=`, `Name<=`, `Name>=` as SQL on a time kept in the state. What has no such time yet does not match."""
-    where: list[str] = []
-    values: list[Any] = []
-    at = f"json_extract(state, '$.{column}')"
-    for given, value in request.query_params.multi_items():
-        if given == name and value:  # the whole day: the SDK sends a date as its midnight
-            day = _instant(value).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            where += [f"{at} >= ?", f"{at} < ?"]
-            values += [iso(day), iso(day + timedelta(days=1))]
-        elif given in {f"{name}<", f"{name}>"} and value:
-            where.append(f"{at} < ?" if given.endswith("<") else f"{at} >= ?")
-            values.append(iso(_instant(value)))
-    return where, values
+def _time_filter(name: str, value: str, at: str) -> list[tuple[str, str]]:
+    """`Name=` is a whole day (the SDK sends a date as its midnight), `Name<=` and `Name>=` include what they name: a
+    second, or a day if it is a date."""
+    instant = _instant(value)
+    if name[-1] == ">":
+        return [(f"{at} >= ?", _second(instant))]
+    day = instant.replace(hour=0, minute=0, second=0, microsecond=0)
+    if name[-1] == "<":
+        last = day + timedelta(days=1, seconds=-1) if len(value.strip()) == len("2026-03-02") else instant
+        return [(f"{at} <= ?", _second(last))]
+    return [(f"{at} >= ?", _second(day)), (f"{at} < ?", _second(day + timedelta(days=1)))]
+
+
+def _second(at: datetime) -> str:
+    return iso(at)[:19]
 
 
 def _page(
@@ -93,10 +111,6 @@ def _page(
 ) -> Response:
     """One page of a list, newest first. PageToken says before which entry it begins."""
     query = request.query_params
-    for name, column in (("To", "to_address"), ("From", "from_address"), ("Status", "status")):
-        if query.get(name):
-            where.append(f"{column} = ?")
-            values.append("+" + query[name].strip() if query[name].startswith(" ") else query[name])
     try:
         size = min(max(int(query.get("PageSize") or 50), 1), 1000)
         number = max(int(query.get("Page") or 0), 0)

@@ -1,10 +1,9 @@
 """Twilio's Messages: create, list, fetch, and what becomes of a text."""
 
-import asyncio
 import math
 import time
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -14,7 +13,9 @@ from starlette.routing import Route
 
 from sandbox.book import Sent, Step
 from sandbox.carrier import Carrier, carrier_of
-from sandbox.faults import cut
+from sandbox.config import SandboxConfig
+from sandbox.faults import Fate
+from sandbox.intake import Order, Taken, settle
 from sandbox.times import iso, rfc2822
 from sandbox.twilio_lists import Reading
 from sandbox.twilio_wire import (
@@ -50,40 +51,44 @@ def segments(body: str) -> int:
 
 
 async def create(request: Request) -> Response:
-    arrived = datetime.now(UTC)
     carrier = carrier_of(request)
     check_access(request, carrier.config)
-    form = Form(await request.body())
-    to, body = _validated(form, carrier)
-    verdict = carrier.faults.judge("sms", [to])
-    if verdict.latency:
-        await asyncio.sleep(verdict.latency)
-    if verdict.error_status is not None:
-        return fault_answer(verdict, verdict.error_status)
-    failure = (verdict.error_code or 30003) if verdict.refused else UNDELIVERED.get(to)
-    service = form.one("MessagingServiceSid")
-    callback = form.one("StatusCallback")
+    body = (await request.body()).decode("utf-8", "replace")
+    to = _validated(Form(body), carrier)
+    return await settle(
+        carrier.intake,
+        request,
+        Order("sms", shown_headers(request), body),
+        carrier.faults.judge("sms", [to]),
+        taken=lambda taken: JSONResponse(show(taken.sent[0], carrier.config.account_sid), status_code=201),
+        failed=fault_answer,
+    )
+
+
+def make(config: SandboxConfig, order: Order, fate: Fate, at: datetime) -> Taken:
+    """The message that an order becomes, and the statuses to come."""
+    form = Form(order.body)
+    to, service, callback = form.one("To") or "", form.one("MessagingServiceSid"), form.one("StatusCallback")
     sent = Sent(
         id=("MM" if form.one("MediaUrl") else "SM") + uuid4().hex,
         channel="sms",
         to=to,
-        sender=form.one("From") or carrier.config.pool_number,
-        at=iso(arrived),
+        sender=form.one("From") or config.pool_number,
+        at=iso(at),
         touch_id=touch_of(callback),
-        content={"body": body},
-        headers=shown_headers(request),
+        content={"body": form.one("Body") or ""},
+        headers=order.headers,
         request=form.plain(),
         status="accepted" if service else "queued",
-        state={"service": service, "updated_at": iso(arrived)},
+        state={"service": service, "updated_at": iso(at)},
+        listed_at=fate.listed_at(at),
     )
-    carrier.people.meet(to)
-    carrier.callbacks.expect(carrier.book.keep([sent], _course(carrier, sent, callback, failure)))
-    if verdict.lost:
-        return await cut(request)
-    return JSONResponse(show(sent, carrier.config.account_sid), status_code=201)
+    failure = (fate.error_code or 30003) if fate.refused else UNDELIVERED.get(to)
+    return Taken([sent], fate.spread(_course(config, sent, callback, failure)))
 
 
-def _validated(form: Form, carrier: Carrier) -> tuple[str, str]:
+def _validated(form: Form, carrier: Carrier) -> str:
+    """The number it goes to. Raises TwilioError."""
     to = form.one("To")
     if to is None:
         raise TwilioError(21604, "A 'To' phone number is required.")
@@ -102,14 +107,14 @@ def _validated(form: Form, carrier: Carrier) -> tuple[str, str]:
     check_url(form.one("StatusCallback"), 21609, "StatusCallback")
     if to in REFUSED:
         raise TwilioError(*REFUSED[to])
-    if carrier.config.carrier_opt_out and carrier.book.is_stopped(to):
+    if carrier.config.carrier_opt_out and carrier.memory.is_stopped(to):
         raise TwilioError(21610, "Attempt to send to unsubscribed recipient")
-    return to, body
+    return to
 
 
-def _course(carrier: Carrier, sent: Sent, callback: str | None, failure: int | None) -> list[Step]:
+def _course(config: SandboxConfig, sent: Sent, callback: str | None, failure: int | None) -> list[Step]:
     """The statuses to come, each with its callback if one is wanted. The initial status has none."""
-    config, now = carrier.config, time.time()
+    now = time.time()
     end = "delivered" if failure is None else "undelivered"
     steps = []
     for status, after in (("sent", config.sent_after), (end, config.delivered_after)):
@@ -145,7 +150,7 @@ def show(sent: Sent, account: str) -> dict[str, Any]:
         "date_created": rfc2822(sent.at),
         "date_sent": rfc2822(sent.state.get("sent_at")),
         "date_updated": rfc2822(sent.state["updated_at"]),
-        "direction": "outbound-api",
+        "direction": sent.direction,
         "error_code": code,
         "error_message": None if code is None else f"Delivery error {code}",
         # a messaging service picks the number only as it sends
@@ -172,5 +177,5 @@ async def absent(request: Request) -> Response:
 _BASE = "/2010-04-01/Accounts/{account}"
 routes = [
     Route(f"{_BASE}/Messages.json", create, methods=["POST"]),
-    *Reading("Messages", "sms", "DateSent", "sent_at", show).routes(_BASE),
+    *Reading("Messages", "sms", show, times={"DateSent": "sent_at"}).routes(_BASE),
 ]

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.config import SandboxConfig
-from sandbox.faults import Verdict
+from sandbox.faults import Failure
 
 E164 = re.compile(r"\+[1-9]\d{6,14}")
 SENDER = re.compile(r"\+[1-9]\d{6,14}|\d{3,8}|[A-Za-z0-9 ]{1,11}")
@@ -41,18 +41,22 @@ async def on_twilio_error(_request: Request, error: Exception) -> Response:
     return error_answer(error.code, error.message, error.status)
 
 
-def error_answer(code: int, message: str, status: int) -> Response:
+def error_answer(code: int, message: str, status: int, headers: dict[str, str] | None = None) -> Response:
     more = f"https://www.twilio.com/docs/errors/{code}"
-    headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'} if status == 401 else None
+    if status == 401:
+        headers = {"WWW-Authenticate": 'Basic realm="Twilio API"'}
     return JSONResponse(
         {"code": code, "message": message, "more_info": more, "status": status}, status_code=status, headers=headers
     )
 
 
-def fault_answer(verdict: Verdict, status: int) -> Response:
+def fault_answer(failure: Failure) -> Response:
     """The answer that a fault asks for."""
-    code = verdict.error_code or {429: 20429, 503: 20503}.get(status, 20500)
-    return error_answer(code, "Too Many Requests" if status == 429 else "An internal server error has occurred", status)
+    status = failure.status
+    code = failure.code or {429: 20429, 503: 20503}.get(status, 20500)
+    text = "Too Many Requests" if status == 429 else "An internal server error has occurred"
+    wait = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
+    return error_answer(code, text, status, wait)
 
 
 def check_access(request: Request, config: SandboxConfig) -> None:
@@ -82,9 +86,9 @@ def shown_headers(request: Request) -> dict[str, Any]:
 class Form:
     """A form as it came: `one` value of a name, or `all`."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: str) -> None:
         self._values: dict[str, list[str]] = {}
-        for name, value in parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True):
+        for name, value in parse_qsl(body, keep_blank_values=True):
             self._values.setdefault(name, []).append(value)
 
     def one(self, name: str) -> str | None:

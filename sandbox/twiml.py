@@ -1,7 +1,6 @@
 """TwiML as far as it is imitated: what a document says to do, one verb after the other."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 WORDS_A_SECOND = 2.5
@@ -28,9 +27,14 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
+    """One number to connect to. `callback` is asked about it at its `events`."""
+
     action: str | None
     number: str = field(repr=False)
     timeout: float
+    caller_id: str | None = field(default=None, repr=False)
+    callback: str | None = field(default=None, repr=False)
+    events: tuple[str, ...] = ("completed",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +80,26 @@ def _verb(element: ET.Element) -> Verb:
                 action, prompts, _seconds(element, "timeout", 5), element.get("actionOnEmptyResult") == "true"
             )
         case "Dial":
-            numbers: Sequence[ET.Element] = element.findall("Number")
-            number = (numbers[0].text or "").strip() if numbers else text
-            return Dial(action, number, _seconds(element, "timeout", 30))
+            return _dial(element, text)
         case "Redirect":
             return Redirect(text)
         case "Hangup" | "Reject":
             return Hangup()
         case name:
             return Unknown(str(name))
+
+
+def _dial(element: ET.Element, text: str) -> Dial:
+    number = element.find("Number")
+    asked = {} if number is None else number.attrib
+    return Dial(
+        element.get("action"),
+        text if number is None else (number.text or "").strip(),
+        _seconds(element, "timeout", 30),
+        element.get("callerId"),
+        asked.get("statusCallback"),
+        tuple(asked.get("statusCallbackEvent", "completed").split()),
+    )
 
 
 def _listen(element: ET.Element) -> Listen:

@@ -3,17 +3,19 @@
 import asyncio
 import logging
 import math
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import urljoin
+from uuid import uuid4
 
-from sandbox.book import Book, Sent, Step
-from sandbox.callbacks import Callbacks
-from sandbox.cast import Manner
+from sandbox.book import INBOUND, LEG, Book, Sent
+from sandbox.call_reports import CallReports
+from sandbox.cast import Manner, PickUp
 from sandbox.config import SandboxConfig
-from sandbox.times import ProductTime, iso, rfc2822
+from sandbox.faults import Fate
+from sandbox.times import ProductTime, iso
+from sandbox.twilio_wire import touch_of
 from sandbox.twiml import BadTwiml, Dial, Gather, Hangup, Listen, Redirect, Unknown, Verb, parse
 from sandbox.webhooks import NotReached, Webhooks
 
@@ -21,8 +23,7 @@ log = logging.getLogger("sandbox.voice")
 
 STEP = 0.03  # real seconds between initiated, ringing and what follows
 RINGS = 5.0  # product seconds until somebody picks up
-EVENT_OF = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"}
-ENDS = ("completed", "busy", "no-answer", "failed", "canceled")
+FATES: dict[str, PickUp] = {"+15005552001": "busy", "+15005552002": "no-answer", "+15005552003": "failed"}
 MOST_DOCUMENTS = 20  # in one call: a circle of redirects ends
 
 
@@ -39,14 +40,14 @@ class Calls:
         config: SandboxConfig,
         book: Book,
         webhooks: Webhooks,
-        callbacks: Callbacks,
+        reports: CallReports,
         clock: ProductTime,
         manner: Callable[[str], Manner],
     ) -> None:
         self.config = config
         self.book = book
         self.webhooks = webhooks
-        self.callbacks = callbacks
+        self.reports = reports
         self.clock = clock
         self.manner = manner
         self._running: set[asyncio.Task[None]] = set()
@@ -57,11 +58,13 @@ class Calls:
         task.add_done_callback(self._running.discard)
 
     def resume(self) -> None:
-        """After a restart: what still rang rings again; who was talking was cut off."""
-        unended = "channel = 'voice' AND status IN ('queued', 'ringing', 'in-progress')"
-        for call in self.book.select(unended, (), "seq", 100_000):
+        """After a restart: what still rang rings again; who was talking was cut off, the other party too."""
+        unended = "channel = 'voice' AND direction != ? AND status IN ('queued', 'ringing', 'in-progress')"
+        for call in self.book.select(unended, (INBOUND,), "seq DESC", 100_000):
             if call.status == "in-progress":
-                _Course(self, call.id).report("completed")
+                self.reports.report(call.id, "completed")
+            elif call.direction == LEG:
+                self.reports.report(call.id, "canceled")
             else:
                 self.start(call.id)
 
@@ -86,30 +89,30 @@ class _Course:
             await self._run()
         except Exception:
             log.exception("call %s broke", self._sid)
-            self.report("failed")
+            self._report("failed")
 
     async def _run(self) -> None:
-        call = self._call()
+        call = self._calls.reports.call(self._sid)
         manner = self._calls.manner(call.to)
-        pick_up = call.state.get("fate") or manner.pick_up
+        pick_up = call.state.get("fate") or FATES.get(call.to) or manner.pick_up
         await asyncio.sleep(STEP)
-        self.report("initiated")
+        self._report("initiated")
         if pick_up == "failed":
-            self.report("failed")
+            self._report("failed")
             return
         await asyncio.sleep(STEP)
-        self.report("ringing")
+        self._report("ringing")
         await self._ring(call, pick_up)
         if pick_up in {"busy", "no-answer"}:
-            self.report(pick_up)
+            self._report(pick_up)
             return
         self._left = manner.stays
         amd = call.state.get("machine_detection")
         answered_by = {"answered_by": _answered_by(pick_up, amd)} if amd else {}
-        self.report("in-progress", started_at=iso(datetime.now(UTC)), **answered_by)
+        self._report("in-progress", started_at=iso(datetime.now(UTC)), **answered_by)
         with suppress(_HungUp):
             await self._talk(manner)
-        self.report("completed", duration=max(1, math.ceil(self._talked)))
+        self._report("completed", duration=max(1, math.ceil(self._talked)))
 
     async def _ring(self, call: Sent, pick_up: str) -> None:
         """In product time, but never longer than the configured real time."""
@@ -118,62 +121,14 @@ class _Course:
             async with asyncio.timeout(self._calls.config.rings):
                 await self._calls.clock.sleep(seconds)
 
-    # --- callbacks ---------------------------------------------------------------------------------------------------
-
-    def report(self, status: str, **state: object) -> None:
-        """The new status, and its callback if it was asked for."""
-        call = self._call()
-        known = {k: v for k, v in state.items() if v is not None}
-        number = int(call.state.get("sequence", -1)) + 1
-        if status in ENDS:
-            known["ended_at"] = iso(datetime.now(UTC))
-        changed = self._calls.book.change(
-            self._sid, "queued" if status == "initiated" else status, sequence=number, **known
-        )
-        if changed is None or not (url := changed.state.get("callback")):
-            return
-        event = EVENT_OF.get(status, "completed")
-        if event not in changed.state["events"]:
-            return
-        params = {
-            **self._params(changed, status),
-            "CallbackSource": "call-progress-events",
-            "Timestamp": rfc2822(iso(datetime.now(UTC))) or "",
-            "SequenceNumber": str(number),
-        }
-        if event == "completed":
-            duration = int(changed.state.get("duration", 0))
-            params["CallDuration"] = str(duration)
-            params["Duration"] = str(math.ceil(duration / 60))
-        # the status is kept already, so the step bears only the callback
-        self._calls.callbacks.post(Step(time.time(), "twilio", params, url, self._sid))
-
-    def _params(self, call: Sent, status: str) -> dict[str, str]:
-        params = {
-            "CallSid": call.id,
-            "AccountSid": self._calls.config.account_sid,
-            "ApiVersion": "2010-04-01",
-            "CallStatus": status,
-            "Direction": "outbound-api",
-            "From": call.sender,
-            "To": call.to,
-            "Caller": call.sender,
-            "Called": call.to,
-        }
-        if call.state.get("answered_by"):
-            params["AnsweredBy"] = call.state["answered_by"]
-        return params
-
-    def _call(self) -> Sent:
-        call = self._calls.book.get(self._sid, "voice")
-        assert call is not None, "a call is kept before it runs"
-        return call
+    def _report(self, status: str, **state: object) -> None:
+        self._calls.reports.report(self._sid, status, **state)
 
     # --- the talk ----------------------------------------------------------------------------------------------------
 
     async def _talk(self, manner: Manner) -> None:
         """Obeys TwiML until it ends, somebody hangs up, or it goes in circles."""
-        call = self._call()
+        call = self._calls.reports.call(self._sid)
         url = call.state.get("url") or ""
         text = call.state.get("twiml") or await self._fetch(url, {})
         for _ in range(MOST_DOCUMENTS):
@@ -186,7 +141,8 @@ class _Course:
 
     async def _fetch(self, url: str, more: dict[str, str]) -> str:
         """The TwiML at an address; one more try if nobody was there. A failure ends the call, as with Twilio."""
-        params = {**self._params(self._call(), "in-progress"), **more}
+        reports = self._calls.reports
+        params = {**reports.params(reports.call(self._sid), "in-progress"), **more}
         for last in (False, True):
             try:
                 answer = await self._calls.webhooks.twilio(url, params, token=self._sid)
@@ -229,9 +185,9 @@ class _Course:
                 if verb.on_empty:
                     return urljoin(url, verb.action or url), {"Digits": ""}
             case Dial():
-                status = await self._dial(verb)
+                outcome = await self._dial(verb, url)
                 if verb.action:
-                    return urljoin(url, verb.action), {"DialCallStatus": status}
+                    return urljoin(url, verb.action), outcome
             case Redirect():
                 return urljoin(url, verb.url), {}
             case Hangup():
@@ -240,14 +196,51 @@ class _Course:
                 log.warning("call %s: the sandbox carrier does not imitate TwiML %s", self._sid, name)
         return None
 
-    async def _dial(self, verb: Dial) -> str:
-        """The other party behaves as their persona. This leg is no call of its own in the lists."""
-        other = self._calls.manner(verb.number)
-        if other.pick_up in {"human", "machine_start"}:
+    async def _dial(self, verb: Dial, url: str) -> dict[str, str]:
+        """Calls the other party, who behaves as their persona: a call of its own, child of this one."""
+        leg, reports = self._leg(verb, url), self._calls.reports
+        self._calls.book.keep([leg])
+        other = self._calls.manner(leg.to)
+        pick_up = FATES.get(leg.to) or other.pick_up
+        for status in ("initiated", "ringing"):
+            reports.report(leg.id, status)
+        begun, status = self._talked, "completed"
+        if pick_up in {"human", "machine_start"}:
+            reports.report(leg.id, "in-progress", started_at=iso(datetime.now(UTC)))
             await self._listen(other.stays, hang_up=False)
-            return "completed"
-        await self._listen(min(RINGS, verb.timeout), hang_up=False)
-        return str(other.pick_up)
+            reports.report(leg.id, "completed", duration=max(1, math.ceil(self._talked - begun)))
+        else:
+            status = pick_up
+            await self._listen(min(RINGS, verb.timeout), hang_up=False)
+            reports.report(leg.id, status)
+        duration = str(reports.call(leg.id).state.get("duration", 0))
+        return {"DialCallStatus": status, "DialCallSid": leg.id, "DialCallDuration": duration}
+
+    def _leg(self, verb: Dial, url: str) -> Sent:
+        parent, now = self._calls.reports.call(self._sid), datetime.now(UTC)
+        fate = Fate.load(parent.state.get("faults"))
+        callback = verb.callback and urljoin(url, verb.callback)
+        return Sent(
+            id="CA" + uuid4().hex,
+            channel="voice",
+            to=verb.number,
+            sender=verb.caller_id or parent.sender,
+            at=iso(now),
+            touch_id=touch_of(callback) or parent.touch_id,
+            content={"body": ""},
+            headers={},
+            request={},
+            status="queued",
+            state={
+                "updated_at": iso(now),
+                "callback": callback,
+                "events": list(verb.events),
+                "faults": fate.part("leg").dump(),
+            },
+            direction=LEG,
+            listed_at=fate.listed_at(now),
+            parent=parent.id,
+        )
 
     async def _listen(self, seconds: float, *, hang_up: bool = True) -> None:
         """Time passes on the line. Counts only this, not the product's own time to answer. Raises _HungUp."""

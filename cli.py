@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError, SQLAlchemyError
 
-from config.data_dir import DataDir, check_start
+from config.data_dir import DataDir, check_start, sandbox_credentials_missing
 from config.data_dir import clock as product_clock
 from config.settings import Settings
 from domain.errors import TendError
@@ -190,6 +190,11 @@ def _ready_settings(data_dir: Path | None) -> Settings:
         if getattr(settings, name) is None:
             raise StartError(f"TEND_{name.upper()} is not set, and no `tend up` is running on {settings.data_dir}")
     assert settings.database_url is not None and settings.keys is not None
+    if settings.carrier == "sandbox" and (missing := sandbox_credentials_missing(settings)):
+        raise StartError(
+            f"TEND_{missing[0].upper()} is not set: start `tend sandbox` on the same data directory first, which "
+            "makes the sandbox carrier's credentials"
+        )
     with contextlib.suppress(SQLAlchemyError):  # away, or not migrated: then nothing can be damaged yet
         keys = settings.keys.get_secret_value()
         asyncio.run(check_ring(settings.database_url, keys, DataDir(settings.data_dir).keys))

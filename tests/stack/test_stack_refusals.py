@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from config.data_dir import DataDir
+from stack.carrier import ensure_credentials
 from stack.preflight import StartError, UsageError, check_personas
 from stack.up import Options, Stack
 from tests.stack.conftest import ROOT
@@ -129,11 +130,20 @@ def test_a_setting_without_sense_is_named(tmp_path: Path, name: str, value: str)
 
 def test_a_worker_without_its_servers_says_so_in_one_line(tmp_path: Path) -> None:
     away = {"TEND_DATABASE_URL": "postgresql://tend:hidden-word@127.0.0.1:1/tend", "TEND_KEYS": KeyRing.make()}
+    ensure_credentials(DataDir(tmp_path))
     for verb in (("worker",), ("migrate",)):
         code, said = tend(*verb, "--data-dir", str(tmp_path), TEND_TEMPORAL_ADDRESS="127.0.0.1:1", **away)
         assert code == 1
         assert "the database does not answer" in one_line(said)
         assert "hidden-word" not in said
+
+
+def test_a_part_that_starts_before_its_sandbox_carrier_ever_did_says_so(tmp_path: Path) -> None:
+    told = {"TEND_DATABASE_URL": "postgresql://tend:hidden-word@127.0.0.1:1/tend", "TEND_KEYS": KeyRing.make()}
+    for verb in ("worker", "api"):
+        code, said = tend(verb, "--data-dir", str(tmp_path), TEND_TEMPORAL_ADDRESS="127.0.0.1:1", **told)
+        assert code == 1
+        assert "start `tend sandbox` on the same data directory first" in one_line(said)
 
 
 def test_a_host_of_no_name(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from config.settings import Settings
 from domain.errors import TendError
 from stack.keys_cli import app as keys_app
 from stack.preflight import StartError, check_ring, read_settings
+from stack.release_cli import app as release_app
 
 signal.signal(signal.SIGINT, _heeded)
 
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 
 app.add_typer(keys_app, name="keys", help="Make, list and revoke API keys.")
+app.add_typer(release_app, name="release", help="Choose the build of the workers that leads run on.")
 
 
 def _directory(text: str) -> Path:
@@ -238,12 +240,7 @@ def _complain(error: TendError | DBAPIError) -> int:
 
 def main() -> None:
     """Entry point of `tend`: an error that Tend raises on purpose is one line on stderr, not a traceback."""
-    try:
-        app()
-    except (TendError, OperationalError, ProgrammingError) as error:
-        sys.exit(_complain(error))
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    _end_hard(app)
 
 
 if __name__ == "__main__":

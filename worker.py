@@ -8,8 +8,9 @@ from pathlib import Path
 
 import structlog
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.plan import PlanActivities
@@ -41,6 +42,7 @@ from store.sequences import SequenceBook, publish
 from store.touch_ledger import TouchLedger
 from store.vault import Vault
 from wire.connect import connect, register_search_attributes
+from wire.deployments import Build, Deployments
 from wire.keyring import KeyRing
 from workflows import names
 from workflows.lead import LeadWorkflow
@@ -69,13 +71,14 @@ async def run(settings: Settings) -> None:
         ledger = make_ledger(settings, store, book, clock, keyring)
         touches = await make_touch_activities(settings, ledger, clock, stack)
         limits = make_limits(settings)
-        workers = make_workers(client, PlanActivities(ledger, clock), touches, limits)
+        workers = make_workers(client, PlanActivities(ledger, clock), touches, limits, deployment(settings))
         delivery = TemporalDelivery(client, settings.continue_as_new_after)
         relay = Relay(store.engine, delivery, imports_per_second=settings.imports_per_second)
         async with asyncio.TaskGroup() as group:
             for worker in workers:
                 group.create_task(worker.run())
-            log.info("worker ready")
+            log.info("worker ready", build=settings.build_id)
+            await tell_unless_current(client, settings)
             await relay.run(stop)
             log.info("worker stopping")
             # all at once: none takes new work while another still finishes its own
@@ -112,6 +115,18 @@ async def register(client: Client, namespace: str) -> None:
             attributes=sorted(names.ATTRIBUTE_TYPES),
             error=type(error).__name__,
         )
+
+
+async def tell_unless_current(client: Client, settings: Settings) -> None:
+    """A build that nobody has made current waits for ever, and looks well."""
+    if settings.deployment_name is None:
+        return
+    try:
+        builds = await Deployments(client, settings.deployment_name).builds()
+    except RPCError:
+        return  # the relay and the workers will say that Temporal is away
+    if Build(settings.build_id or "", "current") not in builds:
+        log.warning("this build gets no work until `tend release current` names it", build=settings.build_id)
 
 
 async def open_book(store: Store, clock: Clock) -> SequenceBook:
@@ -180,12 +195,31 @@ async def make_touch_activities(
     )
 
 
+def deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """The version that this process's workers poll as; None where no deployment is named: then as none.
+
+    A lead moves to the version that is current at its next task, whatever version it began on.
+    """
+    if settings.deployment_name is None or settings.build_id is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(settings.deployment_name, settings.build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
+
+
 def make_workers(
-    client: Client, plans: PlanActivities, touches: TouchActivities, limits: Limits | None = None
+    client: Client,
+    plans: PlanActivities,
+    touches: TouchActivities,
+    limits: Limits | None = None,
+    version: WorkerDeploymentConfig | None = None,
 ) -> list[Worker]:
     """One worker a queue: workflows and plans on the leads' queue, each channel on its own.
 
     Temporal itself holds the touches a second of a queue, over all workers, and hands out by priority what waits.
+    All are of one `version`: a task that goes to a version is lost to it on a queue that the version does not poll.
     """
     restrictions = SandboxRestrictions.default.with_passthrough_modules("pydantic", "domain", "workflows")
     leads = Worker(
@@ -196,6 +230,7 @@ def make_workers(
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=GRACE,
+        deployment_config=version,
     )
     channels = [
         Worker(
@@ -204,6 +239,7 @@ def make_workers(
             activities=[touches.touch],
             graceful_shutdown_timeout=GRACE,
             max_task_queue_activities_per_second=limits.per_second.get(Channel(channel)) if limits else None,
+            deployment_config=version,
         )
         for channel, queue in names.CHANNEL_QUEUES.items()
     ]

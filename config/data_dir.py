@@ -183,7 +183,7 @@ def check_start(settings: Settings) -> list[str]:
     """
     production = settings.environment is Environment.PRODUCTION
     wrong = _unset(settings, _NEEDED) if production else []
-    wrong += _certificate(settings)
+    wrong += _certificate(settings) + _deployment(settings)
     if settings.carrier == "live":
         wrong += _unset(settings, _NEEDED_LIVE)
     elif production:
@@ -238,3 +238,10 @@ def _certificate(settings: Settings) -> list[str]:
         for name, path in files.items()
         if path is None or not os.access(path, os.R_OK)
     ]
+
+
+def _deployment(settings: Settings) -> list[str]:
+    """Half a version is none: its workers would take what is meant for others."""
+    halves = {"TEND_DEPLOYMENT_NAME": settings.deployment_name, "TEND_BUILD_ID": settings.build_id}
+    unset = [name for name, value in halves.items() if value is None]
+    return [f"{unset[0]} is not set, and the other half is: set both, or neither"] if len(unset) == 1 else []

@@ -77,6 +77,15 @@ class Settings(BaseSettings):
         str | None, Field(description="Origin of the Temporal Web UI that may use the codec without a key.")
     ] = None
 
+    deployment_name: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9_-]{1,100}$", description="Workers poll as a version of this Temporal deployment."),
+    ] = None
+    build_id: Annotated[
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9._+-]{1,100}$", description="Which version: of one build of Tend, never reused."),
+    ] = None
+
     carrier: Literal["sandbox", "live"] = "sandbox"
     twilio_account_sid: str | None = None
     twilio_auth_token: SecretStr | None = None

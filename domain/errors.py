@@ -13,6 +13,14 @@ class InvalidSequence(TendError):
     """A sequence or template file that cannot be used; says file, step and what was meant."""
 
 
+class NewerFact(TendError):
+    """A later release wrote this fact. Nothing is done with its lead by this one, which would misread it."""
+
+    def __init__(self, kind: str, version: int, release: str | None) -> None:
+        wanted = f"release {release} or a later one" if release else "the release that wrote it, or a later one"
+        super().__init__(f"a fact of kind {kind}, version {version}, cannot be read by this release: run {wanted}")
+
+
 class NotFound(TendError):
     """Nothing is known under that id."""
 

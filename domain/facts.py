@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from domain.ports import Remedy
 from domain.touches import Channel, Disposition, TouchStatus
@@ -375,8 +375,6 @@ Fact = Annotated[
     Field(discriminator="kind"),
 ]
 
-_ADAPTER: TypeAdapter[Fact] = TypeAdapter(Fact, config=ConfigDict(hide_input_in_errors=True))
-
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -389,11 +387,3 @@ class Recorded:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", _utc(self.at))  # a database gives the zone of its session
-
-
-def dump_fact(fact: Fact) -> str:
-    return fact.model_dump_json(exclude_none=True, exclude_defaults=False)
-
-
-def load_fact(text: str) -> Fact:
-    return _ADAPTER.validate_json(text)

@@ -6,7 +6,7 @@ the other leads of these addresses by id. Whoever holds an address holds off eve
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from domain.lead_state import LeadState
 from domain.patience import PATIENCE, Patience
 from domain.priority import of_inquiry
 from domain.signals import signal_of
+from domain.stored_fact import StoredFact
 from domain.touches import Channel
 from store import audit, outbox, projection, tables
 from store.engine import Store
@@ -188,12 +189,12 @@ class Leads:
 
     async def records(self, conn: AsyncConnection, lead_id: str) -> list[f.Recorded]:
         table = tables.facts
-        query = select(table.c.lead_id, table.c.no, table.c.at, table.c.by_actor, table.c.data)
+        columns = (table.c.lead_id, table.c.no, table.c.at, table.c.by_actor)
+        query = select(*columns, table.c.kind, table.c.version, table.c.release, table.c.data)
         rows = (await conn.execute(query.where(table.c.lead_id == lead_id).order_by(table.c.no))).mappings().all()
         out = []
         for row in rows:
-            opened = self.store.vault.open_row(table, row)
-            out.append(f.Recorded(row["no"], row["at"], row["by_actor"], f.load_fact(opened["data"])))
+            out.append(recorded(self.store.vault.open_row(table, row)))
         return out
 
     async def _write(self, unit: LeadUnit) -> None:
@@ -206,10 +207,9 @@ class Leads:
                     {
                         "lead_id": unit.lead_id,
                         "no": r.no,
-                        "kind": r.fact.kind,
                         "at": r.at,
                         "by_actor": r.by,
-                        "data": f.dump_fact(r.fact),
+                        **asdict(StoredFact.of(r.fact)),
                     },
                 )
                 for r in appended
@@ -312,6 +312,12 @@ class Leads:
                     open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
                     if open_:
                         other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")
+
+
+def recorded(row: Mapping[Any, Any]) -> f.Recorded:
+    """An opened row of the facts. Raises NewerFact."""
+    stored = StoredFact(row["kind"], row["version"], row["release"], row["data"])
+    return f.Recorded(row["no"], row["at"], row["by_actor"], stored.read())
 
 
 async def _upsert(conn: AsyncConnection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:

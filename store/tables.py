@@ -189,6 +189,8 @@ facts = Table(
     _uuid("lead_id", ForeignKey("leads.id"), primary_key=True),
     _int("no", primary_key=True, autoincrement=False),
     _text("kind"),
+    _int("version", server_default=text("1")),  # of its kind: the fields that its data has
+    _text("release", null=True),  # the first release of Tend that reads it; null: every one
     _time("at"),
     _time("recorded_at", server_default=_clock),  # real
     _text("by_actor"),

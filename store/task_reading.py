@@ -15,7 +15,7 @@ from domain.errors import InvalidInput, NotFound
 from domain.fold import fold
 from domain.lead_state import LeadState
 from store import tables
-from store.lead_unit import Leads
+from store.lead_unit import Leads, recorded
 from store.reading import Row, addresses_of, cursor_id, holder, read_cursor, write_cursor
 from store.timeline import message_bodies
 from store.vault import Vault
@@ -173,6 +173,5 @@ async def _states(leads: Leads, conn: AsyncConnection, ids: list[str]) -> dict[s
 def _folded(vault: Vault, rows: Sequence[Mapping[Any, Any]]) -> dict[str, LeadState]:
     records: dict[str, list[f.Recorded]] = defaultdict(list)
     for row in rows:
-        fact = f.load_fact(vault.open_row(tables.facts, row)["data"])
-        records[str(row["lead_id"])].append(f.Recorded(row["no"], row["at"], row["by_actor"], fact))
+        records[str(row["lead_id"])].append(recorded(vault.open_row(tables.facts, row)))
     return {lead_id: fold(lead_id, found) for lead_id, found in records.items()}

@@ -1,14 +1,15 @@
-"""A database from before inquiries were sealed: nothing of what it held in clear is left, and its leads go on."""
+"""Releases beside one another: a database from before inquiries were sealed, and a fact of a later release."""
 
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from store import migrate, tables
 from store.engine import make_engine
+from tests.api.office import Office, is_problem
 
 _LEAD = "INSERT INTO leads (id, created_at, urgency, state, stage) VALUES (:lead, now(), 'routine', 'active', 'new')"
 _SOURCE = (
@@ -52,3 +53,17 @@ def _up_to(revision: str) -> Callable[..., None]:
         run(conn, scripts, steps)
 
     return partly
+
+
+async def test_a_lead_with_a_fact_of_a_later_release_is_left_to_that_release(office: Office) -> None:
+    lead = await office.lead()
+    later = update(tables.facts).where(tables.facts.c.lead_id == lead, tables.facts.c.no == 1)
+    async with office.services.store.engine.begin() as conn:
+        await conn.execute(later.values(version=2, release="0.7.0"))
+    answer = await office.ask("POST", f"/v1/leads/{lead}/pause", json={"reason": "asked to wait"})
+    is_problem(answer, 503)
+    assert "run release 0.7.0 or a later one" in answer.json()["detail"]
+    assert answer.headers["Retry-After"] == "30"
+    async with office.services.store.engine.begin() as conn:
+        await conn.execute(later.values(version=1, release=None))
+    assert (await office.ask("POST", f"/v1/leads/{lead}/pause", json={"reason": "asked to wait"})).status_code == 200

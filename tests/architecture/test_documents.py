@@ -19,6 +19,7 @@ from api.meters import Meters
 from config.settings import Settings
 from domain import facts, lead_state, touches
 from domain.access import Role
+from domain.fact_versions import FIRST, VERSIONS
 from domain.ports import Remedy
 from wire.keyring import KeyRing
 from workflows import names
@@ -93,6 +94,13 @@ def test_all_that_temporal_shows(read: Read) -> None:
         *(key.name for key in names.SEARCH_ATTRIBUTES),
     }
     assert not {word for word in words if f"`{word}`" not in text}
+
+
+def test_every_version_of_a_fact_is_in_the_changelog(read: Read) -> None:
+    text = read("CHANGELOG.md")
+    raised = [(kind, number) for kind, steps in VERSIONS.steps.items() for number, _ in enumerate(steps, FIRST + 1)]
+    assert [f"`{kind}` to version {n}" for kind, n in raised if f"`{kind}` to version {n}" not in text] == []
+    assert [kind for kind in VERSIONS.new if f"`{kind}`" not in text] == []
 
 
 def test_every_metric(rows: Rows) -> None:

@@ -17,6 +17,7 @@ from domain.lead_state import ESCALATED_AFTER, STAFF, STOP, LeadState, State
 from domain.next_action import Finish, Touch, Wait
 from domain.ports import Remedy
 from domain.standing import standing
+from domain.stored_fact import StoredFact
 from domain.touches import SENT, Channel, Disposition, TouchStatus
 from tests.domain.lead_story import COORDINATOR, LEASE, Story, ny
 from tests.domain.sequences import BOOK
@@ -245,5 +246,5 @@ def test_a_worker_that_starts_anew_in_the_middle_knows_the_same(
     """From the stored text of the facts up to any point: the same state and the same decision."""
     story = live(lead, life)
     kept = story.records[: max(1, cut % len(story.records))]
-    stored = [f.Recorded(r.no, r.at, r.by, f.load_fact(f.dump_fact(r.fact))) for r in kept]
+    stored = [f.Recorded(r.no, r.at, r.by, StoredFact.of(r.fact).read()) for r in kept]
     assert fold("lead-1", stored) == fold("lead-1", kept)

@@ -11,6 +11,7 @@ from domain import facts as f
 from domain.fold import apply, fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
+from domain.stored_fact import StoredFact
 from domain.touches import Channel, Disposition, TouchStatus
 from tests.domain.lead_story import Story, ny
 from tests.domain.sequences import BOOK
@@ -53,7 +54,7 @@ EVERY: tuple[f.Fact, ...] = (
 
 @pytest.mark.parametrize("fact", EVERY, ids=lambda x: x.kind)
 def test_a_fact_comes_back_from_its_text_as_it_was(fact: f.Fact) -> None:
-    assert f.load_fact(f.dump_fact(fact)) == fact
+    assert StoredFact.of(fact).read() == fact
 
 
 def test_every_kind_of_fact_is_tried() -> None:
@@ -87,7 +88,7 @@ def test_every_fact_may_follow_any_other_in_a_journal(fact: f.Fact) -> None:
 def test_an_unknown_or_broken_fact_is_refused() -> None:
     for text in ('{"kind": "nonsense"}', '{"kind": "note"}', '{"kind": "note", "text": "a", "more": 1}', "{}"):
         with pytest.raises(ValidationError):
-            f.load_fact(text)
+            StoredFact("note", 1, None, text).read()
     with pytest.raises(ValidationError):
         f.Paused(reason="x", until=datetime(2026, 6, 2))  # noqa: DTZ001 - a time without its zone
 
@@ -121,7 +122,7 @@ def a_long_life() -> Story:
 
 def test_one_by_one_and_all_at_once_and_from_text_are_the_same() -> None:
     story = a_long_life()
-    stored = [f.Recorded(r.no, r.at, r.by, f.load_fact(f.dump_fact(r.fact))) for r in story.records]
+    stored = [f.Recorded(r.no, r.at, r.by, StoredFact.of(r.fact).read()) for r in story.records]
     assert fold("lead-1", story.records) == story.state
     assert fold("lead-1", stored) == story.state
     doubled = [r for r in stored for _ in range(2)]

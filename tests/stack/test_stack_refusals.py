@@ -98,6 +98,9 @@ def test_a_wrong_database_address(tmp_path: Path, url: str, expected: str) -> No
         ),
         ({"TEND_TEMPORAL_ADDRESS": "http://127.0.0.1:7233"}, "settings: TEND_TEMPORAL_ADDRESS: "),
         ({"TEND_TEMPORAL_TLS_CERT": "/nowhere/cert.pem"}, "TEND_TEMPORAL_TLS_CERT names a file that cannot be read"),
+        ({"TEND_DEPLOYMENT_NAME": "tend"}, "TEND_BUILD_ID is not set, and the other half is: set both, or neither"),
+        ({"TEND_BUILD_ID": "0.2.0"}, "TEND_DEPLOYMENT_NAME is not set, and the other half is: set both, or neither"),
+        ({"TEND_DEPLOYMENT_NAME": "a.b", "TEND_BUILD_ID": "1"}, "settings: TEND_DEPLOYMENT_NAME: "),
     ],
 )
 def test_a_wrong_way_to_temporal(tmp_path: Path, more: dict[str, str], expected: str) -> None:

@@ -8,10 +8,10 @@ PIP := $(PY) -m pip -qq --disable-pip-version-check --no-input
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate pyproject.toml
 
-.PHONY: help setup up demo test check bench lock clean
+.PHONY: help setup up demo test check bench bench-full lock clean
 
 help:  ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.setup  ## make .venv with the locked dependencies
 
@@ -33,6 +33,9 @@ check: $(VENV)/.setup-dev  ## linter, formatter, types, import contracts, docs
 
 bench: $(VENV)/.setup-dev  ## run the benchmarks and print their numbers
 	@$(PY) -m bench
+
+bench-full: $(VENV)/.setup-dev  ## the benchmark of 100,000 sleeping leads (an hour or more)
+	@$(PY) -m bench sleeping-full
 
 lock:  ## compile the lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }

@@ -7,11 +7,27 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 
 from rich.console import Console
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from bench import cadence, figures, first_sms, pace, reactions, reply, restart
+from bench import (
+    burst,
+    cadence,
+    figures,
+    first_sms,
+    killed,
+    lateness,
+    pace,
+    reactions,
+    reply,
+    restart,
+    sleeping,
+    stops,
+    storage,
+    touches,
+)
 from bench.surroundings import Surroundings
 from domain.errors import TendError
 
@@ -23,7 +39,16 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[figures.Figure]]] = {
     "pace": pace.run,
     "restart": restart.start_again,
     "heal": restart.heal,
+    "touches": touches.run,
+    "lateness": lateness.run,
+    "stops": stops.run,
+    "killed": killed.run,
+    "burst": burst.run,
+    "storage": storage.run,
+    "sleeping": sleeping.run,
+    "sleeping-full": partial(sleeping.run, sleeping.FULL),
 }
+LONG = {"sleeping-full"}  # takes an hour: only when asked for
 
 
 async def run(names: list[str], *, keep: bool) -> int:
@@ -50,7 +75,12 @@ async def run(names: list[str], *, keep: bool) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"which of {', '.join(BENCHMARKS)} (default: all but {', '.join(LONG)})",
+    )
     parser.add_argument("--no-figures", action="store_true", help="leave docs/figures as it is")
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in BENCHMARKS]:
@@ -58,7 +88,7 @@ def main() -> int:
     # the time-skipping server is an old one, and the SDK says so once a worker
     quiet = TelemetryConfig(logging=LoggingConfig(TelemetryFilter("ERROR", "ERROR")))
     Runtime.set_default(Runtime(telemetry=quiet))
-    return asyncio.run(run(given.names or list(BENCHMARKS), keep=not given.no_figures))
+    return asyncio.run(run(given.names or [name for name in BENCHMARKS if name not in LONG], keep=not given.no_figures))
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ FOLDER = Path(__file__).resolve().parent.parent / "docs" / "figures"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measure, in `unit`. A value that is infinite never came."""
+    """One measure, in `unit`. A value that is infinite never came. `target` is the most, or the `least`, to reach."""
 
     name: str
     value: float
     unit: str = "ms"
     target: float | None = None
+    least: bool = False
 
     @property
     def shown(self) -> str:
@@ -30,7 +31,15 @@ class Row:
 
     @property
     def aim(self) -> str:
-        return "" if self.target is None else f"at most {_number(self.target, self.unit)}"
+        if self.target is None:
+            return ""
+        return f"at {'least' if self.least else 'most'} {_number(self.target, self.unit)}"
+
+    @property
+    def reached(self) -> str:
+        if self.target is None:
+            return ""
+        return "yes" if (self.value >= self.target if self.least else self.value <= self.target) else "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +69,10 @@ def show(figure: Figure) -> None:
     table = Table(title=figure.title, title_justify="left", box=None, pad_edge=False)
     table.add_column("measure")
     table.add_column("found", justify="right")
-    table.add_column("target")
+    table.add_column("reach")
+    table.add_column("reached")
     for row in figure.rows:
-        table.add_row(row.name, row.shown, row.aim)
+        table.add_row(row.name, row.shown, row.aim, row.reached)
     console.print(table)
     for note in figure.notes:
         console.print(f"  {note}", style="dim", highlight=False)
@@ -73,8 +83,13 @@ def keep(figure: Figure) -> Path:
     """Writes `docs/figures/<key>.md`."""
     lines = [f"# {figure.title}", ""]
     lines += [f"- {name}: {value}" for name, value in machine().items()]
-    lines += [f"- command: `python -m bench {figure.key}`", "", "| measure | found | target |", "|---|---:|---|"]
-    lines += [f"| {row.name} | {row.shown} | {row.aim} |" for row in figure.rows]
+    lines += [
+        f"- command: `python -m bench {figure.key}`",
+        "",
+        "| measure | found | reach | reached |",
+        "|---|---:|---|---|",
+    ]
+    lines += [f"| {row.name} | {row.shown} | {row.aim} | {row.reached} |" for row in figure.rows]
     lines += ["", *figure.notes]
     path = FOLDER / f"{figure.key}.md"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,19 +17,25 @@ from demo.launch import Launched
 from wire.connect import connect
 from wire.keyring import KeyRing
 
-AREA_CODES = (212, 312, 415, 646, 713, 202, 305, 404, 503, 602)
+# fmt: off
+AREA_CODES = (
+    212, 312, 415, 646, 713, 202, 305, 404, 503, 602, 201, 203, 205, 206, 207, 208, 210, 213, 214, 215, 216, 217, 218,
+    219, 224, 225, 228, 229, 231, 234, 239, 240, 248, 251, 252, 253, 254, 256, 260, 262, 267, 269, 270, 276, 281, 301,
+    302, 303, 304, 307, 308, 309, 310, 313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 325, 330, 331, 334, 336, 337,
+)
+# fmt: on
 _PER_AREA = 100  # 555-0100 to 555-0199: numbers that are nobody's
 
 
 @asynccontextmanager
-async def stack(*words: str) -> AsyncIterator[tuple[Launched, Client]]:
-    """A fresh `tend up` in a directory that is removed at the end.
+async def stack(*words: str, env: dict[str, str] | None = None) -> AsyncIterator[tuple[Launched, Client]]:
+    """A fresh `tend up` in a directory that is removed at the end, with `env` as its settings.
 
     Product time is a day's 10:00 at the real pace, unless `words` say otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="tend-bench-", ignore_cleanup_errors=True) as path:
         clock = () if any(word.startswith("--clock") for word in words) else ("--clock", _ten_o_clock(), "--pace", "1")
-        launched = Launched(Path(path) / "data", "--port", "0", *clock, *words)
+        launched = Launched(Path(path) / "data", "--port", "0", *clock, *words, env=env)
         async with launched:
             endpoints = await launched.start()
             async with client(endpoints, launched.admin_key) as found:
@@ -56,7 +62,7 @@ def phone(number: int) -> str:
 
 
 def lead(number: int) -> Json:
-    """A made-up lead; no two share an address. At most 1000."""
+    """A made-up lead; no two share an address. At most 100 an area code."""
     return {
         "first_name": "Test",
         "last_name": f"Lead {number}",

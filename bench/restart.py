@@ -31,7 +31,7 @@ async def start_again() -> Figure:
                 began = time.monotonic()
                 endpoints = await launched.start()
                 async with httpx.AsyncClient(base_url=endpoints["api"], trust_env=False) as http:
-                    await until(partial(_ready, http), BACK_WITHIN, 0.02)
+                    await until(partial(ready, http), BACK_WITHIN, 0.02)
                 took.append(time.monotonic() - began)
     return Figure(
         "restart",
@@ -66,5 +66,5 @@ async def _is_new(launched: Launched, name: str, old: int) -> bool:
     return now is not None and now != old
 
 
-async def _ready(http: httpx.AsyncClient) -> bool:
+async def ready(http: httpx.AsyncClient) -> bool:
     return (await http.get("/readyz")).status_code == 200

@@ -29,6 +29,9 @@ SERVICE = ("_workflow_execution", "_workflow_rule")  # the ends of the raw servi
 SHARED_WAYS = frozenset({"cancel", "terminate"})
 
 ALLOWED = {
+    ("bench/bare.py", "get_workflow_handle"): "the workflow that the product is compared with",
+    ("bench/bare.py", "signal"): "the workflow that the product is compared with",
+    ("bench/bare_side.py", "start_workflow"): "the workflow that the product is compared with",
     ("bench/reactions.py", "get_workflow_handle"): "the benchmark looks at queries, from outside the product",
     ("bench/reply.py", "get_workflow_handle"): "the benchmark looks at a query, from outside the product",
     ("sandbox/__main__.py", "signal"): "a signal of the operating system",

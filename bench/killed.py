@@ -1,0 +1,107 @@
+"""How soon other leads are on time again when a worker is killed with touches in flight."""
+
+import asyncio
+import math
+import os
+import signal
+import time
+from contextlib import suppress
+
+from bench.carrier import Text, carrier
+from bench.figures import Figure, Row, rows_of
+from bench.load import at_rate, until
+from bench.sides import product
+
+RATE = 10.0  # touches a second
+KILLS, EVERY = 5, 12.0  # real seconds
+BEGINS, AHEAD = 6.0, 50.0  # the first kill so long after the first touch; ahead as bench_soon says
+ON_TIME = 0.5  # real seconds late at most
+LAST_COMES_WITHIN = 60.0
+_TOUCHES = "SELECT id::text, due_at, claimed_at, status FROM touches WHERE step <> 'stop'"
+
+
+async def run() -> Figure:
+    count = int(RATE * (BEGINS + KILLS * EVERY))
+    kills: list[float] = []
+    async with carrier() as texts, product(texts, "bench_soon") as side:
+        taken: list[str] = []
+
+        async def one(_: int) -> None:
+            if lead_id := await side.take_in(next(side.numbers)):
+                taken.append(lead_id)
+
+        async def kill() -> None:
+            await asyncio.sleep(AHEAD + BEGINS)
+            killed = 0
+
+            async def back() -> bool:
+                return side.pids()["worker-1"] != killed
+
+            for n in range(KILLS):
+                await until(back, EVERY)
+                arrived = asyncio.Event()
+                texts.heard = lambda _, arrived=arrived: arrived.set()  # type: ignore[misc]
+                with suppress(TimeoutError):  # in flight: the carrier has it and has not answered
+                    await asyncio.wait_for(arrived.wait(), EVERY)
+                texts.heard = _unheard
+                killed = side.pids()["worker-1"]
+                os.kill(killed, signal.SIGKILL)
+                kills.append(time.time())
+                await asyncio.sleep(kills[0] + (n + 1) * EVERY - time.time())
+
+        await asyncio.gather(at_rate(count, RATE, one), kill())
+
+        async def all_there() -> bool:
+            return len({text.touch_id for text in texts.texts}) > len(taken)
+
+        await until(all_there, LAST_COMES_WITHIN, 0.5)
+        first: dict[str, float] = {}
+        for text in texts.texts:
+            first.setdefault(text.touch_id, text.at)
+        rows = await side.rows(_TOUCHES)
+        touches = [
+            (side.real(due), claimed.timestamp() if claimed else math.inf, first.get(i, math.inf))
+            for i, due, claimed, _ in rows
+        ]
+    late, again, in_flight = _after(kills, touches)
+    unknown = sum(status == "unknown" and i not in first for i, _, _, status in rows)
+    return Figure(
+        "killed",
+        f"A worker killed in flight, {KILLS} times, {RATE:g} touches/s",
+        (
+            *rows_of("other leads' touches after a kill, lateness", late, {50: None, 95: 5000, 100: None}),
+            *rows_of("all other leads on time again after a kill", again, {50: None, 95: 5000}),
+            Row("touches in flight at a kill", in_flight, ""),
+            Row("not sent, and unknown to the product", unknown, ""),
+            Row("not sent otherwise", len(taken) + 1 - len(first) - unknown, "", 0),
+            Row("leads not taken in", count - len(taken), "", 0),
+            Row("sent twice", len(texts.texts) - len(first), "", 0),
+        ),
+        (
+            f"SIGKILL to the only worker of a fresh `tend up` every {EVERY:g} s, each time while the carrier holds a "
+            f"text that it has not answered. On time is at most {ON_TIME * 1000:g} ms late; the lateness is that of "
+            f"touches that were due within {EVERY:g} s after a kill. Touches claimed before a kill and not yet with "
+            "the carrier are in flight and left out: their leads wait for the claim's end.",
+        ),
+    )
+
+
+def _unheard(_: Text) -> None:
+    return
+
+
+def _after(kills: list[float], touches: list[tuple[float, float, float]]) -> tuple[list[float], list[float], int]:
+    """Lateness of what was due after a kill; by kill, real seconds until all were on time; how many were in flight."""
+    late: list[float] = []
+    again: list[float] = []
+    flying = 0
+    for kill in kills:
+        own = [0.0]
+        for due, claimed, at in touches:
+            if claimed <= kill < at:
+                flying += 1
+            elif kill <= due < kill + EVERY:
+                late.append(at - due)
+                own += [at - kill] if at - due > ON_TIME else []
+        again.append(max(own))
+    return late, again, flying

@@ -1,0 +1,132 @@
+"""What leads that sleep for weeks cost: memory of all processes, disk, and the time to start again with them."""
+
+import time
+from functools import partial
+
+import httpx
+from temporalio.client import Client as Temporal
+
+from bench.carrier import carrier
+from bench.figures import Figure, Row
+from bench.load import AREA_CODES, temporal_of, until
+from bench.processes import memory
+from bench.restart import ready
+from bench.sides import Side, product
+from config.data_dir import load_settings
+from domain.access import Actor, Role
+from store.engine import Store, make_engine
+from store.intake import Intake, take_in
+from store.lead_unit import Leads
+from store.sequences import SequenceBook
+from store.vault import Vault
+from wire.keyring import KeyRing
+
+FULL, SOME = 100_000, 2_000
+A_TRANSACTION = 50
+AHEAD = 2_000  # leads written and not yet asleep, so that memory holds no heap of starts
+ASLEEP_WITHIN, READY_WITHIN = 120.0, 120.0  # real seconds, since the last one fell asleep; since the start
+_ASLEEP = "WorkflowType = 'LeadWorkflow' AND TendNextAt IS NOT NULL"
+
+
+async def run(leads: int = SOME) -> Figure:
+    """With fewer than all of them, what all would take is projected, and said to be so."""
+    async with carrier() as texts, product(texts, "bench_asleep") as side:
+        assert side.launched is not None
+        temporal = await temporal_of(side.launched)
+        awake, began = memory(side.pids()), time.monotonic()
+        half = await _put_to_sleep(side, temporal, 0, leads // 2)
+        halfway = memory(side.pids())
+        asleep = await _put_to_sleep(side, temporal, leads // 2, leads)
+        took, full = time.monotonic() - began, memory(side.pids())
+        files = side.directory.temporal.stat().st_size
+        database = int((await side.rows("SELECT pg_database_size(current_database())"))[0][0])
+        await side.launched.stop()
+        began = time.monotonic()
+        endpoints = await side.launched.start()
+        async with httpx.AsyncClient(base_url=endpoints["api"], trust_env=False) as http:
+            healthy = await until(partial(ready, http), READY_WITHIN, 0.05)
+        restart = time.monotonic() - began
+        again = memory(side.pids())
+    total = sum(full.values())
+    projected = total + (total - sum(halfway.values())) / max(asleep - half, 1) * (FULL - asleep)
+    whole = asleep >= FULL
+    rows = [
+        Row("leads asleep", asleep, "", leads, least=True),
+        Row(f"memory of all with {asleep:,} asleep", total, "MiB", 4096),
+        Row("memory of all with none", sum(awake.values()), "MiB"),
+        Row(f"restart to healthy with {asleep:,} asleep", restart if healthy else float("inf"), "s", 30),
+        Row("memory of all after the restart", sum(again.values()), "MiB", 4096),
+        Row("Temporal's file", files / 1e6, "MB"),
+        Row("Postgres, the database", database / 1e6, "MB"),
+        Row("put to sleep", asleep / took, "/s"),
+    ]
+    if not whole:
+        rows.insert(2, Row(f"PROJECTED, not run: memory with {FULL:,} asleep", projected, "MiB", 4096))
+    parts = ", ".join(f"{name} {awake[name]:.0f} to {mib:.0f}" for name, mib in sorted(full.items()))
+    return Figure(
+        "sleeping-full" if leads == FULL else "sleeping",
+        f"{asleep:,} sleeping leads",
+        tuple(rows),
+        (
+            "Leads written by the store's own intake, their workflows started by the outbox, planned and waiting for a "
+            "text in a month; no request over HTTP, and no touch before.",
+            f"Memory is what each process and its children have to themselves and their share of the rest. By process, "
+            f"MiB with none and with {asleep:,}: {parts}.",
+            *(
+                ()
+                if whole
+                else ("The projection goes on as the second half of them grew; only `make bench-full` runs it whole.",)
+            ),
+        ),
+    )
+
+
+async def _put_to_sleep(side: Side, temporal: Temporal, first: int, end: int) -> int:
+    """The leads of these numbers; how many sleep in all."""
+    assert side.launched is not None
+    keys = load_settings(side.launched.directory.path).keys
+    assert keys is not None
+    store = Store(make_engine(side.database_url, pool_size=2), Vault(KeyRing.parse(keys.get_secret_value())))
+    try:
+        book = SequenceBook(store)
+        await book.refresh()
+        leads, by = Leads(store, book, side.now), Actor("bench", "bench", Role.ADMIN)
+        for start in range(first, end, A_TRANSACTION):
+            async with store.engine.begin() as conn:
+                for number in range(start, min(start + A_TRANSACTION, end)):
+                    await take_in(leads, conn, _intake(number), by)
+            if start % AHEAD == 0:  # so many at most are on their way
+                await until(partial(_asleep, temporal, start - AHEAD), ASLEEP_WITHIN, 0.5)
+        await until(partial(_asleep, temporal, end + 1), ASLEEP_WITHIN, 0.5)  # and the one that tried the way
+    finally:
+        await store.engine.dispose()
+    return (await temporal.count_workflows(_ASLEEP)).count
+
+
+async def _asleep(temporal: Temporal, wanted: int) -> bool:
+    return (await temporal.count_workflows(_ASLEEP)).count >= wanted
+
+
+def _intake(number: int) -> Intake:
+    line, area = divmod(number, len(AREA_CODES))
+    return Intake(
+        first_name="Test",
+        last_name=f"Lead {number}",
+        phone=f"+1{AREA_CODES[area]}555{line:04}",  # an exchange that is given to nobody
+        email=f"asleep{number}@example.com",
+        service_line=None,
+        concern=None,
+        urgency="routine",
+        preferred_facility=None,
+        postal_code="10001",
+        timezone=None,
+        language=None,
+        zones=("America/New_York",),
+        channels=(),
+        details={},
+        source={"channel": "web_form", "form": "bench"},
+        touchpoints=[],
+        consents=[],
+        sequence="bench_asleep",
+        is_test=False,
+    )

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Executable, select, text, update
+from sqlalchemy import Executable, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
-from domain.consequences import PHONE, WRONG_NUMBER
-from domain.errors import NoSuchLead
+from domain.consequences import WRONG_NUMBER
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
@@ -26,32 +25,18 @@ from domain.priority import of_inquiry
 from domain.signals import signal_of
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
-from store import audit, outbox, projection, tables
+from store import audit, lead_rows, outbox, projection, tables
 from store.engine import Store
+from store.lead_rows import Address
 from store.persons import is_wrong
 from store.sequences import SequenceBook
 
 KIND_OF = {Channel.SMS: "phone", Channel.VOICE: "phone", Channel.EMAIL: "email"}
-_ADDRESSES = (
-    "SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
-    " WHERE la.lead_id = :lead ORDER BY a.id"
-)
-_READ_ADDRESSES, _LOCK_ADDRESSES = text(_ADDRESSES), text(_ADDRESSES + " FOR UPDATE OF a")
-_LOCK_LEAD = text("SELECT 1 FROM leads WHERE id = :lead FOR UPDATE")
-_STOPS = text(
-    "SELECT la.address_id, s.channel, la.wrong FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id"
-    " WHERE la.lead_id = :lead"
-)
-
-
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    id: str
-    kind: str
-    value: str = field(repr=False)
+class _Joined(Exception):
+    """The lead has an address more than those that are locked."""
 
 
 @dataclass
@@ -101,8 +86,16 @@ class Leads:
     @asynccontextmanager
     async def lead(self, lead_id: str, now: datetime | None = None) -> AsyncIterator[LeadUnit]:
         """The lead under its lock, committed at the end; an exception rolls everything back. Raises NoSuchLead."""
-        async with self.store.engine.begin() as conn, self.within(conn, lead_id, now) as unit:
-            yield unit
+        while True:
+            async with self.store.engine.begin() as conn:
+                try:
+                    unit = await self._load(conn, lead_id, now, locked=False, spreads=True)
+                except _Joined:
+                    await conn.rollback()  # so that all its addresses are locked in their order
+                    continue
+                yield unit
+                await self._write(unit)
+                return
 
     @asynccontextmanager
     async def within(
@@ -120,68 +113,54 @@ class Leads:
         deadlock. It holds off claims and stops on that address; what another unit of this lead does on another of
         its addresses comes before or after, by the lead's own lock: look at the state anew.
         """
-        unit = await self._load(conn, lead_id, now, locked=locked, spreads=spreads)
+        unit = await self._within(conn, lead_id, now, locked=locked, spreads=spreads)
         yield unit
         await self._write(unit)
+
+    async def _within(
+        self, conn: AsyncConnection, lead_id: str, now: datetime | None, *, locked: bool, spreads: bool
+    ) -> LeadUnit:
+        while not locked:
+            async with conn.begin_nested() as locks:
+                try:
+                    return await self._load(conn, lead_id, now, locked=False, spreads=spreads)
+                except _Joined:
+                    await locks.rollback()
+        return await self._load(conn, lead_id, now, locked=True, spreads=spreads)
 
     async def begin(self, conn: AsyncConnection, lead_id: str, state: LeadState, now: datetime) -> LeadUnit:
         """A unit for a lead that this very transaction has inserted (its addresses are locked already)."""
         unit = LeadUnit(conn, lead_id, Journal(state, self.book), (), frozenset(), now, state, new=True)
-        unit.addresses = await self._addresses(conn, lead_id, lock=False)
+        unit.addresses = await lead_rows.addresses(conn, self.store.vault, lead_id)
         return unit
 
     async def write(self, unit: LeadUnit) -> None:
         await self._write(unit)
 
-    async def _addresses(self, conn: AsyncConnection, lead_id: str, *, lock: bool) -> tuple[Address, ...]:
-        query = _LOCK_ADDRESSES if lock else _READ_ADDRESSES
-        rows = (await conn.execute(query, {"lead": lead_id})).mappings().all()
-        opened = (self.store.vault.open_row(tables.addresses, r) for r in rows)
-        return tuple(Address(str(r["id"]), r["kind"], r["value"]) for r in opened)
-
     async def _load(
         self, conn: AsyncConnection, lead_id: str, now: datetime | None, *, locked: bool, spreads: bool
     ) -> LeadUnit:
+        """Raises _Joined where the lead has got an address while its locks were waited for."""
+        vault = self.store.vault
         if locked:
-            await self._lock_lead(conn, lead_id)
-            addresses = await self._addresses(conn, lead_id, lock=False)
-            closed = await self._closed(conn, lead_id, addresses)
+            await lead_rows.lock_lead(conn, lead_id)
+            addresses = await lead_rows.addresses(conn, vault, lead_id)
         else:
-            addresses, closed = await self._lock(conn, lead_id)
-        state = await self.read(conn, lead_id)
+            addresses = await lead_rows.lock(conn, vault, lead_id)
+        rows = await lead_rows.read(conn, vault, lead_id)
+        if rows.at != {a.id for a in addresses}:
+            raise _Joined
+        state = await self._known(fold(lead_id, rows.records))
         now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
-        assert closed is not None  # the lead's lock keeps its addresses
-        return LeadUnit(conn, lead_id, journal, addresses, closed, now, state, spreads=spreads)
-
-    async def _lock(self, conn: AsyncConnection, lead_id: str) -> tuple[tuple[Address, ...], frozenset[Channel]]:
-        """All addresses, then the lead. One that was joined while we waited is locked in its place: by going back."""
-        while True:
-            async with conn.begin_nested() as locks:
-                addresses = await self._addresses(conn, lead_id, lock=True)
-                await self._lock_lead(conn, lead_id)
-                closed = await self._closed(conn, lead_id, addresses)
-                if closed is not None:
-                    return addresses, closed
-                await locks.rollback()
-
-    async def _lock_lead(self, conn: AsyncConnection, lead_id: str) -> None:
-        if (await conn.execute(_LOCK_LEAD, {"lead": lead_id})).first() is None:
-            raise NoSuchLead("no lead with this id")
-
-    async def _closed(
-        self, conn: AsyncConnection, lead_id: str, addresses: tuple[Address, ...]
-    ) -> frozenset[Channel] | None:
-        """The channels stopped on the lead's addresses; None if it has other addresses by now."""
-        rows = (await conn.execute(_STOPS, {"lead": lead_id})).all()
-        if {str(address_id) for address_id, _, _ in rows} != {a.id for a in addresses}:
-            return None
-        wrong = frozenset(PHONE) if any(wrong for _, _, wrong in rows) else frozenset()
-        return wrong | {Channel(channel) for _, channel, _ in rows if channel is not None}
+        return LeadUnit(conn, lead_id, journal, addresses, rows.closed, now, state, spreads=spreads)
 
     async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
         """The state, from the facts."""
-        state = fold(lead_id, await self.records(conn, lead_id))
+        return await self._known(fold(lead_id, await self.records(conn, lead_id)))
+
+    async def _known(self, state: LeadState) -> LeadState:
+        """The state, once its sequence is on file."""
         enrollment = state.enrollment
         if enrollment is not None and not self.book.knows(enrollment.sequence, enrollment.version):
             await self.book.refresh()  # another process has published it
@@ -194,7 +173,7 @@ class Leads:
         rows = (await conn.execute(query.where(table.c.lead_id == lead_id).order_by(table.c.no))).mappings().all()
         out = []
         for row in rows:
-            out.append(recorded(self.store.vault.open_row(table, row)))
+            out.append(lead_rows.recorded(self.store.vault.open_row(table, row)))
         return out
 
     async def _write(self, unit: LeadUnit) -> None:
@@ -312,12 +291,6 @@ class Leads:
                     open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
                     if open_:
                         other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")
-
-
-def recorded(row: Mapping[Any, Any]) -> f.Recorded:
-    """An opened row of the facts. Raises NewerFact."""
-    stored = StoredFact(row["kind"], row["version"], row["release"], row["data"])
-    return f.Recorded(row["no"], row["at"], row["by_actor"], stored.read())
 
 
 async def _upsert(conn: AsyncConnection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:

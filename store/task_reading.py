@@ -15,7 +15,8 @@ from domain.errors import InvalidInput, NotFound
 from domain.fold import fold
 from domain.lead_state import LeadState
 from store import tables
-from store.lead_unit import Leads, recorded
+from store.lead_rows import recorded
+from store.lead_unit import Leads
 from store.reading import Row, addresses_of, cursor_id, holder, read_cursor, write_cursor
 from store.timeline import message_bodies
 from store.vault import Vault

@@ -34,7 +34,8 @@ from domain.unknown import ALONE_FOR, still_unknown
 from store import open_claims, tables
 from store.backpressure import Backpressure
 from store.composer import Composer
-from store.lead_unit import Address, Leads, LeadUnit
+from store.lead_rows import Address
+from store.lead_unit import Leads, LeadUnit
 
 CLAIM_LIVES = timedelta(seconds=15)  # real
 PROVIDER_QUIET = timedelta(hours=1)

@@ -8,7 +8,7 @@ PIP := $(PY) -m pip -qq --disable-pip-version-check --no-input
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate pyproject.toml
 
-.PHONY: help setup up demo test check bench bench-full lock clean
+.PHONY: help setup up demo test check bench bench-full soak lock clean
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,8 @@ bench: $(VENV)/.setup-dev  ## run the benchmarks and print their numbers
 
 bench-full: $(VENV)/.setup-dev  ## the benchmark of 100,000 sleeping leads (an hour or more)
 	@$(PY) -m bench sleeping-full
+soak: $(VENV)/.setup-dev  ## kill and freeze parts 1000 times; Ctrl-C stops, the next goes on
+	@exec $(PY) -m tests.faults.soak
 
 lock:  ## compile the lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }

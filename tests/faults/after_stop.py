@@ -1,0 +1,108 @@
+"""Whether anything was claimed or arrived after a stop: by the order of facts, and by the clock of the told. Pure."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from tests.faults.record import Json, Round, Told
+from tests.faults.seen import Lead, Seen, Violation, claimed_at, moment, own
+
+_OPT_OUTS = frozenset({"opt_out", "stop_text"})
+_STOPS = _OPT_OUTS | {"pause", "disqualify"}
+
+
+def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
+    phones: dict[str, list[Lead]] = {}
+    for lead in seen.leads.values():
+        phones.setdefault(str(lead.row["phone"]), []).append(lead)
+        yield from _by_facts(lead)
+    for round_ in rounds:
+        for stop in (t for t in round_.told if t.verb in _STOPS and t.accepted):
+            owner = seen.by_number.get(stop.number)
+            if owner is None:
+                continue  # told as lost
+            everywhere = phones[str(owner.row["phone"])] if stop.verb in _OPT_OUTS else [owner]
+            for lead in everywhere:
+                yield from _by_clock(seen, lead, stop, _ends(stop, round_))
+
+
+def _ends(stop: Told, round_: Round) -> datetime | None:
+    """A pause holds until somebody asks to go on, whatever the answer."""
+    if stop.verb != "pause":
+        return None
+    later = [t.asked_at for t in round_.told if t.number == stop.number and t.verb == "resume"]
+    return min((at for at in later if at >= stop.asked_at), default=None)
+
+
+def _may_go(lead: Lead, verb: str, touch: Json) -> bool:
+    """The one confirmation; a person's own doing under a pause; e-mail that an appointment needs."""
+    if touch["step"] == "stop":
+        return True
+    if verb in ("pause", "disqualify"):
+        return own(touch)
+    serves = any(e["enrollment"] == touch["enrollment"] and e["sequence"] == "booked" for e in lead.of("enrolled"))
+    return verb == "stop_text" and touch["channel"] == "email" and (serves or own(touch))
+
+
+def _by_clock(seen: Seen, lead: Lead, stop: Told, ends: datetime | None) -> Iterator[Violation]:
+    assert stop.answered_at is not None
+    for touch in lead.touches:
+        claimed = claimed_at(touch)
+        if claimed is None or _may_go(lead, stop.verb, touch) or (ends is not None and claimed >= ends):
+            continue
+        if claimed > stop.answered_at:
+            late = (claimed - stop.answered_at).total_seconds()
+            yield Violation(
+                "after_stop", lead.id, f"{_name(touch)} was claimed {late:.3f} s after {stop.mark} was answered"
+            )
+            continue
+        arrived = [i for i in seen.by_touch.get(touch["id"], []) if moment(i["at"]) > stop.answered_at]
+        listed = stop.answer.get("in_flight")
+        if arrived and listed is not None and touch["id"] not in listed:
+            yield Violation(
+                "unlisted", lead.id, f"{_name(touch)} arrived after {stop.mark}, whose answer does not list it"
+            )
+
+
+def _by_facts(lead: Lead) -> Iterator[Violation]:
+    """No claim has a later number than the stop, the end, or the change of sequence that forbids it."""
+    for entry in lead.timeline:
+        verb = _verb(entry)
+        if verb is None:
+            continue
+        until = _goes_on(lead, entry) if verb == "pause" else None
+        for touch in lead.touches:
+            after = touch["no"] > entry["no"] and (until is None or touch["no"] < until)
+            if claimed_at(touch) is None or not after:
+                continue
+            if verb == "over":
+                wrong = _began(lead, touch) < entry["no"] and not own(touch) and touch["step"] != "stop"
+            else:
+                wrong = not _may_go(lead, verb, touch)
+            if wrong:
+                yield Violation("after_stop", lead.id, f"{_name(touch)} was claimed after fact {entry['no']} ({verb})")
+
+
+def _verb(entry: Json) -> str | None:
+    match entry["kind"]:
+        case "opt_out":
+            return "opt_out" if "email" in entry["channels"] else "stop_text"
+        case "paused":
+            return "pause"
+        case "decision":
+            return "disqualify" if entry.get("decision") == "disqualified" else None
+        case "enrolled" | "finished":
+            return "over"
+        case _:
+            return None
+
+
+def _began(lead: Lead, touch: Json) -> int:
+    return next((int(e["no"]) for e in lead.of("enrolled") if e["enrollment"] == touch["enrollment"]), 0)
+
+
+def _goes_on(lead: Lead, paused: Json) -> int | None:
+    return min((e["no"] for e in lead.of("resumed") if e["no"] > paused["no"]), default=None)
+
+
+def _name(touch: Json) -> str:
+    return f"{touch['step']} ({touch['part']}, {touch['status']})"

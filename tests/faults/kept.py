@@ -1,0 +1,94 @@
+"""Whether all that was accepted with a 2xx is there, once. Pure."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from tests.faults.record import Told
+from tests.faults.seen import Lead, Seen, Violation
+
+# What each request leaves on the timeline: the kind of entry, and which of its fields bears the mark (None: any).
+_MARKED = {"note": ("note", "text"), "reply": ("reply", "body"), "pause": ("paused", "reason")}
+_EVENTS = ("booked", "rescheduled", "cancelled", "arrived", "no_show", "completed")
+_STANDS = {"rescheduled": "booked"}
+
+
+def check(seen: Seen, told: list[Told]) -> Iterator[Violation]:
+    by_number: dict[int, list[Told]] = defaultdict(list)
+    for one in told:
+        by_number[one.number].append(one)
+    for number, ones in by_number.items():
+        lead = seen.by_number.get(number)
+        if lead is None:
+            if any(t.accepted for t in ones):
+                yield Violation("lost", "", f"the inquiry of lead {number} was accepted, and there is no such lead")
+            continue
+        yield from _lead(lead, ones)
+
+
+def _lead(lead: Lead, told: list[Told]) -> Iterator[Violation]:
+    asks = [t for t in told if t.verb in ("ask", "ask_again")]
+    yield from _count(lead, "inquired", len(lead.of("inquired")), asks)
+    stops = [t for t in told if t.verb == "stop_text"]
+    yield from _count(lead, "stop", sum(e.get("intent") == "opt_out" for e in lead.of("reply")), stops)
+    if any(t.accepted for t in told if t.verb in ("stop_text", "opt_out")) and not lead.of("opt_out"):
+        yield Violation("lost", lead.id, "an opt-out was accepted and is not on the timeline")
+    marks: dict[tuple[str, str], list[Told]] = defaultdict(list)
+    for one in told:
+        verb = "note" if one.verb == "repeat" else one.verb
+        if verb in _MARKED:
+            marks[verb, one.mark].append(one)
+    for (verb, mark), ones in marks.items():
+        kind, field = _MARKED[verb]
+        times = sum(entry.get(field) == mark for entry in lead.of(kind))
+        yield from _count(lead, mark, times, _as_one(ones))
+    for one in (t for t in told if t.accepted):
+        yield from _accepted(lead, one)
+    yield from _appointment(lead, [t for t in told if t.verb in _EVENTS])
+
+
+def _as_one(ones: list[Told]) -> list[Told]:
+    """Asked again with its key it is the same; it is there if anybody was told so."""
+    return [next((t for t in ones if t.accepted), ones[0])]
+
+
+def _count(lead: Lead, what: str, times: int, told: list[Told]) -> Iterator[Violation]:
+    """As often as it was accepted, or more if nobody knows of some."""
+    accepted = sum(t.accepted for t in told)
+    perhaps = sum(not t.accepted and not t.refused for t in told)
+    if times < accepted:
+        yield Violation("lost", lead.id, f"{what}: accepted {accepted} times, on the timeline {times} times")
+    elif times > accepted + perhaps:
+        yield Violation("doubled", lead.id, f"{what}: accepted {accepted} times, on the timeline {times} times")
+
+
+def _accepted(lead: Lead, told: Told) -> Iterator[Violation]:
+    match told.verb:
+        case "message" | "answer":
+            there = any(t["id"] == told.answer["touch_id"] for t in lead.touches)
+        case "resume":
+            there = bool(lead.of("resumed"))
+        case "disqualify":
+            there = any(e.get("decision") == "disqualified" for e in lead.of("decision"))
+        case _:
+            return
+    if not there:
+        yield Violation("lost", lead.id, f"{told.mark} was accepted and is not on the timeline")
+
+
+def _appointment(lead: Lead, told: list[Told]) -> Iterator[Violation]:
+    """Each appointment stands as the event says that occurred last, in whatever order they came."""
+    by_id: dict[str, list[Told]] = defaultdict(list)
+    for one in told:
+        by_id[one.body["appointment_id"]].append(one)
+    for appointment, ones in by_id.items():
+        accepted = [t for t in ones if t.accepted]
+        if not accepted or any(not t.accepted and not t.refused for t in ones):
+            continue
+        last = max(accepted, key=lambda t: str(t.body["occurred_at"]))
+        shown = next((a["status"] for a in lead.row["appointments"] if a["id"] == appointment), None)
+        if shown != (wanted := _STANDS.get(last.verb, last.verb)):
+            yield Violation("lost", lead.id, f"{appointment} was {wanted} at last, and is shown as {shown}")
+        events = Counter((e["event"], e["occurred_at"]) for e in lead.of("appointment"))
+        for (event, _), times in events.items():
+            if times > 1:
+                yield Violation("doubled", lead.id, f"{appointment}: {event} is on the timeline {times} times")

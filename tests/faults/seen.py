@@ -1,0 +1,101 @@
+"""What a run looks like from outside once it is at rest: the carrier's outbox, and what the API shows."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from tests.faults.record import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """`kind` is a word of `checker.KINDS`; `what` names steps and ids, nothing of a person."""
+
+    kind: str
+    lead_id: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Lead:
+    """`row` as `GET /v1/leads/{id}` shows it."""
+
+    id: str
+    row: Json
+    timeline: list[Json]
+
+    @property
+    def state(self) -> str:
+        return str(self.row["state"])
+
+    @property
+    def touches(self) -> list[Json]:
+        return self.of("touch")
+
+    def of(self, kind: str) -> list[Json]:
+        return [entry for entry in self.timeline if entry["kind"] == kind]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`restless`: leads of which something is overdue, with where they stand. `tasks` as `GET /v1/tasks` lists them."""
+
+    outbox: list[Json]
+    leads: dict[str, Lead]
+    tasks: dict[str, Json]
+    restless: dict[str, str]
+    now: str  # product time
+
+    @cached_property
+    def by_touch(self) -> dict[str, list[Json]]:
+        found: dict[str, list[Json]] = {}
+        for item in self.outbox:
+            found.setdefault(str(item["touch_id"]), []).append(item)
+        return found
+
+    @cached_property
+    def touches(self) -> dict[str, tuple[Lead, Json]]:
+        return {touch["id"]: (lead, touch) for lead in self.leads.values() for touch in lead.touches}
+
+    @cached_property
+    def by_number(self) -> dict[int, Lead]:
+        """By the number that the driver gave the lead, which its last name says."""
+        return {number_of(lead): lead for lead in self.leads.values()}
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> "Seen":
+        raw = json.loads(path.read_text())
+        return cls(**(raw | {"leads": {key: Lead(**value) for key, value in raw["leads"].items()}}))
+
+
+def number_of(lead: Lead) -> int:
+    return int(str(lead.row["last_name"]).rpartition(" ")[2])
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def claimed_at(touch: Json) -> datetime | None:
+    """Real time; None if it never was."""
+    return moment(touch["claimed_at"]) if touch.get("claimed_at") else None
+
+
+def own(touch: Json) -> bool:
+    """A person's own message, or a call that a person dials."""
+    return touch["step"] == "staff" or bool(touch.get("task_id"))
+
+
+def waits(touch: Json, now: datetime) -> bool:
+    """Put off, and its time has not come."""
+    return touch["status"] == "delayed" and moment(touch["until"]) > now
+
+
+def own_words_wait(timeline: list[Json], now: datetime) -> bool:
+    """A person's message waits for the morning: it goes before anything that the machine would write."""
+    return any(e["kind"] == "touch" and own(e) and waits(e, now) for e in timeline)

@@ -1,0 +1,367 @@
+"""The checker itself: a run in which all is well, and each kind of violation planted in it."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.faults.checker import KINDS, Verdict, check
+from tests.faults.record import Json, Round, Struck, Told
+from tests.faults.run import sequences
+from tests.faults.seen import Lead, Seen
+
+REAL = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
+PRODUCT = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
+LEAD, OTHER = "lead-a", "lead-b"
+
+
+def real(seconds: float) -> datetime:
+    return REAL + timedelta(seconds=seconds)
+
+
+def iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
+
+
+def touch(no: int, step: str, part: str, status: str = "delivered", **more: object) -> Json:
+    entry: Json = {"no": no, "at": iso(PRODUCT), "kind": "touch", "by": "system", "id": f"{LEAD}/{step}/{part}"}
+    entry |= {"enrollment": 1, "step": step, "part": part, "channel": part, "status": status}
+    return entry | {"claimed_at": iso(real(no))} | more
+
+
+def task(no: int, step: str | None, kind: str = "call", **more: object) -> Json:
+    entry: Json = {"no": no, "at": iso(PRODUCT), "kind": "task", "id": f"task {no}", "task_kind": kind}
+    return entry | {"state": "missed", "enrollment": 1, "step": step, "part": "call", "reason": None} | more
+
+
+def sent(entry: Json, seconds_after: float = 0.5) -> Json:
+    at = datetime.fromisoformat(entry["claimed_at"]) + timedelta(seconds=seconds_after)
+    return {"id": f"SM{entry['no']}", "channel": entry["channel"], "touch_id": entry["id"], "at": iso(at)}
+
+
+def told(verb: str, mark: str, seconds: float, number: int = 0, status: int | None = 200, **more: object) -> Told:
+    answered = real(seconds + 0.1) if status is not None else None
+    return replace(Told(number, verb, mark, real(seconds), answered, status), **more)  # type: ignore[arg-type]
+
+
+class Run:
+    """A lead with its whole cadence, another that stopped, both of one round; to be spoilt."""
+
+    def __init__(self) -> None:
+        self.timeline: list[Json] = [
+            {"no": 1, "at": iso(PRODUCT), "kind": "inquired"},
+            {
+                "no": 2,
+                "at": iso(PRODUCT),
+                "kind": "enrolled",
+                "enrollment": 1,
+                "sequence": "consultation",
+                "version": 1,
+            },
+            touch(3, "confirm", "sms"),
+            task(4, "call1"),
+            touch(5, "bio", "email"),
+            task(6, "call2"),
+            touch(7, "link", "sms"),
+            touch(8, "edu", "email"),
+            touch(9, "end", "email"),
+            task(10, "end"),
+            {"no": 11, "at": iso(PRODUCT), "kind": "note", "text": "note-0-0"},
+            {"no": 12, "at": iso(PRODUCT + timedelta(days=8)), "kind": "finished", "exit_reason": "exhausted"},
+        ]
+        self.stopped: list[Json] = [
+            {"no": 1, "at": iso(PRODUCT), "kind": "inquired"},
+            {
+                "no": 2,
+                "at": iso(PRODUCT),
+                "kind": "enrolled",
+                "enrollment": 1,
+                "sequence": "consultation",
+                "version": 1,
+            },
+            touch(3, "confirm", "sms", id=f"{OTHER}/confirm"),
+            {"no": 4, "at": iso(PRODUCT), "kind": "reply", "body": "STOP", "intent": "opt_out"},
+            {"no": 5, "at": iso(PRODUCT), "kind": "opt_out", "channels": ["sms", "voice"]},
+            {"no": 6, "at": iso(PRODUCT), "kind": "finished", "exit_reason": "opted_out"},
+            touch(7, "stop", "confirm5", id=f"{OTHER}/stop", channel="sms"),
+        ]
+        self.outbox = [sent(e) for e in (*self.timeline, *self.stopped) if e["kind"] == "touch"]
+        self.told = [
+            told("ask", "ask-0", 0, status=202),
+            told("note", "note-0-0", 1),
+            told("ask", "ask-1", 0, number=1, status=202),
+            told("stop_text", "STOP", 4, number=1),
+        ]
+        self.faults: Json = {}
+        self.struck: list[Struck] = []
+        self.restless: dict[str, str] = {}
+        self.appointments: list[Json] = []
+        self.state = "finished"
+
+    def entry(self, step: str, kind: str = "touch") -> Json:
+        return next(e for e in self.timeline if e.get("step") == step and e["kind"] == kind)
+
+    def drop(self, step: str, kind: str = "touch") -> None:
+        gone = self.entry(step, kind)
+        self.timeline.remove(gone)
+        self.outbox = [i for i in self.outbox if i["touch_id"] != gone["id"]]
+
+    def keep_from_carrier(self, step: str) -> Json:
+        entry = self.entry(step)
+        self.outbox = [i for i in self.outbox if i["touch_id"] != entry["id"]]
+        return entry
+
+    def verdict(self) -> Verdict:
+        row = {"last_name": "Lead 0", "phone": "+1", "state": self.state, "appointments": self.appointments}
+        leads = {
+            LEAD: Lead(LEAD, row, self.timeline),
+            OTHER: Lead(OTHER, row | {"last_name": "Lead 1", "phone": "+2"}, self.stopped),
+        }
+        tasks = {e["id"]: deepcopy(e) for e in self.timeline if e["kind"] == "task" and not e.get("hidden")}
+        seen = Seen(self.outbox, leads, tasks, self.restless, iso(PRODUCT + timedelta(days=9)))
+        round_ = Round(1, 0, 2, self.faults, "", self.told, self.struck)
+        return check(seen, [round_], sequences())
+
+
+def test_a_run_in_which_all_is_well() -> None:
+    verdict = Run().verdict()
+    assert verdict.violations == ()
+    assert (verdict.leads, verdict.accepted, verdict.sent) == (2, 4, 7)
+    assert (verdict.off.touches, verdict.off.unknown) == (7, 0)
+
+
+def _sent_twice(run: Run) -> None:
+    run.outbox.append(sent(run.entry("link"), 3.0) | {"id": "SM99"})
+
+
+def _a_step_as_two_touches(run: Run) -> None:
+    run.timeline.append(again := touch(7, "link", "sms", id="another id"))
+    run.outbox.append(sent(again) | {"id": "SM99"})
+
+
+def _of_no_timeline(run: Run) -> None:
+    run.outbox.append(sent(run.entry("link")) | {"touch_id": "nobody's"})
+
+
+def _without_a_touch(run: Run) -> None:
+    run.outbox.append(sent(run.entry("link")) | {"touch_id": None})
+
+
+def _shown_as_sent(run: Run) -> None:
+    run.keep_from_carrier("bio")
+
+
+def _shown_as_skipped(run: Run) -> None:
+    run.entry("link").update(status="skipped", rule="booking.stands", reason="an appointment is booked")
+
+
+def _shown_as_failed(run: Run) -> None:
+    run.entry("link").update(status="failed", rule="carrier.drop", reason="refused")
+
+
+def _left_claimed(run: Run) -> None:
+    run.keep_from_carrier("link").update(status="claimed")
+
+
+def _skipped_without_a_rule(run: Run) -> None:
+    run.keep_from_carrier("link").update(status="skipped", rule=None, reason=None)
+
+
+def _after_its_claim(run: Run) -> None:
+    entry = run.keep_from_carrier("link")
+    run.outbox.append(sent(entry, 15.5))
+
+
+def _after_a_stop(run: Run) -> None:
+    """By the clock: the fact before the stop's, and the claim after its answer."""
+    entry = run.stopped[2]
+    entry["claimed_at"] = iso(real(4.2))
+
+
+def _claimed_after_the_fact(run: Run) -> None:
+    """By the order of facts alone, though a clock says otherwise."""
+    run.stopped[2]["no"] = 8
+
+
+def _under_a_pause(run: Run) -> None:
+    run.timeline.append({"no": 2, "at": iso(PRODUCT), "kind": "paused", "reason": "pause-0-1"})
+    run.told += [told("pause", "pause-0-1", 4.0), told("resume", "resume-0-2", 6.0)]
+    run.timeline.append({"no": 6, "at": iso(PRODUCT), "kind": "resumed"})
+
+
+def _of_a_sequence_that_is_over(run: Run) -> None:
+    run.timeline.append({"no": 6, "kind": "enrolled", "enrollment": 2, "sequence": "booked", "at": iso(PRODUCT)})
+
+
+def _not_listed(run: Run) -> None:
+    run.timeline.append({"no": 8, "at": iso(PRODUCT), "kind": "opt_out", "channels": ["sms", "voice", "email"]})
+    run.drop("end")
+    entry = run.keep_from_carrier("edu")
+    entry["no"] = 7
+    run.outbox.append(sent(entry, 2.0))
+    run.told.append(told("opt_out", "opt_out-0-1", 8.5, answer={"in_flight": []}))
+
+
+def _a_note_lost(run: Run) -> None:
+    run.timeline = [e for e in run.timeline if e["kind"] != "note"]
+
+
+def _a_lead_lost(run: Run) -> None:
+    run.told.append(told("ask", "ask-1", 0, number=77, status=202))
+
+
+def _a_stop_lost(run: Run) -> None:
+    run.told.append(told("stop_text", "STOP", 12.0))
+
+
+def _a_message_lost(run: Run) -> None:
+    run.told.append(told("message", "message-0-0", 2, status=202, answer={"touch_id": "gone"}))
+
+
+def _an_old_event_obeyed(run: Run) -> None:
+    earlier, later = iso(PRODUCT), iso(PRODUCT + timedelta(hours=1))
+    for event, at, seconds in (("cancelled", later, 1.0), ("booked", earlier, 2.0)):
+        run.told.append(told(event, event, seconds, body={"appointment_id": "appt-0", "occurred_at": at}))
+    run.appointments = [{"id": "appt-0", "status": "booked"}]
+
+
+def _an_inquiry_twice(run: Run) -> None:
+    run.timeline.append({"no": 13, "at": iso(PRODUCT), "kind": "inquired"})
+
+
+def _a_note_twice(run: Run) -> None:
+    run.timeline.append({"no": 13, "at": iso(PRODUCT), "kind": "note", "text": "note-0-0"})
+
+
+def _a_step_missing_at_the_end(run: Run) -> None:
+    run.drop("end")
+
+
+def _a_step_passed_over(run: Run) -> None:
+    run.timeline.pop()
+    run.drop("link")
+
+
+def _a_step_long_due(run: Run) -> None:
+    run.timeline.pop()
+    run.state = "active"
+    for step in ("edu", "end"):
+        run.drop(step)
+    run.drop("end", "task")
+
+
+def _overdue(run: Run) -> None:
+    run.restless[LEAD] = "active, next link long ago"
+
+
+def _not_in_the_list(run: Run) -> None:
+    run.entry("call1", "task")["hidden"] = True
+
+
+def _unknown_without_a_task(run: Run) -> None:
+    run.keep_from_carrier("link").update(status="unknown")
+    run.struck.append(Struck("worker-1", "kill", real(7.1), real(7.1), 4711))
+
+
+def _review(run: Run) -> None:
+    run.timeline.append(task(14, None, "review", reason="unknown whether sms of step link went out"))
+
+
+def _unknown_and_told(run: Run) -> None:
+    run.entry("link")["status"] = "unknown"
+    _review(run)
+
+
+def _unknown_without_a_cause(run: Run) -> None:
+    run.keep_from_carrier("link")["status"] = "unknown"
+    _review(run)
+
+
+PLANTED: list[tuple[str, Callable[[Run], None]]] = [
+    ("duplicate", _sent_twice),
+    ("duplicate", _a_step_as_two_touches),
+    ("stranger", _of_no_timeline),
+    ("stranger", _without_a_touch),
+    ("phantom", _shown_as_sent),
+    ("denied", _shown_as_skipped),
+    ("denied", _shown_as_failed),
+    ("unfinished", _left_claimed),
+    ("unexplained", _skipped_without_a_rule),
+    ("late", _after_its_claim),
+    ("after_stop", _after_a_stop),
+    ("after_stop", _claimed_after_the_fact),
+    ("after_stop", _under_a_pause),
+    ("after_stop", _of_a_sequence_that_is_over),
+    ("unlisted", _not_listed),
+    ("lost", _a_note_lost),
+    ("lost", _a_lead_lost),
+    ("lost", _a_stop_lost),
+    ("lost", _a_message_lost),
+    ("lost", _an_old_event_obeyed),
+    ("doubled", _an_inquiry_twice),
+    ("doubled", _a_note_twice),
+    ("owed", _a_step_missing_at_the_end),
+    ("owed", _a_step_passed_over),
+    ("owed", _a_step_long_due),
+    ("forgotten", _overdue),
+    ("unlisted_task", _not_in_the_list),
+    ("untasked", _unknown_without_a_task),
+    ("unknown", _unknown_and_told),
+    ("unknown", _unknown_without_a_cause),
+]
+
+
+@pytest.mark.parametrize(("kind", "plant"), PLANTED, ids=[plant.__name__.strip("_") for _, plant in PLANTED])
+def test_a_planted_violation_is_found(kind: str, plant: Callable[[Run], None]) -> None:
+    run = Run()
+    plant(run)
+    verdict = run.verdict()
+    assert kind in verdict.counts, verdict.violations
+
+
+def test_every_kind_of_violation_was_planted() -> None:
+    assert {kind for kind, _ in PLANTED} == set(KINDS)
+
+
+def test_what_nobody_could_know_is_no_violation() -> None:
+    run = Run()
+    _review(run)
+    run.keep_from_carrier("link")["status"] = "unknown"
+    run.struck.append(Struck("worker-1", "kill", real(7.1), real(7.1), 4711))
+    verdict = run.verdict()
+    assert verdict.violations == ()
+    assert (verdict.off.unknown, verdict.off.unsent) == (1, 1)
+
+
+def test_a_carrier_that_drops_callbacks_may_leave_a_mail_unknown_and_no_text() -> None:
+    for step, violations in (("bio", 0), ("link", 1)):
+        run = Run()
+        run.faults = {"lose_answer_rate": 1, "drop_callback_rate": 1}
+        run.entry(step)["status"] = "unknown"
+        run.timeline.append(task(14, None, "review", reason=f"unknown whether step {step} went out"))
+        assert len(run.verdict().violations) == violations
+
+
+def test_what_was_never_answered_may_have_happened_or_not() -> None:
+    run = Run()
+    run.told += [told("note", "note-0-1", 2, status=None), told("note", "note-0-2", 3, status=None)]
+    run.timeline.append({"no": 13, "at": iso(PRODUCT), "kind": "note", "text": "note-0-2"})
+    assert run.verdict().violations == ()
+
+
+def test_a_touch_that_a_stop_lists_may_still_arrive() -> None:
+    run = Run()
+    _not_listed(run)
+    run.told[-1] = replace(run.told[-1], answer={"in_flight": [f"{LEAD}/edu/email"]})
+    assert "unlisted" not in run.verdict().counts
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    run = Run()
+    run.struck.append(Struck("api", "freeze", real(1), real(17), 4711))
+    record = Round(1, 0, 2, {"latency_ms": 5}, "{}", run.told, run.struck)
+    record.write(tmp_path / "round-000.json")
+    assert Round.read(tmp_path / "round-000.json") == record

@@ -1,10 +1,9 @@
-"""The rows of one lead: locked and read in two statements, written in one round trip."""
+"""The rows of one lead: locked and read in one round trip."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
@@ -13,28 +12,30 @@ from domain.errors import NoSuchLead
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
 from store import tables
+from store.round_trip import together
 from store.vault import Vault
 
 # The addresses by id, then the lead: what counts them comes first, so its lock is taken last.
-_LOCK = text(
+_LOCK = (
     "WITH a AS MATERIALIZED ("
     " SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
-    " WHERE la.lead_id = :lead ORDER BY a.id FOR UPDATE OF a),"
-    " l AS MATERIALIZED (SELECT 1 FROM leads WHERE id = :lead AND (SELECT count(*) FROM a) >= 0 FOR UPDATE)"
+    " WHERE la.lead_id = %(lead)s ORDER BY a.id FOR UPDATE OF a),"
+    " l AS MATERIALIZED (SELECT 1 FROM leads WHERE id = %(lead)s AND (SELECT count(*) FROM a) >= 0 FOR UPDATE)"
     " SELECT a.id, a.kind, a.value FROM l LEFT JOIN a ON true ORDER BY a.id"
 )
-_LOCK_LEAD = text("SELECT 1 FROM leads WHERE id = :lead FOR UPDATE")
-_ADDRESSES = text(
-    "SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
-    " WHERE la.lead_id = :lead ORDER BY a.id"
+_LOCK_LEAD = (
+    "WITH l AS MATERIALIZED (SELECT 1 FROM leads WHERE id = %(lead)s FOR UPDATE)"
+    " SELECT a.id, a.kind, a.value FROM l LEFT JOIN lead_addresses la ON la.lead_id = %(lead)s"
+    " LEFT JOIN addresses a ON a.id = la.address_id ORDER BY a.id"
 )
-# A statement of its own: it sees what was committed while the locks were waited for.
-_READ = text(
-    "SELECT no, at, by_actor, kind, version, release, data, NULL::uuid AS address_id, NULL AS channel, NULL AS wrong"
-    " FROM facts WHERE lead_id = :lead"
-    " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, la.address_id, s.channel, la.wrong"
-    " FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id WHERE la.lead_id = :lead"
-    " ORDER BY no"
+_ADDRESSES = (
+    "SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
+    " WHERE la.lead_id = %(lead)s ORDER BY a.id"
+)
+_FACTS = "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s ORDER BY no"
+_STOPS = (
+    "SELECT la.address_id, s.channel, la.wrong FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id"
+    " WHERE la.lead_id = %(lead)s"
 )
 
 
@@ -47,43 +48,43 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`at`: the ids of the lead's addresses; `closed`: the channels stopped on them."""
+    """`closed`: the channels stopped on the addresses. `joined`: it has others by now than those that are locked."""
 
+    addresses: tuple[Address, ...]
     records: list[f.Recorded]
-    at: frozenset[str]
     closed: frozenset[Channel]
+    joined: bool
 
 
-async def lock(conn: AsyncConnection, vault: Vault, lead_id: str) -> tuple[Address, ...]:
-    """The lead's addresses, then the lead. Raises NoSuchLead."""
-    rows = (await conn.execute(_LOCK, {"lead": lead_id})).mappings().all()
-    if not rows:
+async def load(conn: AsyncConnection, vault: Vault, lead_id: str, *, locked: bool) -> Rows:
+    """Locks the lead's addresses, unless the caller holds one (`locked`), then the lead, and reads what holds now.
+
+    In one round trip; the reading statements begin once the locks are there. Raises NoSuchLead, NewerFact.
+    """
+    lead = {"lead": lead_id}
+    first = _LOCK_LEAD if locked else _LOCK
+    held, facts, stops = await together(conn, [(first, lead), (_FACTS, lead), (_STOPS, lead)])
+    if not held:
         raise NoSuchLead("no lead with this id")
-    return _opened(vault, [row for row in rows if row["id"] is not None])
-
-
-async def lock_lead(conn: AsyncConnection, lead_id: str) -> None:
-    """The lead alone. Raises NoSuchLead."""
-    if (await conn.execute(_LOCK_LEAD, {"lead": lead_id})).first() is None:
-        raise NoSuchLead("no lead with this id")
+    addresses = _opened(vault, [row for row in held if row["id"] is not None])
+    wrong = frozenset(PHONE) if any(row["wrong"] for row in stops) else frozenset()
+    return Rows(
+        addresses,
+        [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in facts],
+        frozenset(Channel(row["channel"]) for row in stops if row["channel"] is not None) | wrong,
+        {str(row["address_id"]) for row in stops} != {address.id for address in addresses},
+    )
 
 
 async def addresses(conn: AsyncConnection, vault: Vault, lead_id: str) -> tuple[Address, ...]:
-    return _opened(vault, (await conn.execute(_ADDRESSES, {"lead": lead_id})).mappings().all())
+    [rows] = await together(conn, [(_ADDRESSES, {"lead": lead_id})])
+    return _opened(vault, rows)
 
 
-async def read(conn: AsyncConnection, vault: Vault, lead_id: str) -> Rows:
-    """What holds for the lead once it is locked. Raises NewerFact."""
-    records, at, closed, wrong = [], set(), set(), False
-    for row in (await conn.execute(_READ, {"lead": lead_id})).mappings():
-        if row["no"] is not None:
-            records.append(recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))))
-            continue
-        at.add(str(row["address_id"]))
-        wrong |= row["wrong"]
-        if row["channel"] is not None:
-            closed.add(Channel(row["channel"]))
-    return Rows(records, frozenset(at), frozenset(closed) | (frozenset(PHONE) if wrong else frozenset()))
+async def records(conn: AsyncConnection, vault: Vault, lead_id: str) -> list[f.Recorded]:
+    """The lead's facts, without its lock. Raises NewerFact."""
+    [rows] = await together(conn, [(_FACTS, {"lead": lead_id})])
+    return [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in rows]
 
 
 def recorded(row: Mapping[Any, Any]) -> f.Recorded:

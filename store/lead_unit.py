@@ -4,14 +4,14 @@ Locks are always taken in this order: the lead's addresses by id, then the lead,
 the other leads of these addresses by id. Whoever holds an address holds off every claim and stop on it.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Executable, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Executable, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
@@ -21,7 +21,7 @@ from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
 from domain.patience import PATIENCE, Patience
-from domain.priority import of_inquiry
+from domain.priority import Priority, of_inquiry
 from domain.signals import signal_of
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
@@ -29,6 +29,7 @@ from store import audit, lead_rows, outbox, projection, tables
 from store.engine import Store
 from store.lead_rows import Address
 from store.persons import is_wrong
+from store.round_trip import Statement, insert, together, update, upsert
 from store.sequences import SequenceBook
 
 KIND_OF = {Channel.SMS: "phone", Channel.VOICE: "phone", Channel.EMAIL: "email"}
@@ -53,6 +54,7 @@ class LeadUnit:
     new: bool = False  # inserted by this very transaction: its workflow is to be started
     signal: str | None = None  # for the workflow, once this is committed
     outbox_id: int | None = None
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # of touches by id: what is no projection of facts
     after: list[Executable] = field(default_factory=list)  # run once the rows of the new facts are there
     spreads: bool = True  # whether its stops reach the other leads of its addresses
     done: tuple[Actor | str, str] | None = None  # by whom and what, for the audit
@@ -141,19 +143,13 @@ class Leads:
         self, conn: AsyncConnection, lead_id: str, now: datetime | None, *, locked: bool, spreads: bool
     ) -> LeadUnit:
         """Raises _Joined where the lead has got an address while its locks were waited for."""
-        vault = self.store.vault
-        if locked:
-            await lead_rows.lock_lead(conn, lead_id)
-            addresses = await lead_rows.addresses(conn, vault, lead_id)
-        else:
-            addresses = await lead_rows.lock(conn, vault, lead_id)
-        rows = await lead_rows.read(conn, vault, lead_id)
-        if rows.at != {a.id for a in addresses}:
+        rows = await lead_rows.load(conn, self.store.vault, lead_id, locked=locked)
+        if rows.joined and not locked:
             raise _Joined
         state = await self._known(fold(lead_id, rows.records))
         now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
-        return LeadUnit(conn, lead_id, journal, addresses, rows.closed, now, state, spreads=spreads)
+        return LeadUnit(conn, lead_id, journal, rows.addresses, rows.closed, now, state, spreads=spreads)
 
     async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
         """The state, from the facts."""
@@ -167,78 +163,66 @@ class Leads:
         return state
 
     async def records(self, conn: AsyncConnection, lead_id: str) -> list[f.Recorded]:
-        table = tables.facts
-        columns = (table.c.lead_id, table.c.no, table.c.at, table.c.by_actor)
-        query = select(*columns, table.c.kind, table.c.version, table.c.release, table.c.data)
-        rows = (await conn.execute(query.where(table.c.lead_id == lead_id).order_by(table.c.no))).mappings().all()
-        out = []
-        for row in rows:
-            out.append(lead_rows.recorded(self.store.vault.open_row(table, row)))
-        return out
+        return await lead_rows.records(conn, self.store.vault, lead_id)
 
     async def _write(self, unit: LeadUnit) -> None:
-        conn, state, vault = unit.conn, unit.state, self.store.vault
-        appended = unit.journal.appended
+        """All rows in one round trip. A stop that reaches further comes last: it locks other leads."""
+        state, appended = unit.state, unit.journal.appended
+        statements = [self._fact(unit, record) for record in appended]
         if appended:
-            rows = [
-                vault.seal_row(
-                    tables.facts,
-                    {
-                        "lead_id": unit.lead_id,
-                        "no": r.no,
-                        "at": r.at,
-                        "by_actor": r.by,
-                        **asdict(StoredFact.of(r.fact)),
-                    },
-                )
-                for r in appended
-            ]
-            await conn.execute(tables.facts.insert(), rows)
-            await self._project(unit)
-            if unit.spreads:
-                await self._stop(unit, [r for r in appended if isinstance(r.fact, f.OptedOut | f.Suppressed)])
+            statements += self._project(unit)
             values = projection.lead_row(state, unit.journal.sequence, unit.now)
-            await conn.execute(update(tables.leads).where(tables.leads.c.id == unit.lead_id).values(values))
-        await self._audit(unit)
+            statements.append(update(tables.leads, "id", values | {"id": unit.lead_id}))
+        statements += self._audit(unit)
+        tells = unit.new or unit.signal is not None
+        if tells:
+            kind, signal = (outbox.Kind.START, None) if unit.new else (outbox.Kind.SIGNAL, unit.signal)
+            priority = of_inquiry(state.source) if unit.new else Priority.INQUIRY
+            statements += outbox.entry(unit.lead_id, kind, state.last_no, signal, priority)
+        rows = await together(unit.conn, statements)
+        if tells:
+            unit.outbox_id = rows[-2][0]["id"]
+        if unit.spreads:
+            await self._stop(unit, [r for r in appended if isinstance(r.fact, f.OptedOut | f.Suppressed)])
         for statement in unit.after:
-            await conn.execute(statement)
-        if unit.new:
-            unit.outbox_id = await outbox.add(
-                conn, unit.lead_id, "start", state.last_no, priority=of_inquiry(state.source)
-            )
-        elif unit.signal is not None:
-            unit.outbox_id = await outbox.add(conn, unit.lead_id, "signal", state.last_no, unit.signal)
+            await unit.conn.execute(statement)
 
-    async def _audit(self, unit: LeadUnit) -> None:
+    def _fact(self, unit: LeadUnit, record: f.Recorded) -> Statement:
+        row = {"lead_id": unit.lead_id, "no": record.no, "at": record.at, "by_actor": record.by}
+        return insert(tables.facts, self.store.vault.seal_row(tables.facts, row | asdict(StoredFact.of(record.fact))))
+
+    def _audit(self, unit: LeadUnit) -> list[Statement]:
         """Every change has its row, in its own transaction."""
         appended = unit.journal.appended
         if unit.done is not None:
-            await audit.append(unit.conn, *unit.done, unit.lead_id)
-        elif appended:
-            kinds = sorted({record.fact.kind for record in appended})
-            await audit.append(unit.conn, appended[0].by, "lead_changed", unit.lead_id, detail=", ".join(kinds))
+            return audit.rows(*unit.done, [unit.lead_id])
+        if not appended:
+            return []
+        kinds = sorted({record.fact.kind for record in appended})
+        return audit.rows(appended[0].by, "lead_changed", [unit.lead_id], ", ".join(kinds))
 
-    async def _project(self, unit: LeadUnit) -> None:
+    def _project(self, unit: LeadUnit) -> list[Statement]:
         """Rows of touches, tasks and appointments that the new facts changed."""
         before, state, lead_id = unit.before, unit.state, unit.lead_id
+        now = datetime.now(UTC)
         touches = [
-            projection.touch_row(lead_id, t) | {"updated_at": datetime.now(UTC)}
+            upsert(
+                tables.touches, projection.touch_row(lead_id, t) | {"updated_at": now} | unit.rows.get(t.touch_id, {})
+            )
             for key, t in state.touches.items()
             if before.touches.get(key) is not t and t.channel is not None
         ]
         tasks = [
-            self.store.vault.seal_row(tables.tasks, projection.task_row(lead_id, t))
+            upsert(tables.tasks, self.store.vault.seal_row(tables.tasks, projection.task_row(lead_id, t)))
             for key, t in state.tasks.items()
             if before.tasks.get(key) is not t
         ]
         appointments = [
-            projection.appointment_row(lead_id, a)
+            upsert(tables.appointments, projection.appointment_row(lead_id, a))
             for key, a in state.appointments.items()
             if before.appointments.get(key) is not a
         ]
-        for table, rows in ((tables.touches, touches), (tables.tasks, tasks), (tables.appointments, appointments)):
-            if rows:
-                await _upsert(unit.conn, table, rows)
+        return [*touches, *tasks, *appointments]
 
     async def _stop(self, unit: LeadUnit, records: list[f.Recorded]) -> None:
         """Stops live on the address: they hold for every lead that has it, now and later."""
@@ -262,7 +246,7 @@ class Leads:
                     "code": code,
                     "lead_id": unit.lead_id,
                 }
-                stop = insert(tables.stops).values(row)
+                stop = postgresql.insert(tables.stops).values(row)
                 stronger = {"cause": stop.excluded.cause, "at": stop.excluded.at, "lead_id": stop.excluded.lead_id}
                 await unit.conn.execute(
                     stop.on_conflict_do_update(
@@ -291,9 +275,3 @@ class Leads:
                     open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
                     if open_:
                         other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")
-
-
-async def _upsert(conn: AsyncConnection, table: Any, rows: Sequence[Mapping[str, Any]]) -> None:
-    statement = insert(table)
-    changed = {c: statement.excluded[c] for c in rows[0] if c not in ("id", "lead_id")}
-    await conn.execute(statement.on_conflict_do_update(index_elements=["id"], set_=changed), rows)

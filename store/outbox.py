@@ -9,6 +9,8 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.priority import Priority
+from store.round_trip import Statement, together
+from store.round_trip import insert as row_of
 from store.tables import leads, outbox, tasks, touches
 
 WAKE = "tend_outbox"  # notified when a row is committed
@@ -45,14 +47,17 @@ async def add(
     priority: Priority = Priority.INQUIRY,
 ) -> int:
     """Puts a start or signal in the outbox and answers its id. The relays wake when the transaction commits."""
-    if (Kind(kind) is Kind.SIGNAL) != (signal is not None):
-        raise ValueError("a signal has a name, a start has none")
-    row = insert(outbox).values(
-        lead_id=lead_id, kind=str(kind), signal=signal, fact_no=fact_no, priority=priority.value
-    )
-    entry_id: int = (await conn.execute(row.returning(outbox.c.id))).scalar_one()
-    await conn.execute(select(func.pg_notify(WAKE, "")))
+    told = await together(conn, entry(lead_id, Kind(kind), fact_no, signal, priority))
+    entry_id: int = told[0][0]["id"]
     return entry_id
+
+
+def entry(lead_id: str, kind: Kind, fact_no: int, signal: str | None, priority: Priority) -> list[Statement]:
+    """The same, to be written with others; the first of both answers its id."""
+    if (kind is Kind.SIGNAL) != (signal is not None):
+        raise ValueError("a signal has a name, a start has none")
+    row = {"lead_id": lead_id, "kind": kind.value, "signal": signal, "fact_no": fact_no, "priority": priority.value}
+    return [row_of(outbox, row, "id"), (f"NOTIFY {WAKE}", {})]
 
 
 async def wake_all(conn: AsyncConnection, signal: str) -> None:

@@ -1,5 +1,6 @@
 """From a lead's state to the rows that show it. Pure, so that all rows can be made again from the facts."""
 
+import uuid
 from datetime import datetime
 from typing import Any
 
@@ -68,7 +69,7 @@ def task_row(lead_id: str, task: Task) -> dict[str, Any]:
         "outcome": task.outcome.value if task.outcome else None,
         "notes": task.notes,
         "reason": task.reason,
-        "candidates": list(task.candidates) or None,
+        "candidates": [uuid.UUID(i) for i in task.candidates] or None,
         "message_id": task.message_id,
         "opened_at": task.opened_at,
         "closed_at": task.closed_at,

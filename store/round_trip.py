@@ -1,0 +1,65 @@
+"""Several statements in one round trip, past SQLAlchemy's compiler: for what every touch does several times.
+
+Each still sees what was committed before it began: they wait on the server's side only.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Statement = tuple[str, Mapping[str, Any]]
+Row = dict[str, Any]
+
+
+async def together(conn: AsyncConnection, statements: Sequence[Statement]) -> list[list[Row]]:
+    """Executes all in the transaction of `conn`; the rows of each. Raises DBAPIError as SQLAlchemy would."""
+    if not statements:
+        return []
+    driver: Any = (await conn.get_raw_connection()).driver_connection
+    try:
+        async with driver.pipeline():
+            cursors = []
+            for sql, values in statements:
+                cursor = driver.cursor(row_factory=dict_row)
+                await cursor.execute(sql, values)
+                cursors.append(cursor)
+        return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+    except psycopg.Error as error:
+        raise DBAPIError.instance(
+            None, None, error, psycopg.Error, hide_parameters=True, dialect=PGDialect_psycopg()
+        ) from None
+
+
+def insert(table: Table, row: Mapping[str, Any], returning: str = "") -> Statement:
+    return _insert(table, tuple(row), "", returning), row
+
+
+def upsert(table: Table, row: Mapping[str, Any]) -> Statement:
+    """By the id: what is there takes the values of `row`, but not another lead."""
+    return _insert(table, tuple(row), "id", ""), row
+
+
+def update(table: Table, key: str, row: Mapping[str, Any]) -> Statement:
+    return _update(table, tuple(row), key), row
+
+
+@lru_cache(maxsize=256)
+def _insert(table: Table, columns: tuple[str, ...], key: str, returning: str) -> str:
+    sql = f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join(f'%({c})s' for c in columns)})"  # noqa: S608 - names of our own tables
+    if key:
+        changed = ", ".join(f"{c} = EXCLUDED.{c}" for c in columns if c not in (key, "lead_id"))
+        sql += f" ON CONFLICT ({key}) DO UPDATE SET {changed}"
+    return f"{sql} RETURNING {returning}" if returning else sql
+
+
+@lru_cache(maxsize=64)
+def _update(table: Table, columns: tuple[str, ...], key: str) -> str:
+    changed = ", ".join(f"{c} = %({c})s" for c in columns if c != key)
+    return f"UPDATE {table.name} SET {changed} WHERE {key} = %({key})s"  # noqa: S608 - names of our own tables

@@ -58,6 +58,7 @@ DataDirOption = Annotated[
         help="Where servers, keys and the clock are kept. [default: .tend]",
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 HostOption = Annotated[str, typer.Option(help="Where the API listens; everything else stays on loopback.")]
 PortOption = Annotated[int, typer.Option(help="The API's port; 0 takes any free one.")]
 PersonasOption = Annotated[
@@ -96,11 +97,14 @@ def demo(
     ] = Path(".tend-demo"),
     port: Annotated[int, typer.Option(help="The API's port. [default: any free one]", show_default=False)] = 0,
     once: Annotated[bool, typer.Option("--once", help="Stop after the summary instead of staying up.")] = False,
+    disaster: Annotated[
+        bool, typer.Option("--disaster", help="Delete Temporal's database in its midst, and rebuild it.")
+    ] = False,
 ) -> None:
     """The main job on view: made-up leads, their whole cadences, in about a minute."""
     from demo.run import Options, run  # noqa: PLC0415
 
-    run(Options(data_dir, port, once))
+    run(Options(data_dir, port, once, disaster))
 
 
 @app.command()
@@ -181,6 +185,43 @@ def migrate(data_dir: DataDirOption = None) -> None:
         print(f"sequence {key}: published version {version}")
     for warning in shipped_warnings():
         print(f"warning: {warning}")
+
+
+@app.command()
+def doctor(
+    *,
+    data_dir: DataDirOption = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended, and say what was.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is misconfigured or stuck, in plain words; the exit code is 0 where all is well."""
+    settings = read_settings(data_dir)
+    from stack.doctor_report import run  # noqa: PLC0415
+
+    def look() -> None:
+        raise SystemExit(run(settings, as_json=as_json, repair=repair))
+
+    _end_hard(look)
+
+
+@app.command()
+def rebuild(
+    *,
+    data_dir: DataDirOption = None,
+    restored: Annotated[
+        bool, typer.Option("--restored", help="The database was put back from a copy: compare it with the carrier.")
+    ] = False,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Have leads plan anew that Temporal knows, too: it was put back from a copy.")
+    ] = False,
+    rate: Annotated[float, typer.Option(min=1, help="How many are started a second, at most.")] = 200.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a workflow for every lead with something to come that has none, after Temporal was lost."""
+    settings = _ready_settings(data_dir)
+    from stack.rebuild import Options, run  # noqa: PLC0415
+
+    _end_hard(lambda: run(settings, Options(restored, everyone, rate, as_json)))
 
 
 def _ready_settings(data_dir: Path | None) -> Settings:

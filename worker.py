@@ -4,6 +4,7 @@ import asyncio
 import signal
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -14,6 +15,7 @@ from temporalio.worker import Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.plan import PlanActivities
+from activities.sweep import SweepActivities
 from activities.touches import TouchActivities
 from channels.sendgrid_email import SendGridEmail
 from channels.twilio_client import TwilioClient
@@ -32,13 +34,18 @@ from domain.errors import TendError
 from domain.patience import Patience
 from domain.sequence import warnings
 from domain.touches import Channel
+from relay.lead_workflows import LeadWorkflows
 from relay.relay import Relay
+from relay.sweep import Sweep
+from relay.sweep_schedule import keep_schedule
 from relay.temporal_delivery import TemporalDelivery
+from store import home
 from store.backpressure import Backpressure
 from store.composer import Composer
 from store.engine import Store, make_engine
 from store.lead_unit import Leads
 from store.sequences import SequenceBook, publish
+from store.sweep import SweepStore
 from store.touch_ledger import TouchLedger
 from store.vault import Vault
 from wire.connect import connect, register_search_attributes
@@ -46,6 +53,7 @@ from wire.deployments import Build, Deployments
 from wire.keyring import KeyRing
 from workflows import names
 from workflows.lead import LeadWorkflow
+from workflows.sweep import SweepWorkflow
 
 log = structlog.get_logger()
 CONFIG = Path(__file__).parent / "config"
@@ -62,8 +70,10 @@ async def run(settings: Settings) -> None:
     assert settings.keys is not None and settings.database_url and settings.temporal_address
     keyring = KeyRing.parse(settings.keys.get_secret_value())
     async with AsyncExitStack() as stack:
-        store = Store(make_engine(settings.database_url), Vault(keyring))
+        store = Store(home.guard(make_engine(settings.database_url)), Vault(keyring))
         stack.push_async_callback(store.engine.dispose)
+        if not await home.until_compared(store.engine, stop):
+            return
         clock = read_clock(settings)
         book = await open_book(store, clock)
         client = await _connect(settings, keyring)
@@ -71,18 +81,23 @@ async def run(settings: Settings) -> None:
         ledger = make_ledger(settings, store, book, clock, keyring)
         touches = await make_touch_activities(settings, ledger, clock, stack)
         limits = make_limits(settings)
-        workers = make_workers(client, PlanActivities(ledger, clock), touches, limits, deployment(settings))
+        sweep = SweepActivities(Sweep(SweepStore(ledger.leads), LeadWorkflows(client), clock))
+        plans = PlanActivities(ledger, clock)
+        workers = make_workers(client, plans, touches, limits, deployment(settings), sweep=sweep)
         delivery = TemporalDelivery(client, settings.continue_as_new_after)
         relay = Relay(store.engine, delivery, imports_per_second=settings.imports_per_second)
         async with asyncio.TaskGroup() as group:
             for worker in workers:
                 group.create_task(worker.run())
+            group.create_task(home.keep_alive(store.engine, stop))
+            register_again = partial(register, client, settings.temporal_namespace)
+            schedule = group.create_task(keep_schedule(client, stop, register_again))
             log.info("worker ready", build=settings.build_id)
             await tell_unless_current(client, settings)
             await relay.run(stop)
             log.info("worker stopping")
             # all at once: none takes new work while another still finishes its own
-            await asyncio.gather(*(worker.shutdown() for worker in workers))
+            await asyncio.gather(schedule, *(worker.shutdown() for worker in workers))
 
 
 async def _connect(settings: Settings, keyring: KeyRing) -> Client:
@@ -215,8 +230,10 @@ def make_workers(
     touches: TouchActivities,
     limits: Limits | None = None,
     version: WorkerDeploymentConfig | None = None,
+    *,
+    sweep: SweepActivities | None = None,
 ) -> list[Worker]:
-    """One worker a queue: workflows and plans on the leads' queue, each channel on its own.
+    """One worker a queue: workflows, plans and the sweep on the leads' queue, each channel on its own.
 
     Temporal itself holds the touches a second of a queue, over all workers, and hands out by priority what waits.
     All are of one `version`: a task that goes to a version is lost to it on a queue that the version does not poll.
@@ -225,8 +242,8 @@ def make_workers(
     leads = Worker(
         client,
         task_queue=names.LEADS_QUEUE,
-        workflows=[LeadWorkflow],
-        activities=[plans.plan, plans.open_task, plans.expire_task],
+        workflows=[LeadWorkflow, SweepWorkflow],
+        activities=[plans.plan, plans.open_task, plans.expire_task, *([sweep.sweep] if sweep else [])],
         workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=GRACE,

@@ -21,6 +21,7 @@ from bench import (
     lateness,
     pace,
     reactions,
+    rebuild,
     reply,
     restart,
     sleeping,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[figures.Figure]]] = {
     "storage": storage.run,
     "sleeping": sleeping.run,
     "sleeping-full": partial(sleeping.run, sleeping.FULL),
+    "rebuild": rebuild.run,
 }
 LONG = {"sleeping-full"}  # takes an hour: only when asked for
 

@@ -77,6 +77,11 @@ class DataDir:
         return self.path / "postgres.password"
 
     @property
+    def postgres_mark(self) -> Path:
+        """How far the database beside it had come: one that has come less far was put back from a copy."""
+        return self.path / "postgres.mark"
+
+    @property
     def temporal(self) -> Path:
         return self.path / "temporal.db"
 

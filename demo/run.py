@@ -22,6 +22,7 @@ from demo import closing
 from demo.board import Board, Line
 from demo.cast import GUESTS, PERSONAS, VISITOR_PERSONA, VISITOR_PHONE
 from demo.client import Client, Json, client
+from demo.disaster import nothing_twice, strike
 from demo.launch import Launched
 from demo.pace import AFTERWARDS, LASTS, pace_text
 from demo.summary import summary
@@ -40,11 +41,15 @@ WIDTH = 120  # characters, where it is not a terminal's
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line of `tend demo`. Port 0 is any free one; `once` ends it after the summary."""
+    """The command line of `tend demo`. Port 0 is any free one; `once` ends it after the summary.
+
+    `disaster`: Temporal's database is deleted in its midst, and rebuilt.
+    """
 
     data_dir: Path
     port: int = 0
     once: bool = False
+    disaster: bool = False
 
 
 class ConsoleGone(StartError):
@@ -74,7 +79,7 @@ async def demo(options: Options) -> None:
     )
     screen = Screen(console, ZoneInfo(facility.zone), facility.name, began, LASTS)
     async with launched:
-        show = asyncio.create_task(_show(launched, screen))
+        show = asyncio.create_task(_show(launched, screen, disaster=options.disaster))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({show, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
@@ -122,7 +127,7 @@ def make_fresh(directory: DataDir) -> None:
     write_private(marker, "Made by `tend demo`, which removes this directory when it starts again.\n")
 
 
-async def _show(launched: Launched, screen: Screen) -> Json:
+async def _show(launched: Launched, screen: Screen, *, disaster: bool) -> Json:
     """Takes the leads in, shows what happens until all is over, and sums up. Answers where everything is."""
     console = screen.console
     console.print("Starting everything on this machine: Postgres, Temporal, sandbox carrier, API, worker ...")
@@ -132,7 +137,7 @@ async def _show(launched: Launched, screen: Screen) -> Json:
         started = monotonic()
         clock = Clock.read(launched.directory.clock)
         console.print(f"{len(GUESTS)} people ask, one after the other. API {endpoints['api']}/docs", highlight=False)
-        asking = asyncio.create_task(_ask(tend, board, clock))
+        asking = asyncio.create_task(_play(tend, launched, board, screen, clock, disaster=disaster))
         try:
             await _watch(launched, board, screen, clock, asking)
             await asking
@@ -141,7 +146,17 @@ async def _show(launched: Launched, screen: Screen) -> Json:
             await asyncio.gather(asking, return_exceptions=True)
         await board.refresh(thoroughly=True)
         summary(console, board, timedelta(seconds=monotonic() - started))
+        if disaster:
+            await nothing_twice(console, tend)
     return endpoints
+
+
+async def _play(
+    tend: Client, launched: Launched, board: Board, screen: Screen, clock: Clock, *, disaster: bool
+) -> None:
+    await _ask(tend, board, clock)
+    if disaster:
+        await strike(launched, screen.console, clock, screen.began)
 
 
 async def _ask(tend: Client, board: Board, clock: Clock) -> None:

@@ -1,12 +1,13 @@
 """What Tend needs from the outside, as protocols, each with the errors it may raise."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
 from domain.errors import TendError
-from domain.touches import Disposition, TouchStatus
+from domain.touches import Channel, Disposition, TouchStatus
 
 # --- errors of a channel ---------------------------------------------------------------------------------------------
 # ChannelError
@@ -175,3 +176,25 @@ class TouchUpdate:
     disposition: Disposition | None = None
     code: str | None = None
     remedy: Remedy | None = None
+
+
+# --- what a carrier remembers ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A text or call in the carrier's list. `person` is E.164, theirs; `at` when the carrier made it (real, UTC)."""
+
+    provider_id: str
+    channel: Channel
+    inbound: bool
+    person: str = field(repr=False)
+    ours: str = field(repr=False)
+    body: str = field(repr=False)
+    at: datetime
+
+
+class CarrierList(Protocol):
+    def since(self, since: datetime) -> AsyncIterator[Listed]:
+        """All texts and calls made at or after `since` (real, UTC), in no order. Raises OutcomeUnknown."""
+        ...

@@ -18,6 +18,7 @@ from config.data_dir import DataDir, check_start
 from config.settings import Environment, Settings
 from domain.errors import InvalidSequence
 from stack import carrier, clock_file, preflight
+from stack.copies import Copies
 from stack.endpoints import Endpoints, base_url
 from stack.keys import ensure_api_keys, ensure_ring
 from stack.ports import check_free, stable_ports
@@ -161,12 +162,30 @@ class Stack:
             # timers of another pace, or gone with Temporal's file or its last moments: the database is the truth
             await reckon_anew(database_url)
         self._reckoned = True
-        await self._supervisor.start(*self._product(settings, self._endpoints, temporal, ports["sandbox"]))
+        others, workers = self._product(settings, self._endpoints, temporal, ports["sandbox"])
+        copies = Copies(directory, database_url, embedded=settings.database_url is None)
+        put_back = await copies.put_back()
+        if not put_back:
+            await copies.mark()
+            others += workers
+        await self._supervisor.start(*others)
         await clock_file.begun(product_time)
         self._complete = True
         self._announce()
         self._tell(time.monotonic() - began)
+        if put_back:
+            await self._wait_to_be_compared(copies, workers)
+        await copies.keep_mark()
         await asyncio.Event().wait()
+
+    async def _wait_to_be_compared(self, copies: Copies, workers: list[ChildSpec]) -> None:
+        say("the database was put back from a copy: leads are taken in and stops hold, and NOTHING IS SENT until")
+        say(f"  tend rebuild --restored --data-dir {self._directory.path}")
+        say("has compared it with what the carrier knows; see docs/runbook.md")
+        await copies.until_compared()
+        await copies.mark()
+        await self._supervisor.start(*workers)
+        say("it was compared: the workers are at work")
 
     async def stop(self) -> None:
         """Stops what runs, in reverse order; product time stands still from when the last part is gone."""
@@ -241,7 +260,8 @@ class Stack:
 
     def _product(
         self, settings: Settings, endpoints: Endpoints, temporal: Temporal, sandbox_port: int
-    ) -> list[ChildSpec]:
+    ) -> tuple[list[ChildSpec], list[ChildSpec]]:
+        """Its processes, and apart from them the workers."""
         options, directory = self._options, self._directory
         environment = child_environment(settings, directory, endpoints)
         specs: list[ChildSpec] = []
@@ -250,8 +270,7 @@ class Stack:
             shared = preflight.read_settings(options.data_dir).model_copy(update={"public_url": endpoints.public_url})
             specs.append(sandbox_spec(directory, shared, endpoints, sandbox_port, self._personas))
         specs.append(api_spec(directory, environment, endpoints, options.host))
-        specs += [worker_spec(directory, environment, temporal, n + 1) for n in range(options.workers)]
-        return specs
+        return specs, [worker_spec(directory, environment, temporal, n + 1) for n in range(options.workers)]
 
     def _announce(self) -> None:
         """Keeps `endpoints.json` right, from when everything answers until the stop."""

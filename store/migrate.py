@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import TendError
+from store import home
 from store.engine import make_engine
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -34,6 +35,7 @@ async def migrate(database_url: str) -> str:
             await conn.execute(text("SET LOCAL statement_timeout = 0"))  # a change may take long, and wait for another
             await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             await conn.run_sync(_upgrade)
+            await home.make(conn)
     finally:
         await engine.dispose()
     return newest()

@@ -1,10 +1,10 @@
 """What Temporal has yet to hear, written in the transaction of the fact and delivered after it by `relay/`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Insert, delete, func, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,29 +60,48 @@ def entry(lead_id: str, kind: Kind, fact_no: int, signal: str | None, priority: 
     return [row_of(outbox, row, "id"), (f"NOTIFY {WAKE}", {})]
 
 
-async def wake_all(conn: AsyncConnection, signal: str) -> None:
-    """Wakes every lead with something to come: what they were told of time holds no longer."""
+def with_something_to_come() -> ColumnElement[bool]:
+    """Of leads: the living, and the finished whose touch is on its way or whose task is open."""
     waiting = touches.c.status.in_(("planned", "delayed", "claimed"))
     open_ = tasks.c.state.in_(("open", "claimed"))
-    anew = literal(Priority.ANEW.value)
-    living = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact, anew).where(
-        or_(
-            leads.c.exit_reason.is_(None),
-            leads.c.id.in_(select(touches.c.lead_id).where(or_(waiting, touches.c.look_at.is_not(None)))),
-            leads.c.id.in_(select(tasks.c.lead_id).where(open_)),
-        )
+    return or_(
+        leads.c.exit_reason.is_(None),
+        leads.c.id.in_(select(touches.c.lead_id).where(or_(waiting, touches.c.look_at.is_not(None)))),
+        leads.c.id.in_(select(tasks.c.lead_id).where(open_)),
     )
-    await conn.execute(insert(outbox).from_select(["lead_id", "kind", "signal", "fact_no", "priority"], living))
+
+
+async def wake_all(conn: AsyncConnection, signal: str) -> None:
+    """Wakes every lead with something to come: what they were told of time holds no longer."""
+    await conn.execute(_signals(with_something_to_come(), signal))
     await conn.execute(select(func.pg_notify(WAKE, "")))
+
+
+async def wake(conn: AsyncConnection, lead_ids: Collection[str], signal: str) -> set[str]:
+    """Wakes these, behind whatever anybody waits for, and answers whom; who has a signal on its way needs no other."""
+    if not lead_ids:
+        return set()
+    woken = await conn.execute(_signals(leads.c.id.in_(lead_ids), signal).returning(outbox.c.lead_id))
+    await conn.execute(select(func.pg_notify(WAKE, "")))
+    return {str(lead_id) for lead_id in woken.scalars()}
+
+
+def _signals(which: ColumnElement[bool], signal: str) -> Insert:
+    told = select(1).where(outbox.c.lead_id == leads.c.id, outbox.c.kind == str(Kind.SIGNAL)).exists()
+    anew = literal(Priority.ANEW.value)
+    chosen = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact, anew).where(which, ~told)
+    return insert(outbox).from_select(["lead_id", "kind", "signal", "fact_no", "priority"], chosen)
 
 
 async def take(conn: AsyncConnection, limit: int, down_to: Priority = Priority.IMPORTED) -> list[Entry]:
     """Locks the next due entries, by priority down to this one and then by age, but for those another relay holds.
 
-    At most the oldest one of each lead: what a lead's workflow hears keeps its order, whoever delivers.
+    At most one of each lead, in the same order: what its workflow hears at one priority keeps its order, whoever
+    delivers, and what somebody waits for does not wait for what everybody is told.
     """
-    older = outbox.alias("older")
-    first = ~select(1).where(older.c.lead_id == outbox.c.lead_id, older.c.id < outbox.c.id).exists()
+    other = outbox.alias("other")
+    before = tuple_(other.c.priority, other.c.id) < tuple_(outbox.c.priority, outbox.c.id)
+    first = ~select(1).where(other.c.lead_id == outbox.c.lead_id, before).exists()
     due = (
         select(outbox)
         .where(outbox.c.not_before <= func.clock_timestamp(), outbox.c.priority <= down_to.value, first)

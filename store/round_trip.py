@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+_DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 Statement = tuple[str, Mapping[str, Any]]
 Row = dict[str, Any]
 
@@ -32,9 +33,7 @@ async def together(conn: AsyncConnection, statements: Sequence[Statement]) -> li
                 cursors.append(cursor)
         return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
     except psycopg.Error as error:
-        raise DBAPIError.instance(
-            None, None, error, psycopg.Error, hide_parameters=True, dialect=PGDialect_psycopg()
-        ) from None
+        raise DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=_DIALECT) from None
 
 
 def insert(table: Table, row: Mapping[str, Any], returning: str = "") -> Statement:

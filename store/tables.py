@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -112,6 +113,10 @@ leads = Table(
     Index(None, "name_index", postgresql_using="gin"),
 )
 Index("leads_created_at_id_idx", leads.c.created_at.desc(), leads.c.id.desc())
+# What the sweep goes through.
+_living = leads.c.exit_reason.is_(None)
+Index("leads_living_next_at_idx", leads.c.next_at, postgresql_where=_living)
+Index("leads_living_id_idx", leads.c.id, postgresql_where=_living)
 
 # A phone number or e-mail address, once, whoever shares it: stops and claims lock this row.
 addresses = Table(
@@ -237,6 +242,11 @@ Index(
     unique=True,
     postgresql_where=text("status = 'claimed' AND deadline IS NOT NULL"),
 )
+Index(
+    "touches_waiting_due_at_idx",
+    touches.c.due_at,
+    postgresql_where=text("status IN ('planned', 'delayed')"),
+)
 
 messages = Table(
     "messages",
@@ -318,7 +328,7 @@ outbox = Table(
     _time("not_before", server_default=_now),  # real
     _int("priority", server_default=text("2")),  # see domain.priority
     Index(None, "priority", "id"),
-    Index(None, "lead_id", "id"),
+    Index(None, "lead_id", "priority", "id"),
 )
 
 # Until when a channel waits for its provider, and how many touches of it do.
@@ -388,4 +398,27 @@ sequence_versions = Table(
     Column("content", JSONB, nullable=False),
     _time("published_at"),
     UniqueConstraint("key", "content_hash"),
+)
+
+# What the last sweep found of each kind (`oldest` in real seconds), and what all of them have repaired.
+sweep_tallies = Table(
+    "sweep_tallies",
+    metadata,
+    _text("kind", primary_key=True),
+    _int("found"),
+    Column("repaired", BigInteger, nullable=False),
+    Column("oldest", Float(53), nullable=False),
+    _time("swept_at"),  # real
+)
+
+# One row: where this database lives, and when workers were last at work on it.
+homes = Table(
+    "homes",
+    metadata,
+    Column("id", Boolean, primary_key=True),
+    _text("place"),
+    _text("written_by"),  # the transaction that wrote the row: in a copy another one has
+    _time("alive_at"),  # real
+    Column("worked", Boolean, nullable=False, server_default=text("false")),
+    _time("restored_at", null=True),  # real; set from when a copy was put back until it was compared
 )

@@ -89,3 +89,17 @@ class Plan(_Message):
     reason: str = ""
     snapshot: Snapshot
     upcoming: tuple[UpcomingStep, ...] = ()
+
+
+class SweepFrom(_Message):
+    """The lead behind which workflows are compared; None: from the first on."""
+
+    after: str | None = None
+
+
+class SweepResult(_Message):
+    """Where the next sweep goes on, and what this one found and woke, by kind."""
+
+    after: str | None = None
+    found: dict[str, int] = {}
+    repaired: dict[str, int] = {}

@@ -8,6 +8,10 @@ WORKFLOW = "LeadWorkflow"
 LEADS_QUEUE = "tend-leads"
 CHANNEL_QUEUES = {"sms": "tend-sms", "voice": "tend-voice", "email": "tend-email"}
 
+# One at a time, started by its schedule.
+SWEEP_WORKFLOW, SWEEP_ID, SWEEP_SCHEDULE = "SweepWorkflow", "tend-sweep", "tend-sweep"
+
+SWEEP = "sweep"
 PLAN, TOUCH, OPEN_TASK, EXPIRE_TASK = "plan", "touch", "open_task", "expire_task"
 
 SIGNALS = (

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 
 # By the exception's name: a lead that is not there (a database older than Temporal) will not be there later either.
 HOPELESS = ["NoSuchLead"]
@@ -25,3 +25,9 @@ TOUCH_RETRY = RetryPolicy(
     maximum_interval=timedelta(seconds=30),
     non_retryable_error_types=HOPELESS,
 )
+
+# A sweep that fails is begun again by its schedule a minute later; what it has woken until then is woken.
+SWEEP_EVERY = timedelta(minutes=1)
+SWEEP_LIMIT = timedelta(minutes=5)
+SWEEP_RETRY = RetryPolicy(maximum_attempts=1)
+SWEEP_PRIORITY = Priority(priority_key=5)  # the last: whatever a lead waits for goes first

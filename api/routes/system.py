@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from api import answers
 from api.dependencies import Check
@@ -18,6 +20,7 @@ from api.openapi import document
 from api.problems import AWAY, status_of
 from api.sequences_ready import sequences_ready
 from api.services import Services, Wired
+from store.sweep import kept
 
 health = APIRouter(tags=["health"])
 inspection = APIRouter(tags=["documentation"], route_class=ApiRoute)
@@ -67,6 +70,9 @@ async def _postgres(services: Services) -> None:
 
 @inspection.get("/metrics", response_class=PlainTextResponse, summary="What Prometheus reads")
 async def metrics(services: Wired) -> Response:
+    with suppress(SQLAlchemyError, OSError, TimeoutError):  # then it shows what it was last told
+        async with asyncio.timeout(PATIENCE), services.store.engine.connect() as conn:
+            services.meters.swept.tallies = await kept(conn)
     return Response(services.meters.text(), media_type=CONTENT_TYPE_LATEST)
 
 

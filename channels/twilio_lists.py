@@ -1,0 +1,57 @@
+"""What Twilio has kept of texts and calls: the CarrierList of domain/ports.py."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from channels.twilio_client import TwilioClient
+from channels.twilio_sms import SLACK
+from domain.ports import Listed
+from domain.touches import Channel
+
+PAGE_SIZE = 1000
+PAGE_LIMIT = 30.0  # real seconds for one page
+
+
+@dataclass(frozen=True)
+class TwilioLists:
+    """Of the whole account: what other programs send from it is listed too."""
+
+    client: TwilioClient
+
+    async def since(self, since: datetime) -> AsyncIterator[Listed]:
+        """Newest first, texts and then calls, until a whole page is older.
+
+        No date filter: Twilio filters by the time of sending, which a queued text does not have yet.
+        """
+        api = self.client.api
+        for channel, resource in ((Channel.SMS, api.messages), (Channel.VOICE, api.calls)):
+            page = await self.client.look(resource.page_async(page_size=PAGE_SIZE), PAGE_LIMIT)
+            while page is not None:
+                young = [one for record in page if (one := _listed(channel, record)) and one.at >= since - SLACK]
+                for one in young:
+                    yield one
+                page = await self.client.look(page.next_page_async(), PAGE_LIMIT) if young else None
+
+
+def _listed(channel: Channel, record: Any) -> Listed | None:
+    """None where it holds no id or no time."""
+    direction = str(record.direction or "")
+    inbound = direction == "inbound"
+    sender, to = str(_from(record) or ""), str(record.to or "")
+    if not record.sid or record.date_created is None:
+        return None
+    return Listed(
+        str(record.sid),
+        channel,
+        inbound,
+        person=sender if inbound else to,
+        ours=to if inbound else sender,
+        body=str(getattr(record, "body", None) or ""),
+        at=record.date_created,
+    )
+
+
+def _from(record: Any) -> Any:
+    return getattr(record, "from_", None) or getattr(record, "_from", None)

@@ -1,0 +1,337 @@
+"""`tend doctor`: what is misconfigured or stuck, in plain words, each with what it means and what to do."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import httpx
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.service import RPCError
+
+from channels.twilio_client import TwilioClient
+from config.data_dir import DataDir, check_start
+from config.data_dir import clock as read_clock
+from config.settings import Settings
+from domain.errors import TendError
+from domain.ports import ChannelError
+from domain.sweep import Missed
+from relay.sweep_schedule import find_schedule, make_schedule
+from stack.database import Tools, tools
+from stack.pollers import workers_at
+from stack.preflight import check_ring
+from store import home
+from store.migrate import newest, reached
+from store.sweep import kept
+from store.tables import outbox, tasks, touches
+from wire.connect import register_search_attributes
+from workflows import names
+
+PATIENCE = 15.0  # real seconds for one question
+LATE = timedelta(minutes=1)
+NO_SWEEP = timedelta(minutes=5)
+LEAST_RETENTION = timedelta(days=1)
+CLOCKS_APART = timedelta(seconds=2)
+SENDGRID = "https://api.sendgrid.com"
+
+# What each kind means, and that waking does all there is to do.
+MEANS = {
+    Missed.NO_WORKFLOW: "leads with something to come have no workflow: Temporal was never told, or has lost them",
+    Missed.WORKFLOW_ENDED: "leads' workflows were ended by somebody, or failed, while something was to come",
+    Missed.UNHEARD: "starts or signals wait for Temporal for over a minute: no worker delivers, or Temporal is away",
+    Missed.CLAIM: "claims are past their deadline and nobody asks what became of them",
+    Missed.OVERDUE: "leads should have moved and have not: a fact was not told to their workflow",
+    Missed.TASK: "tasks' time has passed and nobody noted it",
+}
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    WRONG = "wrong"
+    REPAIRED = "repaired"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`found` in one line; `do`: what to do, where something is."""
+
+    check: str
+    verdict: Verdict
+    found: str
+    do: str = ""
+
+
+def ok(check: str, found: str) -> Line:
+    return Line(check, Verdict.OK, found)
+
+
+def wrong(check: str, found: str, do: str) -> Line:
+    return Line(check, Verdict.WRONG, found, do)
+
+
+async def examine(settings: Settings, *, repair: bool) -> AsyncIterator[Line]:
+    """One line after the other; what a part that is away would have to tell is left out."""
+    yield _settings(settings)
+    yield _clock(settings)
+    if settings.keys is None or settings.database_url is None or settings.temporal_address is None:
+        missing = [n for n in ("keys", "database_url", "temporal_address") if getattr(settings, n) is None]
+        said = ", ".join(f"TEND_{name.upper()}" for name in missing)
+        yield wrong("stack", f"{said} not known here", f"start `tend up` on {settings.data_dir}, or set them")
+        return
+    yield await _asked("carrier", lambda: _carrier(settings))
+    yield await _asked("mail", lambda: _mail(settings))
+    async with _tools(settings) as (found, lines):
+        for line in lines:
+            yield line
+        if found is None:
+            return
+        checks: tuple[tuple[str, Callable[[], Awaitable[Line]]], ...] = (
+            ("keys", lambda: _keys(settings)),
+            ("migrations", lambda: _migrations(found)),
+            ("copy", lambda: _copy(found)),
+            ("clocks", lambda: _clocks(found)),
+            ("namespace", lambda: _namespace(settings, found)),
+            ("search attributes", lambda: _attributes(settings, found, repair)),
+            ("workers", lambda: _workers(settings, found)),
+            ("schedule", lambda: _schedule(found, repair)),
+            ("sweep", lambda: _last_sweep(found)),
+            ("outbox", lambda: _outbox(found)),
+            ("unknown touches", lambda: _unknown(found)),
+            ("people's work", lambda: _people(found)),
+        )
+        for check, ask in checks:
+            yield await _asked(check, ask)
+        async for line in _stuck(found, repair):
+            yield line
+
+
+async def _asked(check: str, ask: Callable[[], Awaitable[Line]]) -> Line:
+    """Whatever goes wrong with the asking is what is wrong; the texts of errors may hold a password."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            return await ask()
+    except TimeoutError:
+        return wrong(check, f"no answer within {PATIENCE:.0f} s", "see whether it is overloaded, or cut off")
+    except (TendError, ChannelError) as error:
+        return wrong(check, str(error), "")
+    except RPCError as error:
+        return wrong(check, f"Temporal says {error.status.name}", "see Temporal's log, and the credentials")
+    except (SQLAlchemyError, OSError, httpx.HTTPError) as error:
+        cause = getattr(error, "orig", None) or error
+        return wrong(check, f"it does not answer ({type(cause).__name__})", "see whether it is up, and its address")
+
+
+@asynccontextmanager
+async def _tools(settings: Settings) -> AsyncIterator[tuple[Tools | None, list[Line]]]:
+    """Database and Temporal, or which of them does not answer."""
+    async with contextlib.AsyncExitStack() as stack:
+        found: Tools | None = None
+        lines: list[Line] = []
+        try:
+            async with asyncio.timeout(PATIENCE):
+                found = await stack.enter_async_context(tools(settings))
+        except SQLAlchemyError as error:
+            cause = type(getattr(error, "orig", None) or error).__name__
+            do = "run `tend migrate`" if cause == "UndefinedTable" else "see whether it is up, and TEND_DATABASE_URL"
+            lines = [wrong("postgres", f"it does not answer ({cause})", do)]
+        except (TendError, TimeoutError) as error:
+            lines = [
+                ok("postgres", "it answers"),
+                wrong("temporal", str(error) or "no answer", "leads are taken in meanwhile, and no step runs"),
+            ]
+        else:
+            lines = [ok("postgres", "it answers"), ok("temporal", "it answers")]
+        yield found, lines
+
+
+def _settings(settings: Settings) -> Line:
+    if found := check_start(settings):
+        return wrong("settings", "; ".join(found), "set them, see docs/settings.md")
+    return ok("settings", f"{settings.environment}, {settings.carrier} carrier")
+
+
+def _clock(settings: Settings) -> Line:
+    clock = read_clock(settings)
+    if not clock.virtual:
+        return ok("product time", "the real clock")
+    return ok("product time", f"a virtual clock, which shows {clock.now():%Y-%m-%d %H:%M} UTC")
+
+
+async def _carrier(settings: Settings) -> Line:
+    """That it knows our account, which is more than that it answers."""
+    if not settings.twilio_account_sid or settings.twilio_auth_token is None:
+        return wrong("carrier", "no credentials", "set TEND_TWILIO_ACCOUNT_SID and TEND_TWILIO_AUTH_TOKEN")
+    base = settings.twilio_base_url if settings.carrier == "sandbox" else None
+    twilio = TwilioClient(settings.twilio_account_sid, settings.twilio_auth_token.get_secret_value(), base)
+    try:
+        await twilio.look(twilio.api.messages.page_async(page_size=1), PATIENCE)
+    except ChannelError as error:
+        code = f", code {error.code}" if error.code else ""
+        return wrong("carrier", f"{error.reason}{code}", "see the credentials, and whether the carrier is reachable")
+    finally:
+        await twilio.aclose()
+    return ok("carrier", "it answers, and knows our account")
+
+
+async def _mail(settings: Settings) -> Line:
+    sandbox = settings.carrier == "sandbox"
+    address = (settings.sendgrid_base_url if sandbox else None) or SENDGRID
+    async with httpx.AsyncClient(timeout=PATIENCE, trust_env=not sandbox) as http:
+        await http.get(address)  # whatever it says, it answers
+    return ok("mail", "the mail provider answers")
+
+
+async def _keys(settings: Settings) -> Line:
+    assert settings.keys is not None and settings.database_url is not None
+    await check_ring(settings.database_url, settings.keys.get_secret_value(), DataDir(settings.data_dir).keys)
+    return ok("keys", "the key ring opens this database")
+
+
+async def _migrations(found: Tools) -> Line:
+    async with found.engine.connect() as conn:
+        at = await reached(conn)
+    if at != newest():
+        return wrong("migrations", f"the database is at {at}, this program needs {newest()}", "run `tend migrate`")
+    return ok("migrations", f"at {at}")
+
+
+async def _copy(found: Tools) -> Line:
+    async with found.engine.begin() as conn:
+        known = await home.find(conn)
+    if known is not None and known.noticed_at is not None:
+        return wrong("copy", "the database was put back from a copy: nothing is sent", "run `tend rebuild --restored`")
+    return ok("copy", "the database is where workers left it")
+
+
+async def _clocks(found: Tools) -> Line:
+    async with found.engine.connect() as conn:
+        theirs: datetime = (await conn.execute(select(func.clock_timestamp()))).scalar_one()
+    apart = abs(datetime.now(UTC) - theirs)
+    if apart > CLOCKS_APART:
+        return wrong("clocks", f"this machine and Postgres are {apart.total_seconds():.0f} s apart", "set up NTP")
+    return ok("clocks", "this machine and Postgres agree")
+
+
+async def _namespace(settings: Settings, found: Tools) -> Line:
+    described = await found.client.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=settings.temporal_namespace)
+    )
+    kept_for = described.config.workflow_execution_retention_ttl.ToTimedelta()
+    if kept_for < LEAST_RETENTION:
+        return wrong("namespace", f"finished workflows are kept for {kept_for} only", "raise its retention to 90 days")
+    return ok("namespace", f"{settings.temporal_namespace}, finished workflows are kept for {kept_for.days} days")
+
+
+async def _attributes(settings: Settings, found: Tools, repair: bool) -> Line:
+    check, namespace = "search attributes", settings.temporal_namespace
+    listed = await found.client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=namespace)
+    )
+    if not (missing := sorted(set(names.ATTRIBUTE_TYPES) - set(listed.custom_attributes))):
+        return ok(check, "all are registered")
+    if repair:
+        await register_search_attributes(found.client, namespace, names.ATTRIBUTE_TYPES)
+        return Line(check, Verdict.REPAIRED, f"registered {', '.join(missing)}")
+    said = f"{', '.join(missing)} missing: no lead's workflow can go on"
+    return wrong(check, said, "`tend doctor --repair`, or let an administrator of Temporal register them")
+
+
+async def _workers(settings: Settings, found: Tools) -> Line:
+    count = await workers_at(found.client, settings.temporal_namespace)
+    if not count:
+        return wrong("workers", "none asks for work: nothing is sent", "start `tend worker`, or see its log")
+    return ok("workers", f"{count} at work")
+
+
+async def _schedule(found: Tools, repair: bool) -> Line:
+    runs = await find_schedule(found.client)
+    if runs is None and repair:
+        await make_schedule(found.client)
+        return Line("schedule", Verdict.REPAIRED, "the sweep's schedule was made")
+    if runs is None:
+        return wrong("schedule", "nothing starts the sweep", "a worker makes its schedule as it starts, or --repair")
+    if not runs:
+        return wrong("schedule", "the sweep's schedule is paused", "unpause it in the Temporal UI")
+    return ok("schedule", "the sweep's schedule is there")
+
+
+async def _last_sweep(found: Tools) -> Line:
+    async with found.engine.connect() as conn:
+        swept = await kept(conn)
+    if not swept:
+        return wrong("sweep", "there was none yet", "wait a minute; then see whether workers are at work")
+    age = datetime.now(UTC) - max(at for _, at in swept)
+    if age > NO_SWEEP:
+        return wrong("sweep", f"the last was {_length(age)} ago", "see whether workers are at work, and the schedule")
+    return ok("sweep", f"the last was {_length(age)} ago")
+
+
+async def _outbox(found: Tools) -> Line:
+    async with found.engine.connect() as conn:
+        query = select(func.count(), func.min(outbox.c.created_at))
+        count, oldest = (await conn.execute(query)).one()
+    age = datetime.now(UTC) - oldest if oldest is not None else timedelta(0)
+    if age > LATE:
+        said = f"{count} entries wait, the oldest for {_length(age)}"
+        return wrong("outbox", said, "see whether Temporal answers and workers are at work: they deliver it")
+    return ok("outbox", f"{count} entries wait" if count else "empty")
+
+
+async def _unknown(found: Tools) -> Line:
+    async with found.engine.connect() as conn:
+        query = select(func.count()).select_from(touches).where(touches.c.status == "unknown")
+        count = await conn.scalar(query)
+    said = f"{count}; each has, or had, a review task" if count else "none"
+    return ok("unknown touches", said)
+
+
+async def _people(found: Tools) -> Line:
+    async with found.engine.connect() as conn:
+        query = select(func.count()).select_from(tasks)
+        waits = query.where(tasks.c.state == "open", tasks.c.escalation > 0)
+        count = await conn.scalar(waits)
+    if count:
+        return wrong("people's work", f"{count} tasks wait, escalated", "somebody must take them on: GET /v1/tasks")
+    return ok("people's work", "no task waits for too long")
+
+
+async def _stuck(found: Tools, repair: bool) -> AsyncIterator[Line]:
+    """All leads are compared, however many pages that takes."""
+    counts, woken, oldest = dict.fromkeys(Missed, 0), dict.fromkeys(Missed, 0), dict.fromkeys(Missed, timedelta(0))
+    after: str | None = None
+    try:
+        while True:
+            swept = await found.sweep.sweep(after, repair=repair)
+            for tally in swept.tallies:
+                again = after is not None and tally.kind not in (Missed.NO_WORKFLOW, Missed.WORKFLOW_ENDED)
+                counts[tally.kind] += 0 if again else tally.found  # the same ones, seen with the first page
+                woken[tally.kind] += tally.repaired
+                oldest[tally.kind] = max(oldest[tally.kind], tally.oldest)
+            after = swept.after
+            if after is None:
+                break
+    except (RPCError, SQLAlchemyError) as error:
+        yield wrong("leads", f"they could not be looked at ({type(error).__name__})", "see the lines above")
+        return
+    for kind in Missed:
+        if not counts[kind]:
+            yield ok(kind.value, "none")
+            continue
+        said = f"{counts[kind]}, the oldest {_length(oldest[kind])} old: {MEANS[kind]}"
+        if repair:
+            yield Line(kind.value, Verdict.REPAIRED, f"{said}; {woken[kind]} woken")
+        else:
+            yield wrong(kind.value, said, "the sweep wakes them within minutes, `tend doctor --repair` now")
+
+
+def _length(age: timedelta) -> str:
+    seconds = int(age.total_seconds())
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

@@ -1,0 +1,173 @@
+"""Where this database lives: so that a copy that was put back is known as one before anything is sent from it.
+
+Its one row knows which transaction has written it: in a dump that was restored another one has. Its place is the
+database's own id and the line of its history: a standby that was promoted, or a cluster that was recovered to a point
+in time, has begun a new line. What an older copy of the very files is, only somebody beside them can know: see `mark`.
+"""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from sqlalchemy import event, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from domain.errors import TendError
+from store.tables import homes
+
+log = logging.getLogger(__name__)
+
+ASK_EVERY = 1.0  # real seconds
+ALIVE_EVERY = 15.0
+_PLACE = (
+    "concat_ws('/', (SELECT oid FROM pg_database WHERE datname = current_database()),"
+    " left(pg_walfile_name(pg_current_wal_lsn()), 8))"
+)
+_OWN = f"place = {_PLACE} AND written_by = xmin::text"
+_THIS = "CAST(CAST(pg_current_xact_id() AS xid) AS text)"
+_LOOK = f"SELECT {_OWN}, restored_at FROM homes"  # noqa: S608 - no input
+_NOTICE = "UPDATE homes SET restored_at = clock_timestamp() WHERE restored_at IS NULL"
+
+
+class Unready(TendError):
+    """This database was never migrated, or is just being put back."""
+
+    def __init__(self) -> None:
+        super().__init__("the database was never migrated, or is just being put back: run `tend migrate`, or `tend up`")
+
+
+class Restored(TendError):
+    """This database was put back from a copy, and was not compared with the carrier yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this database was put back from a copy: nothing is sent from it until `tend rebuild --restored` has "
+            "compared it with what the carrier knows"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """`alive_at` (real): when a worker was last at work on it, or it was made; a copy keeps that of its time.
+
+    `worked`: whether a worker ever was. `noticed_at` (real): when it was noticed that it is a copy; None where it is
+    none, or was compared.
+    """
+
+    alive_at: datetime
+    worked: bool
+    noticed_at: datetime | None
+
+
+def guard(engine: AsyncEngine) -> AsyncEngine:
+    """The engine of who sends: no connection of it is to a database that was put back, or is so just now.
+
+    A connection raises Restored or Unready then.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def look(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(_LOOK)
+            row = cursor.fetchone()
+            own, noticed = row or (False, None)
+            if row is not None and not own and noticed is None:
+                cursor.execute(_NOTICE)
+            connection.commit()
+        except psycopg.errors.UndefinedTable:
+            row, own, noticed = None, False, None
+        finally:
+            cursor.close()
+        if not own or noticed is not None:
+            connection.close()
+            raise Restored if row is not None else Unready
+
+    return engine
+
+
+async def find(conn: AsyncConnection) -> Home | None:
+    """What is known of it; None if it is just being put back. A copy is noted as one."""
+    row = (await conn.execute(text(_LOOK))).first()
+    if row is None:
+        return None
+    own, noticed = row
+    if not own and noticed is None:
+        await put_back(conn)
+    found = (await conn.execute(select(homes.c.alive_at, homes.c.worked, homes.c.restored_at))).one()
+    return Home(found.alive_at, found.worked, found.restored_at)
+
+
+async def make(conn: AsyncConnection) -> None:
+    """Of a database that was just migrated: it lives here, if it does not know where."""
+    await conn.execute(insert(homes).values(id=True, **_row()).on_conflict_do_nothing())
+
+
+async def put_back(conn: AsyncConnection) -> None:
+    """Notes that it was put back from a copy: from now on nobody who sends gets a connection."""
+    await conn.execute(text(_NOTICE))
+
+
+async def settle(conn: AsyncConnection) -> None:
+    """It lives here, and all that the carrier knows has been compared."""
+    await conn.execute(update(homes).values(_row() | {"restored_at": None}))
+
+
+async def alive(conn: AsyncConnection) -> None:
+    """A worker is at work on it. Of a copy nothing is changed."""
+    own = update(homes).where(text(_OWN), homes.c.restored_at.is_(None))
+    await conn.execute(own.values(_row() | {"worked": True}))
+
+
+def _row() -> dict[str, Any]:
+    return {"place": text(_PLACE), "written_by": text(_THIS), "alive_at": func.clock_timestamp()}
+
+
+async def keep_alive(engine: AsyncEngine, stop: asyncio.Event) -> None:
+    """Says until `stop` that a worker is at work on it, and sets it when the database was put back meanwhile."""
+    while not stop.is_set():
+        try:
+            async with engine.begin() as conn:
+                await alive(conn)
+        except (Restored, Unready) as error:
+            log.warning("%s", error)
+            stop.set()
+        except (SQLAlchemyError, OSError):
+            pass  # away: the next time, then
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ALIVE_EVERY):
+                await stop.wait()
+
+
+async def until_compared(engine: AsyncEngine, stop: asyncio.Event) -> bool:
+    """Returns once a guarded engine gets a connection; False if it is to stop before. Raises what an absent database
+    raises."""
+    told = False
+    while not stop.is_set():
+        try:
+            async with engine.connect():
+                return True
+        except Restored as error:
+            if not told:
+                log.warning("%s", error)
+            told = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ASK_EVERY):
+                await stop.wait()
+    return False
+
+
+async def mark(conn: AsyncConnection) -> str:
+    """How far its log has been written for good: an older copy of its files has come less far."""
+    return str(await conn.scalar(text("SELECT pg_current_wal_flush_lsn()")))
+
+
+async def is_behind(conn: AsyncConnection, mark: str) -> bool:
+    """Whether its log has come less far than the mark: it is an older copy of the files."""
+    return bool(await conn.scalar(text("SELECT pg_current_wal_lsn() < CAST(:mark AS pg_lsn)"), {"mark": mark}))

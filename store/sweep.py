@@ -1,0 +1,170 @@
+"""What the sweep asks the database, and what it leaves there. Times are real (UTC) unless said."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.lead_state import ESCALATED_AFTER, LeadState
+from domain.sequence import Sequence
+from domain.sweep import Missed, Stuck, Tally, needs_workflow, stands_still
+from store import outbox
+from store.lead_unit import Leads
+from store.tables import leads, sweep_tallies, tasks, touches
+from store.tables import outbox as entries
+
+WAKE = "staff_acted"  # any signal wakes
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A lead that should have a workflow, and when it was taken in."""
+
+    lead_id: str
+    since: datetime
+    living: bool
+
+
+@dataclass(frozen=True)
+class SweepStore:
+    leads: Leads
+
+    async def unheard(self, before: datetime) -> Tally:
+        """Entries of the outbox from before that time."""
+        query = select(func.count(), func.min(entries.c.created_at)).where(entries.c.created_at < before)
+        async with self.leads.store.engine.connect() as conn:
+            count, oldest = (await conn.execute(query)).one()
+        age = datetime.now(UTC) - oldest if oldest is not None else timedelta(0)
+        return Tally(Missed.UNHEARD, count, oldest=age)
+
+    async def hurry(self, before: datetime) -> int:
+        """Has the relays try the unheard again at once, and answers how many had been put off."""
+        late = (entries.c.created_at < before, entries.c.not_before > func.clock_timestamp())
+        async with self.leads.store.engine.begin() as conn:
+            put_off = await conn.execute(update(entries).where(*late).values(not_before=func.clock_timestamp()))
+            await conn.execute(select(func.pg_notify(outbox.WAKE, "")))
+        return put_off.rowcount
+
+    async def claims(self, before: datetime, most: int) -> list[Stuck]:
+        """Whose claim's deadline was before that time; each lead once, the oldest first."""
+        since = func.min(touches.c.deadline)
+        query = (
+            select(touches.c.lead_id, since)
+            .where(touches.c.status == "claimed", touches.c.deadline < before, ~_told(touches.c.lead_id))
+            .group_by(touches.c.lead_id)
+            .order_by(since)
+            .limit(most)
+        )
+        async with self.leads.store.engine.connect() as conn:
+            return [Stuck(Missed.CLAIM, str(i), at) for i, at in (await conn.execute(query)).all()]
+
+    async def standing_still(self, then: datetime, product: datetime, most: int) -> list[Stuck]:
+        """Who had something to do at `then`, which is `product` on the product's clock, and has not moved since."""
+        found: list[Stuck] = []
+        async with self.leads.store.engine.connect() as conn:
+            for lead_id in (await conn.execute(_overdue(product, most))).scalars().all():
+                state = await self.leads.read(conn, str(lead_id))
+                kind = stands_still(state, self._sequence(state), product, self.leads.patience)
+                if kind is not None:
+                    found.append(Stuck(kind, str(lead_id), then))
+        return found
+
+    async def with_something_to_come(self, after: str | None, before: datetime, most: int) -> list[Waiting]:
+        """A page of the leads that may need a workflow, in the order of their ids, taken in before that time."""
+        query = (
+            select(leads.c.id, leads.c.recorded_at, leads.c.exit_reason.is_(None))
+            .where(outbox.with_something_to_come(), leads.c.recorded_at < before)
+            .order_by(leads.c.id)
+            .limit(most)
+        )
+        if after is not None:
+            query = query.where(leads.c.id > after)
+        async with self.leads.store.engine.connect() as conn:
+            return [Waiting(str(i), at, living) for i, at, living in (await conn.execute(query)).all()]
+
+    async def count(self) -> int:
+        """How many leads may need a workflow."""
+        async with self.leads.store.engine.connect() as conn:
+            query = select(func.count()).select_from(leads).where(outbox.with_something_to_come())
+            return int(await conn.scalar(query) or 0)
+
+    async def needing(self, missing: list[Waiting]) -> list[Waiting]:
+        """Of those without a workflow: who is to have one. Whom Temporal is about to hear of needs no more."""
+        ids = [w.lead_id for w in missing]
+        told = select(entries.c.lead_id).where(entries.c.lead_id.in_(ids))
+        needed = []
+        async with self.leads.store.engine.connect() as conn:
+            known = {str(i) for i in (await conn.execute(told)).scalars()} if ids else set()
+            for one in missing:
+                if one.lead_id in known:
+                    continue
+                state = await self.leads.read(conn, one.lead_id)
+                if needs_workflow(state, self._sequence(state), self.leads.now(), self.leads.patience):
+                    needed.append(one)
+        return needed
+
+    async def wake(self, lead_ids: Iterable[str]) -> set[str]:
+        """Wakes each once, behind whatever anybody waits for; who was not told already."""
+        async with self.leads.store.engine.begin() as conn:
+            return await outbox.wake(conn, set(lead_ids), WAKE)
+
+    async def keep(self, tallies: Iterable[Tally]) -> None:
+        """For the metrics of whatever process is asked."""
+        rows = [
+            {
+                "kind": t.kind.value,
+                "found": t.found,
+                "repaired": t.repaired,
+                "oldest": t.oldest.total_seconds(),
+                "swept_at": datetime.now(UTC),
+            }
+            for t in tallies
+        ]
+        new = insert(sweep_tallies)
+        changed: dict[str, Any] = {c: new.excluded[c] for c in ("found", "oldest", "swept_at")}
+        changed["repaired"] = sweep_tallies.c.repaired + new.excluded.repaired
+        async with self.leads.store.engine.begin() as conn:
+            await conn.execute(new.on_conflict_do_update(index_elements=["kind"], set_=changed), rows)
+
+    def _sequence(self, state: LeadState) -> Sequence | None:
+        enrollment = state.enrollment
+        return self.leads.book.get(enrollment.sequence, enrollment.version) if enrollment else None
+
+
+def _told(lead_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether Temporal is about to hear of the lead."""
+    return select(1).where(entries.c.lead_id == lead_id).exists()
+
+
+def _overdue(product: datetime, most: int) -> Select[tuple[str]]:
+    """Leads that may have had something to do by then: more than have, never fewer. The longest overdue first."""
+    unclaimed = and_(
+        tasks.c.claim_by.is_(None),
+        tasks.c.escalation < len(ESCALATED_AFTER),
+        tasks.c.opened_at <= product - ESCALATED_AFTER[0],
+    )
+    late = or_(
+        and_(tasks.c.state == "claimed", tasks.c.lease_until <= product),
+        and_(tasks.c.state == "open", or_(tasks.c.claim_by <= product, unclaimed)),
+    )
+    may = union_all(
+        select(leads.c.id.label("id"), leads.c.next_at.label("at")).where(
+            leads.c.exit_reason.is_(None), leads.c.next_at <= product
+        ),
+        select(touches.c.lead_id, touches.c.due_at).where(
+            touches.c.status.in_(("planned", "delayed")), touches.c.due_at <= product
+        ),
+        select(tasks.c.lead_id, tasks.c.opened_at).where(late),
+    ).subquery()
+    return select(may.c.id).where(~_told(may.c.id)).group_by(may.c.id).order_by(func.min(may.c.at)).limit(most)
+
+
+async def kept(conn: AsyncConnection) -> list[tuple[Tally, datetime]]:
+    """What the last sweep found, and what all have repaired, with its time."""
+    table = sweep_tallies.c
+    rows = await conn.execute(select(table.kind, table.found, table.repaired, table.oldest, table.swept_at))
+    return [(Tally(Missed(k), f, r, timedelta(seconds=o)), at) for k, f, r, o, at in rows.all()]

@@ -1,0 +1,94 @@
+"""`tend doctor` on a real stack: all is well, then it is not, and what can be mended is."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import pytest_asyncio
+from temporalio.client import WorkflowExecutionStatus
+
+from bench.load import temporal_of
+from demo.client import client
+from demo.launch import Launched
+from domain.sweep import Missed
+from stack import doctor
+from stack.doctor import MEANS, Line, Verdict
+from stack.doctor_report import show
+from tests.stack.conftest import ROOT
+from tests.stack.test_stack_lost import BEGINS, take_in, tend, until, until_step
+from workflows import names
+
+
+@pytest_asyncio.fixture
+async def launched(tmp_path: Path) -> AsyncIterator[Launched]:
+    async with Launched(tmp_path / "data", "--port", "0") as found:
+        yield found
+
+
+async def look(launched: Launched, *words: str, code: int) -> dict[str, str]:
+    """Verdicts by check."""
+    told = await tend(launched, "doctor", *words, code=code)
+    assert told["well"] == (code == 0)
+    return {line["check"]: line["verdict"] for line in told["checks"]}
+
+
+async def test_it_finds_what_is_wrong_mends_what_can_be_and_says_so(launched: Launched) -> None:
+    endpoints = await launched.start("--clock", BEGINS, "--pace", "1")
+    async with client(endpoints, launched.admin_key) as clinic:
+        lead = await take_in(clinic, 0)
+        await until_step(clinic, lead, "confirm")
+        with psycopg.connect(endpoints["database_url"]) as conn:
+            conn.execute("UPDATE leads SET recorded_at = now() - interval '1 hour'")  # no longer young
+
+        async def swept() -> bool:
+            async with clinic.http.stream("GET", "/metrics") as answer:
+                return "tend_sweep_last_timestamp_seconds 1" in (await answer.aread()).decode()
+
+        await until(swept, "the first sweep, which any API process shows")
+        well = await look(launched, code=0)
+        assert set(well.values()) == {"ok"}
+        assert {kind.value for kind in Missed} <= set(well)
+
+        temporal = await temporal_of(launched)
+        await temporal.get_schedule_handle(names.SWEEP_SCHEDULE).delete()
+        handle = temporal.get_workflow_handle(names.workflow_id(lead))
+        await handle.terminate("a test")
+
+        async def listed_as_ended() -> bool:
+            return (await look(launched, code=1))["workflow_ended"] == "wrong"
+
+        await until(listed_as_ended, "it is found")
+        mended = await look(launched, "--repair", code=0)
+        assert mended["workflow_ended"] == "repaired"
+
+        async def runs() -> bool:
+            return (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+
+        await until(runs, "its workflow runs again")
+    await launched.stop()
+    assert "start `tend up`" in str(await tend(launched, "doctor", code=1))
+
+
+def test_every_kind_says_what_it_means() -> None:
+    assert set(MEANS) == set(Missed)
+
+
+def test_its_signs_need_neither_colour_nor_unicode(capsys: pytest.CaptureFixture[str]) -> None:
+    show([doctor.ok("keys", "fine"), doctor.wrong("workers", "none", "start one")], plain=True)
+    said = capsys.readouterr().out
+    assert said.isascii()
+    assert "ok" in said.splitlines()[1]
+    assert "!!" in said.splitlines()[2]
+    assert "1 of 2 need a look" in said
+    show([Line("schedule", Verdict.REPAIRED, "made")], plain=True)
+    assert "all is well" in capsys.readouterr().out
+
+
+def test_it_needs_no_stack_to_say_that_there_is_none(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "cli", "doctor", "--data-dir", str(tmp_path)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "start `tend up`" in " ".join(done.stdout.split())

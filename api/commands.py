@@ -124,10 +124,11 @@ class Commands:
 
         return await self._apply(actor, lead_id, "lead_paused", decide)
 
-    async def resume(self, actor: Actor, lead_id: str, mode: str) -> Applied:
-        if mode != "shift":
-            raise InvalidInput("mode", "shift is the only mode so far")
-        return await self._apply(actor, lead_id, "lead_resumed", lambda u: commands.resume(u.state))
+    async def resume(self, actor: Actor, lead_id: str, mode: commands.Mode) -> Applied:
+        def decide(u: LeadUnit) -> list[f.Fact]:
+            return commands.resume(u.state, u.journal.sequence, u.now, mode)
+
+        return await self._apply(actor, lead_id, "lead_resumed", decide)
 
     async def skip(self, actor: Actor, lead_id: str) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:

@@ -45,7 +45,14 @@ class Pause(Form):
 class Resume(Form):
     model_config = example(mode="shift")
 
-    mode: Annotated[Literal["shift"], Field(description="What is left moves by the time rested.")]
+    mode: Annotated[
+        Literal["shift", "catch_up", "skip_expired"],
+        Field(
+            description="`shift`: what is left moves by the time rested. `catch_up`: what is overdue is done now, at "
+            "least half an hour apart; `skip_expired`: it is left out, and says why. In both what is not yet due keeps "
+            "its time."
+        ),
+    ]
 
 
 class OptOut(Form):

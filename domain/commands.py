@@ -17,9 +17,13 @@ from domain.contact_window import next_open
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
 from domain.lead_state import STAFF, LeadState, State, Task
+from domain.overdue import resumed
 from domain.patience import PATIENCE, Patience
 from domain.sequence import Sequence
 from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
+
+Mode = Literal["shift", "catch_up", "skip_expired"]
+RESUMED = "a person resumed it"
 
 
 def _living(state: LeadState, what: str) -> None:
@@ -34,7 +38,8 @@ def pause(state: LeadState, reason: str, until: datetime | None, now: datetime) 
     return [f.Paused(reason=reason, until=until)]
 
 
-def resume(state: LeadState) -> list[f.Fact]:
+def resume(state: LeadState, sequence: Sequence | None, now: datetime, mode: Mode) -> list[f.Fact]:
+    """Ends the pause; where none stands, the rest. `mode`: see facts.Resumed."""
     _living(state, "resume")
     if state.pause is None and state.rest is None:
         raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
@@ -49,7 +54,15 @@ def resume(state: LeadState) -> list[f.Fact]:
         raise Refused("cannot resume: the lead was spoken with; enter what came of the call", state.state)
     # a rest goes on after its pause: the lead was told that it would be left alone for so long, or a call is awaited
     of: Literal["pause", "all"] = "pause" if state.pause is not None and state.rest is not None else "all"
-    return [f.Resumed(cause="a person resumed it", of=of)]
+    if mode == "shift" or sequence is None:
+        return [f.Resumed(cause=RESUMED, of=of)]
+    if of == "pause":
+        raise Refused(
+            f"cannot resume with {mode}: a rest stands under the pause and goes on after it; resume with shift ends "
+            "the pause alone, and the rest can then be resumed in any mode",
+            state.state,
+        )
+    return resumed(state, sequence, now, mode, RESUMED)
 
 
 def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.Fact]:

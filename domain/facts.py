@@ -305,18 +305,28 @@ class Paused(_Fact):
     until: Instant | None = None
 
 
-class Resumed(_Fact):
-    """The pause and the rest are over; what was left of the plan moves by the time rested.
+class Slot(_Fact):
+    """Within a fact: when an overdue part of the present enrollment is carried out, instead of the time it had."""
 
-    `of` pause: only the pause; a rest under it goes on. Whatever it says, a rest goes on for a reply
+    step: str
+    part: str
+    at: Instant
+
+
+class Resumed(_Fact):
+    """The pause and the rest are over. In mode `shift` what was left of the plan moves by the time rested.
+
+    In the others every time stays: `slots` say when what is overdue is carried out, or facts after this one that
+    it is skipped. `of` pause: only the pause; a rest under it goes on. Whatever it says, a rest goes on for a reply
     that waits for its answer. `overslept`: nothing rested, but from then until now nobody carried the cadence out.
     """
 
     kind: Literal["resumed"] = "resumed"
-    mode: Literal["shift"] = "shift"
+    mode: Literal["shift", "catch_up", "skip_expired"] = "shift"
     of: Literal["all", "pause"] = "all"
     cause: str
     overslept: Instant | None = None
+    slots: tuple[Slot, ...] = ()
 
 
 class StepSkipped(_Fact):

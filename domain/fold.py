@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, assert_never
 
 from domain import facts as f
@@ -184,7 +185,8 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
         due = enrollment.due(old)
         new = replace(new, delay=enrollment.delay(old), until=due, was_due=due, until_set=at)
     if fact.status is TouchStatus.DELAYED and fact.until is not None:
-        was_due = (enrollment.due(old) if enrollment else old.until) or old.due_at or at
+        slot = enrollment.slot(old.step, old.part) if enrollment else None
+        was_due = (enrollment.due(old) if enrollment else old.until) or slot or old.due_at or at
         new = replace(new, until=fact.until, until_set=at, was_due=was_due, delayed_at=old.delayed_at or at)
     if fact.status is TouchStatus.CLAIMED:
         new = replace(new, claimed_at=at)
@@ -305,7 +307,8 @@ def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
     if fact.overslept is not None:
         enrollment = state.enrollment
         assert enrollment is not None  # a cadence that nobody carried out
-        return replace(state, enrollment=replace(enrollment, overslept=(*enrollment.overslept, (fact.overslept, at))))
+        enrollment = replace(enrollment, overslept=(*enrollment.overslept, (fact.overslept, at)))
+        return _slotted(state, enrollment, fact, at)
     since = [x.since for x in (state.rest, state.pause) if x is not None]
     if not since:
         return state
@@ -315,7 +318,23 @@ def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
         # the time of the pause counts as rested once the rest ends too
         waits = rest.waits if fact.of == "pause" else words
         return replace(state, pause=None, rest=replace(rest, since=min(since), waits=waits))
-    enrollment = state.enrollment
-    if enrollment is not None:
-        enrollment = replace(enrollment, rests=(*enrollment.rests, (max(min(since), enrollment.started_at), at)))
-    return replace(state, rest=None, pause=None, enrollment=enrollment)
+    enrollment, state = state.enrollment, replace(state, rest=None, pause=None)
+    if enrollment is None:
+        return state
+    span = (max(min(since), enrollment.started_at), at)
+    if fact.mode == "shift":
+        return replace(state, enrollment=replace(enrollment, rests=(*enrollment.rests, span)))
+    return _slotted(state, replace(enrollment, kept=(*enrollment.kept, span)), fact, at)
+
+
+def _slotted(state: LeadState, enrollment: Enrollment, fact: f.Resumed, at: datetime) -> LeadState:
+    """Overdue parts get new times. What put one off before is over; by how much it moved later ones stays."""
+    slots, touches = dict(enrollment.slots), dict(state.touches)
+    for slot in fact.slots:
+        slots[slot.step, slot.part] = (at, slot.at)
+        key = (enrollment.number, slot.step, slot.part)
+        if (old := touches.get(key)) is not None and old.status in (TouchStatus.PLANNED, TouchStatus.DELAYED):
+            delay = enrollment.delay(old)
+            touches[key] = replace(old, due_at=slot.at, delay=delay, until=None, until_set=None, was_due=None)
+    enrollment = replace(enrollment, slots=MappingProxyType(slots))
+    return replace(state, enrollment=enrollment, touches=MappingProxyType(touches))

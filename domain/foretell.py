@@ -78,8 +78,10 @@ def _put_off_to(state: LeadState, due: Due, at: datetime) -> str:
 
 
 def _moved(state: LeadState, due: Due) -> str:
-    """By how much it comes later than its sequence says by itself."""
+    """By how much it comes later than its sequence says by itself, or that it is caught up with."""
     timing, enrollment = due.spec.timing if due.spec is not None else None, state.enrollment
+    if enrollment is not None and not due.put_off and enrollment.slot(due.step, due.part) is not None:
+        return "; it was overdue, and is caught up with at a distance from others"
     if due.at is None or due.put_off or enrollment is None or not isinstance(timing, After) or timing.of is not None:
         return ""
     later = due.at - (enrollment.started_at + timing.delay)

@@ -123,7 +123,10 @@ class Enrollment:
     appointment_id: str | None
     cause: str
     rests: tuple[Span, ...] = ()
+    kept: tuple[Span, ...] = ()  # rests that have moved nothing
     overslept: tuple[Span, ...] = ()  # when nobody carried it out
+    # By step and part: when it was said that what was overdue goes at another time, and that time.
+    slots: Mapping[tuple[str, str], Span] = field(default_factory=lambda: MappingProxyType({}))
     skipped: frozenset[str] = frozenset()
 
     def rested(self, since: datetime) -> timedelta:
@@ -141,6 +144,11 @@ class Enrollment:
         if touch.until is None or touch.until_set is None or touch.was_due is None:
             return touch.delay
         return touch.delay + max(touch.until - touch.was_due - self.rested(touch.until_set), timedelta(0))
+
+    def slot(self, step: str, part: str) -> datetime | None:
+        """When a part that was overdue is carried out, moved by what was lost since that was said."""
+        said, at = self.slots.get((step, part), (None, None))
+        return at + self.lost(said) if said is not None and at is not None else None
 
     def lost(self, since: datetime) -> timedelta:
         """By how much what was planned from `since` on has moved: rests, and times when nobody carried it out."""

@@ -7,6 +7,7 @@ from domain import facts as f
 from domain.contact_window import WINDOW
 from domain.lead_state import STAFF, LeadState
 from domain.lead_state import Touch as LeadTouch
+from domain.overdue import overslept
 from domain.patience import PATIENCE, Patience
 from domain.schedule import Due, direct, left_claimed, looked_for, opens, outcome_known, over_at, pending, ready
 from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
@@ -72,7 +73,7 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime, pati
     """The one next thing. `sequence` is the version the present enrollment is pinned to.
 
     A step that was overslept moves the rest of its sequence, so that after an outage the steps keep their distances
-    instead of going out all at once.
+    instead of going out all at once; what does not move is spaced (`domain/overdue.py`).
     """
     for touch in sorted([*direct(state), *left_claimed(state)], key=ready):
         if touch.channel is not None and ready(touch) <= now:
@@ -139,11 +140,11 @@ def _held(state: LeadState, now: datetime) -> Wait | Record | None:
     return Wait(min([*delayed, rest.until]), f"resting: {rest.cause}")
 
 
-def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: timedelta) -> Action:
+def _cadence(state: LeadState, sequence: Sequence, now: datetime, patience: timedelta) -> Action:
     enrollment = state.enrollment
     assert enrollment is not None
     to_come = pending(state, sequence)
-    if (due_now := _due_now(state, to_come, now, overslept)) is not None:
+    if (due_now := _due_now(state, sequence, to_come, now, patience)) is not None:
         return due_now
     waits: list[tuple[datetime, Due, Do | None]] = []
     for due in to_come:
@@ -172,7 +173,9 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime, overslept: tim
     return Record((f.Finished(exit_reason=f.ExitReason.EXHAUSTED),))
 
 
-def _due_now(state: LeadState, to_come: list[Due], now: datetime, overslept: timedelta) -> Do | Record | None:
+def _due_now(
+    state: LeadState, sequence: Sequence, to_come: list[Due], now: datetime, patience: timedelta
+) -> Do | Record | None:
     """The first whose time has come, if any."""
     for due in to_come:
         known = due.action is not None and isinstance(due.action.action, WaitFor) and outcome_known(state)
@@ -189,36 +192,10 @@ def _due_now(state: LeadState, to_come: list[Due], now: datetime, overslept: tim
                 reason = "what it waited for has come" if came else f"no {wait.what} came in time"
                 return Record((_settled(state, due, status, "wait", reason),))
             continue
-        since = _could_go(state, due)
-        if since is not None and now - since > overslept and not _is_overslept(state, since):
-            return Record((f.Resumed(cause=f"nobody carried out {due.step} in time", overslept=since),))
+        if (missed := overslept(state, sequence, to_come, now, patience)) is not None:
+            return Record((missed,))
         return _do(state, due)
     return None
-
-
-def _counted_from_start(due: Due) -> bool:
-    """Whether its time follows from the sequence's alone: an appointment's or an awaited call's does not."""
-    return due.movable and due.spec is not None and due.spec.when is None and not due.put_off
-
-
-def _could_go(state: LeadState, due: Due) -> datetime | None:
-    """Since when a step whose time follows from the sequence's alone could have been carried out.
-
-    That is its own, or the opening that it was put off to, perhaps long before it was due.
-    """
-    if _counted_from_start(due):
-        return due.at
-    assert state.enrollment is not None
-    touch = state.touches.get((state.enrollment.number, due.step, due.part))
-    delayed = touch is not None and touch.status is TouchStatus.DELAYED and touch.reason == WINDOW
-    if due.at is None or not (delayed and due.movable and due.spec is not None and due.spec.when is None):
-        return None
-    return max([due.at, *(end for _, end in state.enrollment.rests)])
-
-
-def _is_overslept(state: LeadState, since: datetime) -> bool:
-    """Whether it is recorded that nobody carried out what was due then: what has a time of its own goes now."""
-    return state.enrollment is not None and any(start <= since < end for start, end in state.enrollment.overslept)
 
 
 def _do(state: LeadState, due: Due) -> Do:

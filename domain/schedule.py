@@ -15,6 +15,7 @@ _ZERO = timedelta(0)
 A_MOMENT = timedelta(minutes=1)
 # So long after one appointment its outcome is asked for, where the lead has another to be reminded of.
 LONGEST_BEFORE_ANOTHER = timedelta(hours=4)
+EXPIRED = "resume.expired"  # the rule by which a step is left out whose time passed while the lead rested
 NO_ADDRESS = "address.none"  # the gate's rule for a channel the lead cannot be reached on at all
 _UNSETTLED = frozenset({TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED})
 
@@ -103,7 +104,8 @@ def pending(state: LeadState, sequence: Sequence) -> list[Due]:
         extra = touch.enrollment == enrollment.number and (touch.step, touch.part) not in known
         if extra and touch.status in _UNSETTLED and touch.step not in (STAFF, STOP) and touch.task_id is None:
             planned = touch.due_at or touch.at
-            at = enrollment.due(touch) or planned + enrollment.rested(touch.at)
+            moved = enrollment.due(touch) or enrollment.slot(touch.step, touch.part)
+            at = moved or planned + enrollment.rested(touch.at)
             out.append(Due(touch.step, touch.part, touch.channel, at, None, None, movable=False))
     order = {step.key: i for i, step in enumerate(sequence.steps)}
     far = datetime.max.replace(tzinfo=enrollment.started_at.tzinfo)
@@ -156,6 +158,9 @@ def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> date
         return max(at, until) if until is not None else at
     if own is not None and until is not None:
         return enrollment.due(own)
+    if (slot := enrollment.slots.get((step.key, part.name))) is not None:
+        said, at = slot
+        return at + enrollment.lost(said) + _moved(state, sequence, step, part, said)
     if part.name == "at_once":  # as soon as it is known that the step itself must wait
         return max(
             t.delayed_at or t.at for p in step.parts if (t := state.touches.get((enrollment.number, step.key, p.name)))
@@ -168,15 +173,22 @@ def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> date
         if expected is None:
             return None
         anchor = expected
+    return anchor + step.timing.delay + enrollment.lost(anchor) + _moved(state, sequence, step, part, anchor)
+
+
+def _moved(state: LeadState, sequence: Sequence, step: Step, part: Part, since: datetime) -> timedelta:
+    """By how much what windows and providers did since to earlier steps of its channel moves a part."""
+    enrollment = state.enrollment
+    assert enrollment is not None
     order = [s.key for s in sequence.steps]
-    moved = sum(
+    return sum(
         (
             enrollment.delay(t)
             for t in state.touches.values()
             if t.enrollment == enrollment.number
             and t.channel is part.channel
             and t.delayed_at is not None
-            and t.delayed_at >= anchor
+            and t.delayed_at >= since
             and t.step in order
             and order.index(t.step) < order.index(step.key)
             and _moves(sequence.step(t.step), t.part)
@@ -184,7 +196,6 @@ def due_at(state: LeadState, sequence: Sequence, step: Step, part: Part) -> date
         ),
         _ZERO,
     )
-    return anchor + step.timing.delay + enrollment.lost(anchor) + moved
 
 
 def _moves(step: Step | None, part: str) -> bool:
@@ -193,12 +204,12 @@ def _moves(step: Step | None, part: str) -> bool:
 
 
 def settled_at(state: LeadState, step: Step) -> datetime | None:
-    """When a step was carried out (sent, opened, skipped), or None."""
+    """When a step was carried out (sent, opened, skipped), or None. One that expired counts at the time it had."""
     enrollment = state.enrollment
     if enrollment is None:
         return None
     times = [
-        t.claimed_at or t.at
+        (t.until or t.due_at if t.rule == EXPIRED else t.claimed_at) or t.at
         for p in step.parts
         if (t := state.touches.get((enrollment.number, step.key, p.name))) and t.status in SETTLED
     ]

@@ -101,7 +101,7 @@ async def test_a_stop_names_what_is_in_flight_to_its_address_whosever_it_is(offi
 @pytest.mark.parametrize(
     ("verb", "body", "field"),
     [
-        ("resume", {"mode": "catch_up"}, "mode"),
+        ("resume", {"mode": "hurry"}, "mode"),
         ("resume", {}, "mode"),
         ("pause", {}, "reason"),
         ("pause", {"reason": "x", "until": "2020-01-01T00:00:00Z"}, "until"),
@@ -176,6 +176,32 @@ async def test_a_command_in_the_wrong_state_says_the_state(office: Office) -> No
     for verb, body in (("pause", {"reason": "x"}), ("skip", None), ("disqualify", {"reason": "x"})):
         problem = is_problem(await office.ask("POST", f"/v1/leads/{lead_id}/{verb}", json=body), 409)
         assert problem["state"] == "finished"
+
+
+@pytest.mark.parametrize("mode", ["shift", "catch_up", "skip_expired"])
+async def test_a_pause_is_resumed_in_any_mode_and_the_timeline_says_which(office: Office, mode: str) -> None:
+    path = f"/v1/leads/{await office.lead(phone=PHONE)}"
+    await office.post(f"{path}/pause", {"reason": "on holiday"})  # with the confirmation due
+    resumed = await office.post(f"{path}/resume", {"mode": mode})
+    assert resumed["paused"] is False
+    items = (await office.get(f"{path}/timeline"))["items"]
+    assert [i["mode"] for i in items if i["kind"] == "resumed"] == [mode]
+    left_out = [(i["step"], i["rule"], i["reason"]) for i in items if i["kind"] == "touch"]
+    expired = [("confirm", "resume.expired", "its time passed while the lead was paused")]
+    assert left_out == (expired if mode == "skip_expired" else [])
+    steps = [u["step"] for u in (await office.get(f"{path}/upcoming"))["items"]]
+    assert steps[0] == ("call1" if mode == "skip_expired" else "confirm")
+
+
+async def test_what_cannot_be_resumed_in_a_mode_says_which_can(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    async with office.services.leads.lead(lead_id) as unit:
+        unit.append(f.Rested(cause="asked for time", until=unit.now + timedelta(days=1)), "system")
+    await office.post(f"/v1/leads/{lead_id}/pause", {"reason": "on holiday"})
+    problem = is_problem(await office.ask("POST", f"/v1/leads/{lead_id}/resume", json={"mode": "catch_up"}), 409)
+    assert "resume with shift ends the pause alone" in problem["detail"]
+    await office.post(f"/v1/leads/{lead_id}/resume", {"mode": "shift"})
+    await office.post(f"/v1/leads/{lead_id}/resume", {"mode": "catch_up"})
 
 
 @pytest.mark.parametrize("lead_id", [str(uuid.UUID(int=7)), "none", "1 or 1=1"])

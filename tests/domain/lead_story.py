@@ -330,8 +330,10 @@ def paused(story: Story, until: str | None = None) -> None:
     story.tell(*commands.pause(story.state, "on holiday", ny(until) if until else None, story.now))
 
 
-def resume(story: Story) -> None:
-    story.tell(*commands.resume(story.state))
+def resume(story: Story, mode: commands.Mode = "shift") -> None:
+    enrollment = story.state.enrollment
+    sequence = story.book.get(enrollment.sequence, enrollment.version) if enrollment else None
+    story.tell(*commands.resume(story.state, sequence, story.now, mode))
 
 
 def going_on(story: Story) -> list[Row]:

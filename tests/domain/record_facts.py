@@ -66,6 +66,8 @@ def _value(field: Any, shape: Any) -> Any:
         return field["enum"][0]
     if field["type"] == "array":
         return [_value(field["items"], shape)]
+    if "properties" in field:
+        return {name: _value(inner, shape) for name, inner in field["properties"].items()}
     return AT if field.get("format") == "date-time" else ANY[field["type"]]
 
 

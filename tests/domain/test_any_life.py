@@ -1,7 +1,8 @@
 """Whatever happens to a lead, in whatever order: what must never be, never is."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -15,11 +16,12 @@ from domain.fold import apply, fold
 from domain.foretell import upcoming
 from domain.lead_state import ESCALATED_AFTER, STAFF, STOP, LeadState, State
 from domain.next_action import Finish, Touch, Wait
+from domain.overdue import SPACING
 from domain.ports import Remedy
 from domain.standing import standing
 from domain.stored_fact import StoredFact
 from domain.touches import SENT, Channel, Disposition, TouchStatus
-from tests.domain.lead_story import COORDINATOR, LEASE, Story, ny
+from tests.domain.lead_story import COORDINATOR, LEASE, Story, ny, resume
 from tests.domain.sequences import BOOK
 
 START = ny("2026-03-04 17:00")  # a Wednesday evening, four days before the clocks go forward
@@ -61,7 +63,9 @@ plain = st.sampled_from(
     [
         act("reply", lambda s: s.replies(f"m{len(s.records)}")),
         act("answer", lambda s: s.answers(f"a{len(s.records)}")),
-        act("resume", lambda s: s.tell(*commands.resume(s.state))),
+        act("resume", resume),
+        act("catch up", lambda s: resume(s, "catch_up")),
+        act("skip what expired", lambda s: resume(s, "skip_expired")),
         act("pause", lambda s: s.tell(*commands.pause(s.state, "x", None, s.now))),
         act("skip", lambda s: s.tell(*commands.skip(s.state, BOOK.get(s.state.enrollment.sequence, 1), s.now))),  # type: ignore[union-attr]
         act("ask again", lambda s: s.tell(f.Inquired(source="x", zones=(), phone=True, email=True, repeat=True))),
@@ -188,12 +192,23 @@ def live(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]]) -> Story
     return story.run(timedelta(days=40))
 
 
+def _spaced(resumed: f.Resumed, at: datetime, last: datetime) -> datetime:
+    """What is caught up with keeps its distance, and is not taken for overslept. `last`: the end of the last rest."""
+    assert resumed.overslept is None or resumed.overslept >= last, "nobody overslept a rest"
+    steps = {slot.step: slot.at for slot in resumed.slots}
+    assert all(slot.at == steps[slot.step] >= at for slot in resumed.slots), "a step's parts go together"
+    times = sorted(steps.values())
+    assert all(later - earlier >= SPACING for earlier, later in pairwise(times))
+    return last if resumed.overslept else at
+
+
 @settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(leads, lives)
 def test_any_life(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]]) -> None:
     story = live(lead, life)
     state = LeadState("lead-1")
     claimed: set[str] = set()
+    last = START
     for record in story.records:
         state = apply(state, record)
         assert state.exit_reason is None or state.rest is None, "what is finished waits for nothing"
@@ -215,6 +230,8 @@ def test_any_life(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]])
                 claimed.discard(touch.touch_id)
             case f.Finished(exit_reason=reason):
                 assert state.exit_reason is reason
+            case f.Resumed() as resumed:
+                last = _spaced(resumed, record.at, last)
             case _:
                 pass
     assert fold("lead-1", story.records) == story.state == state

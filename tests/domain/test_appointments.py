@@ -12,7 +12,7 @@ from domain.errors import Refused
 from domain.foretell import upcoming
 from domain.lead_state import Stage, State
 from domain.next_action import Wait
-from tests.domain.lead_story import NEW_YORK, Row, Story, booked, ny
+from tests.domain.lead_story import NEW_YORK, Row, Story, booked, ny, resume
 from tests.domain.sequences import BOOK
 
 LOS_ANGELES = "America/Los_Angeles"
@@ -198,7 +198,7 @@ def test_reminders_do_not_move_with_a_pause_and_the_late_ones_say_why_they_are_l
     story.table()
     story.tell(f.Paused(reason="x"))
     story.run("2026-06-10 09:00")
-    story.tell(*commands.resume(story.state))
+    resume(story)
     story.run("2026-06-10 10:00")
     assert story.table() == [
         ("06-10 09:00", "-", "-", "resumed"),
@@ -209,7 +209,7 @@ def test_reminders_do_not_move_with_a_pause_and_the_late_ones_say_why_they_are_l
     story.tell(f.Paused(reason="x"))
     story.table()
     story.run("2026-06-10 10:00")
-    story.tell(*commands.resume(story.state))
+    resume(story)
     story.run("2026-06-10 10:01")
     assert [r[3] for r in story.table()][1:] == ["skipped: late.appointment"] * 2
 

@@ -44,6 +44,7 @@ EVERY: tuple[f.Fact, ...] = (
     f.Rested(cause="the lead wrote", task_id="k", until=AT, resume_after=0.5),
     f.Paused(reason="holiday", until=AT),
     f.Resumed(cause="c", of="pause"),
+    f.Resumed(cause="c", mode="catch_up", slots=(f.Slot(step="link", part="sms", at=AT),)),
     f.StepSkipped(enrollment=1, step="call1"),
     f.Noted(text="n"),
     f.Assigned(key_id="1", name="Coordinator"),

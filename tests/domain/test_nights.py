@@ -254,8 +254,8 @@ def test_an_outage_counts_once_though_a_mail_was_due_in_it_before_an_opening() -
     story.now = ny("2026-06-02 12:00")
     story.run("2026-06-04 10:00")
     assert story.sent() == [
-        ("06-02 12:00", "a", "sms", "sent"),
         ("06-02 12:00", "b", "email", "sent"),
+        ("06-02 12:30", "a", "sms", "sent"),  # overdue as well, at a distance
         ("06-03 12:00", "c", "email", "sent"),
     ]
 

@@ -10,7 +10,7 @@ from domain.errors import Refused
 from domain.lead_state import State
 from domain.ports import Remedy
 from domain.touches import Channel, Disposition, TouchStatus
-from tests.domain.lead_story import COORDINATOR, Story, ny
+from tests.domain.lead_story import COORDINATOR, Story, ny, resume
 
 S = TouchStatus
 
@@ -152,7 +152,7 @@ def test_resume_waits_until_it_is_known_which_relative_wrote() -> None:
     story.tell(f.Replied(message_id="m", channel=Channel.SMS, task_id="T", candidates=("lead-2", "lead-1")))
     assert "T" not in story.state.tasks
     with pytest.raises(Refused, match="answer it first"):
-        commands.resume(story.state)
+        resume(story)
 
 
 def test_a_night_without_anybody_at_work_does_not_move_the_opening() -> None:
@@ -163,5 +163,5 @@ def test_a_night_without_anybody_at_work_does_not_move_the_opening() -> None:
     assert opened[:3] == [
         ("06-02 21:30", "confirm", "at_once"),
         ("06-03 09:00", "confirm", "sms"),
-        ("06-03 09:00", "call1", "call"),
+        ("06-03 09:30", "call1", "call"),  # overdue as well, at a distance
     ]

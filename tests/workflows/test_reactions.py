@@ -141,6 +141,31 @@ async def test_pause_holds_and_resume_moves_what_was_left(store: Store, keyring:
         assert near(world.sent("email")[0], UTC_TEN + timedelta(days=1, hours=1))
 
 
+async def test_catch_up_sends_what_is_overdue_at_a_distance_and_what_is_not_at_its_own_time(
+    store: Store, keyring: KeyRing
+) -> None:
+    async with open_world(store, keyring) as world:
+        lead = await begin(world)
+        await world.advance(minutes=30)
+        await world.commands.pause(COORDINATOR, lead, "on holiday", None)
+        await world.deliver()
+        await world.advance(days=2)
+        await world.commands.resume(COORDINATOR, lead, "catch_up")
+        resumed = await world.tick()
+        await world.deliver()
+        await world.until(lead, lambda _: len(world.sent("email")) == 1, "the e-mail")
+        await world.advance(hours=3)
+        await world.until(lead, lambda _: len(world.sent("sms")) == 2, "the link")
+        await world.advance(days=1)
+        await world.until(lead, lambda _: len(world.sent("email")) == 2, "the education")
+        state = await world.state(lead)
+        call = next(t for t in state.tasks.values() if t.step == "call2")
+        assert near(world.sent("email")[0], resumed)
+        assert near(call.opened_at, resumed + timedelta(minutes=30))
+        assert near(world.sent("sms")[1], resumed + timedelta(hours=1))
+        assert near(world.sent("email")[1], UTC_TEN + timedelta(days=3))
+
+
 async def test_staff_can_skip_enroll_and_disqualify(store: Store, keyring: KeyRing) -> None:
     async with open_world(store, keyring) as world:
         lead = await begin(world)

@@ -21,6 +21,7 @@ from domain.overdue import resumed
 from domain.patience import PATIENCE, Patience
 from domain.sequence import Sequence
 from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
+from domain.unknown import reviews
 
 Mode = Literal["shift", "catch_up", "skip_expired"]
 RESUMED = "a person resumed it"
@@ -48,6 +49,9 @@ def resume(state: LeadState, sequence: Sequence | None, now: datetime, mode: Mod
     expected = state.tasks.get(task_id_of(state.lead_id, BOOKING_EXPECTED))
     if expected is not None and expected.living and expected in waiting:
         raise Refused("cannot resume: a booking agreed on the phone is awaited; complete its task first", state.state)
+    held = next((t for t in waiting if t is not None and t.living and t.id in reviews(state)), None)
+    if held is not None:
+        raise Refused(f"cannot resume: it is {held.reason}; find out and complete its task first", state.state)
     if any(t is None or (t.living and t.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW)) for t in waiting):
         raise Refused("cannot resume: a reply of the lead waits for an answer; answer it first", state.state)
     if any(t is not None and t.living and t.disposition is Disposition.ANSWERED for t in waiting):

@@ -13,7 +13,7 @@ from domain.consequences import Book, sequence_of, task_id
 from domain.lead_state import LeadState, Touch
 from domain.schedule import looked_for
 from domain.sequence import IfUnknown, Sequence
-from domain.touches import RETRY, Channel
+from domain.touches import RETRY, Channel, TouchStatus
 
 # Seconds before each look in the provider's list, five and a half hours in all: it may lag, accept late, or be away.
 # SendGrid keeps no list; its events are given a minute before a person is asked.
@@ -63,6 +63,12 @@ def awaits_resending(state: LeadState, sequence: Sequence) -> bool:
 def review_id(lead_id: str, touch_id: str) -> str:
     """The id of the task that asks a person what became of it."""
     return task_id(lead_id, "unknown", touch_id)
+
+
+def reviews(state: LeadState) -> frozenset[str]:
+    """The ids of the tasks that ask what became of the lead's touches of unknown outcome."""
+    unknown = (t for t in state.touches.values() if t.status is TouchStatus.UNKNOWN)
+    return frozenset(review_id(state.lead_id, t.touch_id) for t in unknown)
 
 
 def if_unknown(state: LeadState, fact: f.TouchChanged, book: Book) -> IfUnknown:

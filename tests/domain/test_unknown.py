@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from domain import commands
 from domain import facts as f
-from domain.errors import InvalidSequence
+from domain.errors import InvalidSequence, Refused
 from domain.lead_state import State, Task
 from domain.next_action import Touch
 from domain.sequence import IfUnknown, parse_sequence, warnings
@@ -132,6 +133,8 @@ def test_hold_waits_for_a_person_and_then_the_steps_keep_their_distances() -> No
     assert story.stands() is State.RESTING
     story.run(timedelta(hours=3))
     assert story.sent() == []
+    with pytest.raises(Refused, match="unknown whether sms of step first went out; find out"):
+        commands.resume(story.state, None, story.now, "shift")
     story.tell(f.TaskClosed(task_id=reviews(story)[0].id, state=f.TaskState.DONE))
     story.run("2026-06-02 15:00")
     assert [row[:2] for row in story.sent()] == [("06-02 14:00", "second")]

@@ -1,4 +1,7 @@
-"""One touch: claim it at the gate, hand it to its channel, settle the claim, say what is next."""
+"""One touch: claim it at the gate, hand it to its channel, settle the claim, say what is next.
+
+A call is claimed elsewhere: here the line of the coordinator who dialled is called, whose key has the lead dialled.
+"""
 
 import time
 from dataclasses import dataclass
@@ -51,7 +54,9 @@ class TouchActivities:
             result = await (self._look(claim, claim.search, watch) if claim.search else self._send(claim, watch))
         except ChannelError as error:
             result = error
-        return to_plan(await self.ledger.settle(touch, result, watch.now()), self.clock)
+        ring = isinstance(claim.message, Call) and claim.search is None
+        write = self.ledger.rang if ring else self.ledger.settle
+        return to_plan(await write(touch, result, watch.now()), self.clock)
 
     async def _send(self, claim: Claim, watch: "_Watch") -> Accepted:
         """One request, inside the claim's time. Raises ChannelError."""
@@ -65,7 +70,7 @@ class TouchActivities:
             case Email():
                 return await self.email.send(claim.message, limit)
             case Call():
-                return await self.voice.dial(claim.message, limit)
+                return await self.voice.ring(claim.message, limit)
 
     async def _look(self, claim: Claim, search: Search, watch: "_Watch") -> Accepted:
         """An earlier try may have sent it: once its time is over, ask the provider's list. Raises Unseen."""

@@ -73,7 +73,11 @@ OPEN: Final[frozenset[str]] = frozenset(
         # signed by the provider
         "POST /webhooks/twilio/sms",
         "POST /webhooks/twilio/status",
-        "POST /webhooks/twilio/voice/answer",
+        "POST /webhooks/twilio/voice/desk",
+        "POST /webhooks/twilio/voice/desk/key",
+        "POST /webhooks/twilio/voice/desk/status",
+        "POST /webhooks/twilio/voice/dialled",
+        "POST /webhooks/twilio/voice/machine",
         "POST /webhooks/twilio/voice/status",
         "POST /webhooks/sendgrid/events",
         # the link is signed

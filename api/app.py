@@ -19,9 +19,10 @@ from api.meters import Meters
 from api.routes import bookings, lead_commands, leads, pages, system, tasks
 from api.sequences_ready import keep_fresh
 from api.services import Services
-from api.webhooks import sendgrid, twilio
+from api.webhooks import sendgrid, twilio, twilio_voice
 from channels.inbound_sendgrid import SendGridEvents
 from channels.inbound_twilio import TwilioWebhooks
+from channels.twilio_twiml import CallFlow
 from config.data_dir import clock as read_clock
 from config.settings import Environment as Stage
 from config.settings import Settings
@@ -34,6 +35,7 @@ from content.values import Voice
 from domain.errors import TendError
 from domain.patience import Patience
 from relay.delivered import DeliveredListener
+from store.click_to_call import ClickToCall
 from store.engine import Store, make_engine
 from store.inbound import Inbound
 from store.lead_unit import Leads
@@ -94,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
         system.health,
         system.inspection,
         twilio.router,
+        twilio_voice.router,
         sendgrid.router,
         pages.router,
         codec_router(services.codec, may_use_codec, settings.temporal_ui_url),
@@ -122,6 +125,8 @@ def _services(settings: Settings, keyring: KeyRing, leads: Leads, listener: Deli
         leads=leads,
         commands=Commands(leads, listener, timedelta(seconds=settings.call_lease)),
         inbound=Inbound(leads, confirm=settings.opt_out_confirmation == "tend"),
+        click_to_call=ClickToCall(leads),
+        calls=CallFlow(settings.public_url, settings.twilio_from),
         links=links,
         facilities=facilities,
         voice=Voice(settings.organization, settings.postal_address, links, facilities),

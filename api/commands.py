@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -223,10 +223,14 @@ class Commands:
         await self._apply(actor, await self._lead_of(task_id), "task_released", decide)
 
     async def dial_task(self, actor: Actor, task_id: str) -> None:
-        def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.dial_task(u.state, task_id, actor, u.now, u.journal.patience)
-
-        await self._apply(actor, await self._lead_of(task_id), "task_dialled", decide)
+        """The actor's own line is called first, so it is kept with the touch."""
+        async with self._open(actor, await self._lead_of(task_id), "task_dialled") as held:
+            unit, table = held.unit, tables.touches
+            for fact in commands.dial_task(unit.state, task_id, actor, unit.now, unit.journal.patience):
+                unit.append(fact, actor.name)
+                line = self.leads.store.vault.seal_row(table, {"id": fact.touch_id, "line": actor.phone})
+                unit.after.append(update(table).where(table.c.id == fact.touch_id).values(line))
+        await self._applied(held)
 
     async def complete_task(
         self,

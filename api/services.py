@@ -13,10 +13,12 @@ from api.dependencies import Check
 from api.meters import Meters
 from channels.inbound_sendgrid import SendGridEvents
 from channels.inbound_twilio import TwilioWebhooks
+from channels.twilio_twiml import CallFlow
 from content.facilities import Facilities
 from content.links import Links
 from content.values import Voice
 from domain.access import Actor
+from store.click_to_call import ClickToCall
 from store.engine import Store
 from store.inbound import Inbound
 from store.lead_unit import Leads
@@ -40,6 +42,8 @@ class Services:
     leads: Leads
     commands: Commands
     inbound: Inbound
+    click_to_call: ClickToCall
+    calls: CallFlow
     links: Links
     facilities: Facilities
     voice: Voice

@@ -10,9 +10,8 @@ from twilio.request_validator import RequestValidator
 
 from channels.errors import clean_code, twilio_remedy
 from channels.twilio_sms import MESSAGE_STATUSES
-from channels.twilio_voice import is_machine
 from domain.errors import InvalidInput
-from domain.ports import InboundSms, Remedy, TouchUpdate
+from domain.ports import DeskCallEnded, HeardMachine, InboundSms, Remedy, TouchUpdate
 from domain.touches import Disposition, TouchStatus
 
 Form = Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -23,9 +22,10 @@ _E164 = re.compile(r"(?:[a-z]+:)?(\+[1-9][0-9]{6,14})")
 _NATIONAL = re.compile(r"1?([2-9][0-9]{9})")
 _ID = re.compile(r"[A-Za-z0-9_-]{2,64}")
 
-# Only how a call can end: queued, initiated, ringing and in-progress are on the way.
+CALL_ON_ITS_WAY: Final = frozenset({"queued", "initiated", "ringing", "in-progress"})
 CALL_ENDS: Final = {
     "completed": Disposition.ANSWERED,
+    "answered": Disposition.ANSWERED,
     "busy": Disposition.BUSY,
     "no-answer": Disposition.NO_ANSWER,
     "failed": Disposition.FAILED,
@@ -93,25 +93,69 @@ def parse_message_status(touch_id: str, form: Form) -> TouchUpdate | None:
 
 
 def parse_call_status(touch_id: str, form: Form) -> TouchUpdate | None:
-    """How a call ended; None while it has not. Raises InvalidInput."""
+    """That a lead is being called, or how the call ended; None for words we do not know. Raises InvalidInput."""
     fields = dict(pairs(form))
     sid, word = _id(fields, "CallSid"), _word(fields, "CallStatus")
+    at = _time(fields.get("Timestamp"))
+    if word in CALL_ON_ITS_WAY:
+        return TouchUpdate(f"{sid}:{word}", _touch(touch_id), sid, TouchStatus.ACCEPTED, at)
     disposition = CALL_ENDS.get(word)
     if disposition is None:
         return None
-    if disposition is Disposition.ANSWERED and is_machine(fields.get("AnsweredBy")):
+    if disposition is Disposition.ANSWERED and _is_machine(fields):
         disposition = Disposition.VOICEMAIL
     failed = disposition is Disposition.FAILED
     return TouchUpdate(
         event_id=f"{sid}:{word}",
         touch_id=_touch(touch_id),
         provider_id=sid,
-        status=TouchStatus.DELIVERED if word == "completed" else TouchStatus.UNDELIVERED,
-        at=_time(fields.get("Timestamp")),
+        status=_call_status(disposition),
+        at=at,
         disposition=disposition,
         code=clean_code(fields.get("ErrorCode", "")) if failed else None,
         remedy=Remedy.DROP if failed else None,
     )
+
+
+def parse_dialled(touch_id: str, form: Form) -> TouchUpdate | None:
+    """How the lead's call ended, as told with the coordinator's, which goes on. Raises InvalidInput.
+
+    Of one that was answered it is not told here by whom, so it has no disposition yet.
+    """
+    fields = dict(pairs(form))
+    leg, word = _id(fields, "CallSid"), _word(fields, "DialCallStatus")
+    sid = _id(fields, "DialCallSid") if fields.get("DialCallSid") else leg  # a call that never came about has none
+    disposition = CALL_ENDS.get(word)
+    if disposition is None:
+        return None
+    return TouchUpdate(
+        event_id=f"{sid}:dialled:{word}",
+        touch_id=_touch(touch_id),
+        provider_id=sid,
+        status=_call_status(disposition),
+        disposition=disposition if disposition is not Disposition.ANSWERED else None,
+        remedy=Remedy.DROP if disposition is Disposition.FAILED else None,
+    )
+
+
+def parse_machine(touch_id: str, form: Form) -> HeardMachine | None:
+    """That a machine picked up the lead's phone; None for a person, or if nobody knows. Raises InvalidInput."""
+    fields = dict(pairs(form))
+    sid = _id(fields, "CallSid")
+    return HeardMachine(_touch(touch_id), sid) if _is_machine(fields) else None
+
+
+def parse_desk_status(touch_id: str, form: Form) -> DeskCallEnded | None:
+    """How the call to a coordinator's line ended; None while it has not. Raises InvalidInput."""
+    fields = dict(pairs(form))
+    sid, how = _id(fields, "CallSid"), CALL_ENDS.get(_word(fields, "CallStatus"))
+    return DeskCallEnded(_touch(touch_id), sid, how) if how is not None else None
+
+
+def parse_key(form: Form) -> tuple[str, str]:
+    """The id of the coordinator's call, and the keys pressed in it. Raises InvalidInput."""
+    fields = dict(pairs(form))
+    return _id(fields, "CallSid"), fields.get("Digits", "")
 
 
 def pairs(form: Form) -> list[tuple[str, str]]:
@@ -132,6 +176,17 @@ class _Pairs(dict[str, str]):
 
     def getall(self, name: str) -> list[str]:
         return [value for key, value in self._items if key == name]
+
+
+def _call_status(end: Disposition) -> TouchStatus:
+    answered = end in (Disposition.ANSWERED, Disposition.VOICEMAIL)
+    return TouchStatus.DELIVERED if answered else TouchStatus.UNDELIVERED
+
+
+def _is_machine(fields: Mapping[str, str]) -> bool:
+    """Whether Twilio heard a machine. It is wrong in one of ten: what it does not know counts as a person."""
+    word = fields.get("AnsweredBy", "").lower()
+    return word == "fax" or word.startswith("machine")
 
 
 def _id(fields: Mapping[str, str], name: str) -> str:

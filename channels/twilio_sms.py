@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from channels.errors import unknown
 from channels.twilio_client import TwilioClient
-from channels.webhook_paths import callback
+from channels.webhook_paths import SMS_STATUS, callback
 from domain.ports import Accepted, Search, Sms
 from domain.touches import TouchStatus
 
@@ -58,7 +58,7 @@ class TwilioSms:
         request = self._client.api.messages.create_async(
             to=sms.to,
             body=sms.body,
-            status_callback=callback(self._public_url, "/webhooks/twilio/status", sms.touch_id),
+            status_callback=callback(self._public_url, SMS_STATUS, sms.touch_id),
             validity_period=self._lasting(sms),
             smart_encoded=True,
             **self._sender,

@@ -8,5 +8,15 @@ from urllib.parse import urlencode
 RETRIES: Final = "#rc=5&rp=all"
 
 
+SMS_STATUS: Final = "/webhooks/twilio/status"
+# Of a call, in order: what the coordinator hears, the key they press, how their call ends; then of the lead's
+WHISPER: Final = "/webhooks/twilio/voice/desk"
+KEY: Final = "/webhooks/twilio/voice/desk/key"
+DESK_STATUS: Final = "/webhooks/twilio/voice/desk/status"
+CALL_STATUS: Final = "/webhooks/twilio/voice/status"
+MACHINE: Final = "/webhooks/twilio/voice/machine"
+DIALLED: Final = "/webhooks/twilio/voice/dialled"
+
+
 def callback(public_url: str, path: str, touch_id: str) -> str:
     return f"{public_url.rstrip('/')}{path}?{urlencode({'touch': touch_id})}{RETRIES}"

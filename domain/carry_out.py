@@ -7,15 +7,15 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
 
+from domain import desk, gate
 from domain import facts as f
-from domain import gate
 from domain.consequences import task_id
 from domain.errors import NotFound
 from domain.journal import Journal
 from domain.next_action import Action, OpenTask, Touch
 from domain.schedule import pending
 from domain.sequence import CallTask, Part, StaffTask
-from domain.touches import Channel, TouchStatus, touch_id
+from domain.touches import Channel, Disposition, TouchStatus, touch_id
 
 
 def decide(journal: Journal, now: datetime, closed: AbstractSet[Channel]) -> Action:
@@ -59,6 +59,11 @@ def put_off(journal: Journal, touch: Touch, now: datetime, delay: gate.Delayed) 
     change(journal, touch, TouchStatus.DELAYED, now, due_at=due, until=delay.until, **why)
 
 
+def ring(journal: Journal, touch: Touch, now: datetime, until: datetime) -> None:
+    """Before the lead is dialled: the line of the coordinator who asked for the call rings, until then at most."""
+    put_off(journal, touch, now, gate.Delayed(until, desk.RINGS, desk.RINGING))
+
+
 def claim(journal: Journal, touch: Touch, now: datetime) -> None:
     change(journal, touch, TouchStatus.CLAIMED, now, due_at=_due(journal, touch) or now)
 
@@ -93,7 +98,7 @@ def expire_task(journal: Journal, task_id: str, now: datetime) -> None:
         return
     if task.state is f.TaskState.CLAIMED:
         # a call that a person has answered waits for its outcome, however long
-        again = task.claim_within if task.claim_within and task.disposition is None else None
+        again = task.claim_within if task.disposition is not Disposition.ANSWERED else None
         claim_by = now + again if again else None
         journal.append(f.TaskReturned(task_id=task_id, escalated=True, claim_by=claim_by), now, "system")
     elif task.claim_by is not None:

@@ -25,6 +25,10 @@ from domain.unknown import reviews
 
 Mode = Literal["shift", "catch_up", "skip_expired"]
 RESUMED = "a person resumed it"
+NO_PHONE = (
+    "your key has no phone, and a call is connected by way of your own line: "
+    "make a key that has one with `tend keys create --phone`"
+)
 
 
 def _living(state: LeadState, what: str) -> None:
@@ -203,18 +207,20 @@ def claim_task(state: LeadState, task_id: str, actor: Actor, now: datetime, leas
 def release_task(state: LeadState, task_id: str, actor: Actor, now: datetime) -> list[f.Fact]:
     task = _task(state, task_id)
     _mine(task, actor)
-    within = task.claim_within if task.disposition is None else None
+    within = task.claim_within if task.disposition is not Disposition.ANSWERED else None
     return [f.TaskReturned(task_id=task_id, claim_by=now + within if within else None)]
 
 
 def dial_task(
     state: LeadState, task_id: str, actor: Actor, now: datetime, patience: Patience = PATIENCE
-) -> list[f.Fact]:
-    """Plans one call to the lead; never a second while the first is on its way."""
+) -> list[f.TouchChanged]:
+    """Plans one call: the actor's own line first, then the lead. Never a second while the first is on its way."""
     task = _task(state, task_id)
     if task.kind not in (f.TaskKind.CALL, f.TaskKind.CALLBACK):
         raise Refused(f"a task of kind {task.kind} is not a call", task.state)
     _mine(task, actor)
+    if actor.phone is None:
+        raise Refused(NO_PHONE, task.state)
     if Channel.VOICE in state.closed or not state.phone:
         raise Refused("this number may not be called", state.state)
     opens = next_open(now, state.zones)

@@ -50,6 +50,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
                 claimed_by=fact.by_id,
                 claimed_name=fact.by_name,
                 lease_until=fact.lease_until,
+                lease=fact.lease_until - at,
             )
         case f.TaskReturned():
             before = state.tasks.get(fact.task_id)
@@ -190,10 +191,20 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
         new = replace(new, until=fact.until, until_set=at, was_due=was_due, delayed_at=old.delayed_at or at)
     if fact.status is TouchStatus.CLAIMED:
         new = replace(new, claimed_at=at)
+    if fact.status is TouchStatus.CLAIMED and new.task_id is not None:
+        state = _at_the_desk(state, new.task_id, at)
     after = replace(state, touches=put(state.touches, key, new), rest=_from_the_answer(state.rest, old, fact, at))
     # a callback that comes after the end is late news, not a lead that moves again
     counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None
     return staged(after, Stage.CONTACTED) if counts else after
+
+
+def _at_the_desk(state: LeadState, task_id: str, at: datetime) -> LeadState:
+    """Who has just pressed the key for this call is at it: the lease counts anew."""
+    task = state.tasks.get(task_id)
+    if task is None or task.state is not f.TaskState.CLAIMED or task.lease is None:
+        return state
+    return _task(state, task_id, lease_until=at + task.lease)
 
 
 def _from_the_answer(rest: Rest | None, old: Touch, fact: f.TouchChanged, at: datetime) -> Rest | None:

@@ -88,6 +88,7 @@ class Task:
     claimed_by: str | None = None
     claimed_name: str | None = None
     lease_until: datetime | None = None
+    lease: timedelta | None = None  # its length
     escalation: int = 0
     open_since: datetime | None = None  # since when anybody could take it on, or was last told that nobody has
     disposition: Disposition | None = None

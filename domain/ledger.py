@@ -25,7 +25,7 @@ class TouchRef:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to hand this one message to its provider, until `deadline` (real, UTC).
+    """The right to hand this one message to its provider, until `deadline` (real, UTC). A call is the coordinator's.
 
     `search`: it may have been sent already: once the deadline is over, look for it there; do not send.
     """
@@ -61,6 +61,10 @@ class Ledger(Protocol):
 
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         """Writes what the provider said. `Unavailable` puts the touch off, at most about an hour of real time."""
+        ...
+
+    async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
+        """Writes what the provider said to calling the coordinator's line, which is no touch of the lead."""
         ...
 
     async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View: ...

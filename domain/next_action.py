@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from domain import desk
 from domain import facts as f
 from domain.contact_window import WINDOW
 from domain.lead_state import STAFF, LeadState
@@ -77,7 +78,7 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime, pati
     """
     for touch in sorted([*direct(state), *left_claimed(state)], key=ready):
         if touch.channel is not None and ready(touch) <= now:
-            return _touch(touch)
+            return Record((desk.ended(touch),)) if desk.rings(touch) else _touch(touch)
     timers = _timers(state)
     if timers and timers[0][0] <= now:
         return timers[0][1]
@@ -102,9 +103,12 @@ def _touch(touch: LeadTouch) -> Touch:
 def _timers(state: LeadState) -> list[tuple[datetime, Do]]:
     """What is done whatever the cadence does, earliest first.
 
-    Open tasks count as missed or are escalated, leases run out, a touch of unknown fate is looked for.
+    Open tasks count as missed or are escalated, leases run out, a touch of unknown fate is looked for. No lease runs
+    out while the line of who holds it rings.
     """
-    tasks = [(at, ExpireTask(task.id)) for task in state.tasks.values() if (at := task.expires_at()) is not None]
+    ringing = {touch.task_id for touch in state.touches.values() if desk.rings(touch)}
+    lapsing = (task for task in state.tasks.values() if task.id not in ringing)
+    tasks = [(at, ExpireTask(task.id)) for task in lapsing if (at := task.expires_at()) is not None]
     looks = [(touch.look_at, _touch(touch)) for touch in looked_for(state) if touch.look_at is not None]
     return sorted([*tasks, *looks], key=lambda timer: timer[0])
 

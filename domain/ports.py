@@ -84,7 +84,10 @@ class Email:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call to place. `to` is E.164; what is said comes from the voice webhook."""
+    """A call to the line of the coordinator who dialled, or to look for: the one that a lead was dialled by.
+
+    `to` is E.164; what is said, and that the lead is dialled, comes from the voice webhooks.
+    """
 
     touch_id: str
     to: str = field(repr=False)
@@ -102,12 +105,14 @@ class Accepted:
 class Search:
     """Where in a provider's list a touch may stand: taken at or after `since`, before `until` (real UTC; None: now).
 
-    `known`: the provider's ids of other touches, which it is not.
+    `known`: the provider's ids of other touches, which it is not. `child_of`: the provider's id of the call that it was
+    made within.
     """
 
     since: datetime
     until: datetime | None = None
     known: frozenset[str] = frozenset()
+    child_of: str | None = None
 
 
 class SmsChannel(Protocol):
@@ -123,7 +128,9 @@ class SmsChannel(Protocol):
 class VoiceChannel(Protocol):
     """Places calls. Raises as SmsChannel."""
 
-    async def dial(self, call: Call, limit: float) -> Accepted: ...
+    async def ring(self, call: Call, limit: float) -> Accepted:
+        """Calls the coordinator's line."""
+        ...
 
     async def find(self, call: Call, search: Search, limit: float) -> Accepted | None: ...
 
@@ -161,10 +168,28 @@ class NoMoreMail:
 
 
 @dataclass(frozen=True, slots=True)
+class DeskCallEnded:
+    """How the call to a coordinator's own line ended. `leg_id` is the provider's id of it."""
+
+    touch_id: str
+    leg_id: str
+    how: Disposition
+
+
+@dataclass(frozen=True, slots=True)
+class HeardMachine:
+    """The provider heard a machine pick up the lead's phone."""
+
+    touch_id: str
+    provider_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class TouchUpdate:
     """What became of a touch, in our words. `at` is the provider's own time (real, UTC) or None.
 
-    `disposition` is set for the end of a call only; `status` then is delivered (answered, voicemail) or undelivered.
+    `disposition` is set for the end of a call only; `status` then is delivered (answered, voicemail) or undelivered. A
+    call that ended well without one was heard of by its other end: who picked up is told elsewhere.
     `remedy` is set for failures. `event_id` is unique for one status of one touch at the provider.
     """
 

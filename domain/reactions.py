@@ -45,8 +45,8 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
                 yield from leave(state, "disqualified", f.ExitReason.DISQUALIFIED, book, default=Stop())
         case f.AppointmentChanged() as changed:
             yield from appointment_changed(state, changed, no, at, book)
-        case f.CallEnded(task_id=task, disposition=disposition):
-            yield from call_ended(state, task, disposition, no, at)
+        case f.CallEnded() as ended:
+            yield from call_ended(state, ended, no, at)
         case f.TaskClosed() as closed:
             yield from task_closed(state, closed, no, at, book)
         case f.TouchChanged() as touch:

@@ -16,6 +16,7 @@ from domain.consequences import (
     sequence_of,
     task_id,
 )
+from domain.desk import never_left
 from domain.lead_state import LeadState, Task
 from domain.sequence import Stop
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
@@ -26,10 +27,12 @@ LET_GO = "the lead was let go"
 BY_A_PERSON = "call.by_a_person"  # the rule of a call that a window had put off, and that then was somebody's task
 
 
-def call_ended(state: LeadState, task: str, disposition: Disposition, no: int, at: datetime) -> Iterator[f.Fact]:
+def call_ended(state: LeadState, fact: f.CallEnded, no: int, at: datetime) -> Iterator[f.Fact]:
+    task, disposition = fact.task_id, fact.disposition
     held = state.tasks.get(task)
-    if held is None:
-        return
+    touch = next((t for t in state.touches.values() if t.touch_id == fact.touch_id), None)
+    if held is None or (touch is not None and never_left(touch)):
+        return  # of a call that never left the desk its holder has the task yet
     if held.disposition is Disposition.ANSWERED and disposition is not Disposition.ANSWERED:
         return  # spoken with before: a further call takes nothing back
     cause = "a person answered the call; its outcome is awaited"

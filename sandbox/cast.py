@@ -49,7 +49,7 @@ PERSONAS: dict[str, Persona] = {
     "no_show": Persona(shows=False),
     "answers": Persona(manner=Manner("human", digits="1")),
     "voicemail": Persona(manner=Manner("machine_start", stays=30)),
-    # set on a coordinator's own number: a person at a desk who takes the call and presses 1
+    # who answers on a coordinator's own line: a person at a desk who takes the call and presses 1
     COORDINATOR: Persona(manner=Manner("human", digits="1", stays=120)),
 }
 

@@ -75,8 +75,10 @@ class Intake:
 
     def take(self, order: Order, fate: Fate, late: int | None = None) -> Taken:
         taken = self._makers[order.channel](self._config, order, fate, datetime.now(UTC))
-        if order.channel != "email":
+        if order.channel == "sms":
             self._people.meet(taken.sent[0].to)
+        elif order.channel == "voice":
+            self._people.call_up(taken.sent[0].to)
         self._callbacks.expect(self._book.keep(taken.sent, taken.steps, late))
         if order.channel == "voice":
             self._calls.start(taken.sent[0].id)

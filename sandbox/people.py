@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.book import Sent
 from sandbox.booking import book, link_in
-from sandbox.cast import BOOKS_AFTER, NOBODY, PERSONAS, Manner, Persona, Reply
+from sandbox.cast import BOOKS_AFTER, COORDINATOR, NOBODY, PERSONAS, Manner, Persona, Reply
 from sandbox.config import SandboxConfig
 from sandbox.desk import Desk
 from sandbox.inbound import AS_A_PERSON, Inbound
@@ -56,6 +56,11 @@ class People:
         names = self._config.leads
         if names and self._memory.persona(to) is None:
             self._memory.set_persona(to, names[self._memory.met_in_turn() % len(names)], in_turn=True)
+
+    def call_up(self, to: str) -> None:
+        """Who is called outright, and is nobody known, sits at a desk: leads are dialled from there."""
+        if self._memory.persona(to) is None:
+            self._memory.set_persona(to, COORDINATOR, in_turn=False)
 
     def manner(self, to: str) -> Manner:
         return self._persona(to).manner

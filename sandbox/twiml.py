@@ -27,7 +27,7 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """One number to connect to. `callback` is asked about it at its `events`."""
+    """One number to connect to. `callback` is asked about it at its `events`, `heard` told who picked up."""
 
     action: str | None
     number: str = field(repr=False)
@@ -35,6 +35,8 @@ class Dial:
     caller_id: str | None = field(default=None, repr=False)
     callback: str | None = field(default=None, repr=False)
     events: tuple[str, ...] = ("completed",)
+    machine_detection: str | None = None
+    heard: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ def _dial(element: ET.Element, text: str) -> Dial:
         element.get("callerId"),
         asked.get("statusCallback"),
         tuple(asked.get("statusCallbackEvent", "completed").split()),
+        asked.get("machineDetection"),
+        asked.get("amdStatusCallback"),
     )
 
 

@@ -17,7 +17,7 @@ from sandbox.faults import Fate
 from sandbox.times import ProductTime, iso
 from sandbox.twilio_wire import touch_of
 from sandbox.twiml import BadTwiml, Dial, Gather, Hangup, Listen, Redirect, Unknown, Verb, parse
-from sandbox.webhooks import NotReached, Webhooks
+from sandbox.webhooks import NotReached, Tries, Webhooks
 
 log = logging.getLogger("sandbox.voice")
 
@@ -25,6 +25,7 @@ STEP = 0.03  # real seconds between initiated, ringing and what follows
 RINGS = 5.0  # product seconds until somebody picks up
 FATES: dict[str, PickUp] = {"+15005552001": "busy", "+15005552002": "no-answer", "+15005552003": "failed"}
 MOST_DOCUMENTS = 20  # in one call: a circle of redirects ends
+PAUSES = (0.5, 1, 2, 4, 5)  # real seconds before one more request for a document: 15 at most, as with Twilio
 
 
 class _HungUp(Exception):
@@ -140,22 +141,24 @@ class _Course:
         log.warning("call %s ended: more than %s documents", self._sid, MOST_DOCUMENTS)
 
     async def _fetch(self, url: str, more: dict[str, str]) -> str:
-        """The TwiML at an address; one more try if nobody was there. A failure ends the call, as with Twilio."""
+        """The TwiML at an address, asked for again as its fragment says. A failure ends the call, as with Twilio."""
         reports = self._calls.reports
         params = {**reports.params(reports.call(self._sid), "in-progress"), **more}
-        for last in (False, True):
+        tries = Tries.of(url)
+        for pause in (*PAUSES[: tries.again], None):
             try:
                 answer = await self._calls.webhooks.twilio(url, params, token=self._sid)
             except NotReached as error:
-                if last:
+                if pause is None:
                     log.warning("call %s: its TwiML was not reached: %s", self._sid, error)
-                    break
-                await asyncio.sleep(0.5)
             else:
                 if answer.status < 300:
                     return answer.body or "<Response/>"
-                log.warning("call %s: its TwiML was answered %s", self._sid, answer.status)
-                break
+                if pause is None or not (tries.errors and answer.status >= 500):
+                    log.warning("call %s: its TwiML was answered %s", self._sid, answer.status)
+                    break
+            if pause is not None:
+                await asyncio.sleep(pause)
         raise _HungUp
 
     async def _obey(self, text: str, url: str, manner: Manner) -> tuple[str, dict[str, str]] | None:
@@ -206,7 +209,11 @@ class _Course:
             reports.report(leg.id, status)
         begun, status = self._talked, "completed"
         if pick_up in {"human", "machine_start"}:
-            reports.report(leg.id, "in-progress", started_at=iso(datetime.now(UTC)))
+            amd = verb.machine_detection
+            answered_by = {"answered_by": _answered_by(pick_up, amd)} if amd else {}
+            reports.report(leg.id, "in-progress", started_at=iso(datetime.now(UTC)), **answered_by)
+            if amd and verb.heard:
+                reports.heard(leg.id, urljoin(url, verb.heard))
             await self._listen(other.stays, hang_up=False)
             reports.report(leg.id, "completed", duration=max(1, math.ceil(self._talked - begun)))
         else:

@@ -5,7 +5,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import uuid4
 
 import aiohttp
@@ -20,6 +20,21 @@ TIMES = aiohttp.ClientTimeout(total=30, connect=None, sock_connect=5, sock_read=
 
 class NotReached(Exception):
     """The connection could not be made, broke, or brought no answer in time. The text holds no address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What the fragment of an address asks for: how often `again`, and whether after a 5xx too. By default once."""
+
+    again: int = 1
+    errors: bool = False
+
+    @classmethod
+    def of(cls, url: str) -> "Tries":
+        asked = dict(parse_qsl(urlsplit(url).fragment))
+        again = asked.get("rc", "1")
+        kinds = asked.get("rp", "ct").split(",")
+        return cls(min(5, int(again)) if again.isdecimal() else 1, "5xx" in kinds or "all" in kinds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from stack.preflight import StartError
 KNOWN_PERSONAS = frozenset(PERSONAS)
 FROM = "+15005550006"
 STAFF_PHONE = "+12025550143"  # the line of the coordinator persona
+ADMIN_PHONE = "+12025550144"  # of who dials with the admin's key
 
 
 def ensure_credentials(directory: DataDir) -> None:

@@ -2,7 +2,7 @@
 
 from config.data_dir import DataDir, write_private
 from config.settings import Settings
-from stack.carrier import STAFF_PHONE
+from stack.carrier import ADMIN_PHONE, STAFF_PHONE
 from stack.preflight import StartError
 from store.keys import has_keys, make_key
 from wire.keyring import KeyRing
@@ -27,14 +27,17 @@ def ensure_ring(settings: Settings, directory: DataDir, *, database_is_new: bool
     return ring
 
 
-async def ensure_api_keys(directory: DataDir, database_url: str, ring: str, *, personas: bool) -> None:
+async def ensure_api_keys(
+    directory: DataDir, database_url: str, ring: str, *, personas: bool, sandbox: bool = False
+) -> None:
     """Makes `admin.key` and, for personas, `sandbox/staff.key`, each if its file is not there.
 
-    In a database without any key those of the directory are another's: they are made anew.
+    In a database without any key those of the directory are another's: they are made anew. With the `sandbox` the admin
+    has a line there too, to dial from.
     """
     new = not await has_keys(database_url)
     if new or not directory.admin_key.exists():
-        secret = await make_key(database_url, ring, name="admin", role="admin")
+        secret = await make_key(database_url, ring, name="admin", role="admin", phone=ADMIN_PHONE if sandbox else None)
         write_private(directory.admin_key, secret + "\n")
     if personas and (new or not directory.staff_key.exists()):
         secret = await make_key(database_url, ring, name="persona", role="coordinator", phone=STAFF_PHONE)

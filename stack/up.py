@@ -151,7 +151,8 @@ class Stack:
         assert settings.keys is not None
         await preflight.check_ring(database_url, settings.keys.get_secret_value(), directory.keys)
         await self._migrate(database_url)
-        await ensure_api_keys(directory, database_url, settings.keys.get_secret_value(), personas=bool(self._personas))
+        ring = settings.keys.get_secret_value()
+        await ensure_api_keys(directory, database_url, ring, personas=bool(self._personas), sandbox=self._sandboxed)
         if self._sandboxed:
             carrier.ensure_credentials(directory)
 

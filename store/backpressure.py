@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import backpressure as rules
+from domain import desk
 from domain.backpressure import Limits
 from domain.priority import Priority
 from domain.touches import Channel
@@ -75,8 +76,12 @@ class Backpressure:
         await conn.execute(_LINES)
         t = touches.c
         on = (t.channel == Channel.VOICE.value, t.status.in_(("claimed", "accepted")), t.claimed_at > now - _CALL_LASTS)
-        taken = await conn.scalar(select(func.count()).select_from(touches).where(*on))
-        return bool(self.limits.calls is not None and (taken or 0) >= self.limits.calls)
+        # the lead's line is taken together with the coordinator's
+        rings = (t.channel == Channel.VOICE.value, t.status == "delayed", t.rule == desk.RINGS)
+        legs = (*rings, t.leg_at > now - desk.WAITS)
+        count = select(func.count()).select_from(touches)
+        taken = (await conn.scalar(count.where(*on)) or 0) + (await conn.scalar(count.where(*legs)) or 0)
+        return self.limits.calls is not None and taken >= self.limits.calls
 
 
 async def _count(conn: AsyncConnection, channel: Channel, limit: int, now: datetime) -> bool:

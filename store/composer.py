@@ -10,7 +10,7 @@ from content.values import Voice
 from domain.errors import NotFound
 from domain.lead_state import STOP
 from domain.ledger import TouchRef
-from domain.ports import Call, Email, Sms
+from domain.ports import Email, Sms
 from domain.sequence import Message
 from domain.touches import RETRY, Channel
 from store import tables
@@ -28,9 +28,8 @@ class Composer:
     voice: Voice
     system: Mapping[str, Template]
 
-    async def message(self, unit: LeadUnit, ref: TouchRef, to: str) -> Sms | Email | Call:
-        if ref.channel is Channel.VOICE:
-            return Call(ref.touch_id, to)
+    async def message(self, unit: LeadUnit, ref: TouchRef, to: str) -> Sms | Email:
+        """A text or a mail: what is said in a call, the voice webhooks and the coordinator say."""
         own = await self._own_words(unit, ref)
         if own is not None:
             if ref.channel is Channel.SMS:

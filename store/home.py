@@ -104,6 +104,12 @@ async def find(conn: AsyncConnection) -> Home | None:
     return Home(found.alive_at, found.worked, found.restored_at)
 
 
+async def is_copy(conn: AsyncConnection) -> bool:
+    """Whether it was noticed that this is one, and nobody has compared it yet; or it is just being put back."""
+    row = (await conn.execute(select(homes.c.restored_at))).first()
+    return row is None or row.restored_at is not None
+
+
 async def make(conn: AsyncConnection) -> None:
     """Of a database that was just migrated: it lives here, if it does not know where."""
     await conn.execute(insert(homes).values(id=True, **_row()).on_conflict_do_nothing())

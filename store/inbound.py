@@ -1,7 +1,7 @@
 """What providers tell us: stored once with its facts and its immediate effect, in one transaction each."""
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -13,8 +13,8 @@ from domain.carrier_news import what_became
 from domain.consequences import PHONE, task_id
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
-from domain.ports import InboundSms, NoMoreMail, TouchUpdate
-from domain.touches import Channel, TouchStatus, touch_id
+from domain.ports import HeardMachine, InboundSms, NoMoreMail, TouchUpdate
+from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from store import tables
 from store.lead_unit import Leads, LeadUnit
 from store.persons import not_strangers, people
@@ -53,21 +53,25 @@ class Inbound:
     async def update(self, provider: str, update_: TouchUpdate) -> bool:
         """What became of a touch. False if it was known already, or the touch is not ours."""
         table = tables.touches
-        try:
-            wanted = str(uuid.UUID(update_.touch_id))
-        except ValueError:
-            return False
         async with self.leads.store.engine.begin() as conn:
-            row = (await conn.execute(select(table.c.lead_id).where(table.c.id == wanted))).first()
-            if row is None or not await _first_time(conn, provider, update_.event_id, "status"):
+            lead_id = await lead_of_touch(conn, update_.touch_id)
+            if lead_id is None or not await _first_time(conn, provider, update_.event_id, "status"):
                 return False  # a touch is there before its request: what is nobody's will not be anybody's
-            async with self.leads.within(conn, str(row[0])) as unit:
+            if update_.disposition is Disposition.ANSWERED and await _is_machine(conn, update_.provider_id):
+                update_ = replace(update_, disposition=Disposition.VOICEMAIL)
+            async with self.leads.within(conn, lead_id) as unit:
                 for fact in list(what_became(unit.state, update_, unit.closed)):
                     unit.append(fact, "carrier")
                 # the first witness of a claim whose answer never came
-                known = update(table).where(table.c.id == wanted, table.c.provider_id.is_(None))
+                known = update(table).where(table.c.id == update_.touch_id, table.c.provider_id.is_(None))
                 unit.after.append(known.values(provider_id=update_.provider_id))
         return True
+
+    async def heard_machine(self, told: HeardMachine) -> bool:
+        """Kept until the call has ended. False if it was known already, or the touch is not ours."""
+        async with self.leads.store.engine.begin() as conn:
+            ours = await lead_of_touch(conn, told.touch_id) is not None
+            return ours and await _first_time(conn, "twilio", _machine(told.provider_id), "machine")
 
     async def no_more_mail(self, provider: str, told: NoMoreMail) -> bool:
         """A stop of e-mail for the address. False if it was known already, or if no lead has it."""
@@ -188,6 +192,26 @@ class Inbound:
         sealed = self.leads.store.vault.seal_row(tables.messages, row)
         await unit.conn.execute(insert(tables.messages).values(sealed))
         return str(row["id"])
+
+
+async def lead_of_touch(conn: AsyncConnection, touch_id: str) -> str | None:
+    """Whose touch it is, by the id that a callback carries; None for anything that is no touch of ours."""
+    try:
+        wanted = str(uuid.UUID(touch_id))
+    except ValueError:
+        return None
+    found = await conn.scalar(select(tables.touches.c.lead_id).where(tables.touches.c.id == wanted))
+    return str(found) if found is not None else None
+
+
+def _machine(call_id: str) -> str:
+    return f"{call_id}:machine"
+
+
+async def _is_machine(conn: AsyncConnection, call_id: str) -> bool:
+    event = tables.inbound_events.c
+    known = select(event.event_id).where(event.provider == "twilio", event.event_id == _machine(call_id))
+    return await conn.scalar(known) is not None
 
 
 async def _first_time(conn: AsyncConnection, provider: str, event_id: str, kind: str) -> bool:

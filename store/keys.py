@@ -90,6 +90,12 @@ async def find_key(conn: AsyncConnection, vault: Vault, secret: str) -> Actor | 
     return Actor(row["id"], row["name"], Role(row["role"]), tuple(row["facilities"]), phone)
 
 
+async def lines(conn: AsyncConnection, vault: Vault) -> frozenset[str]:
+    """The phones (E.164) of all keys, revoked ones too."""
+    rows = await conn.execute(select(api_keys.c.id, api_keys.c.phone).where(api_keys.c.phone.is_not(None)))
+    return frozenset(str(vault.open_row(api_keys, row)["phone"]) for row in rows.mappings())
+
+
 async def list_keys(conn: AsyncConnection) -> list[KeyInfo]:
     """All keys, revoked ones too, oldest first."""
     c = api_keys.c

@@ -13,6 +13,7 @@ from domain.ledger import TouchRef
 from domain.ports import Search
 from store.tables import touches
 
+ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
 _A_MOMENT = timedelta(seconds=1)
 
 

@@ -15,6 +15,7 @@ from domain.restored import perhaps_mailed, stop_for_review
 from domain.touches import Channel
 from store.home import Home
 from store.inbound import Inbound
+from store.keys import lines
 from store.lead_unit import Leads
 from store.tables import addresses, lead_addresses, leads, touches
 
@@ -67,7 +68,7 @@ class Comparison:
         return done
 
     async def _unknown(self, found: list[Listed]) -> list[Listed]:
-        """What was sent, and no touch of the copy knows by its id."""
+        """What was sent, and no touch of the copy knows by its id. A coordinator's own line tells nothing of a lead."""
         sent = [one for one in found if not one.inbound]
         unknown: list[Listed] = []
         async with self.leads.store.engine.connect() as conn:
@@ -77,7 +78,8 @@ class Comparison:
                 rows = await conn.execute(select(touches.c.provider_id).where(touches.c.provider_id.in_(ids)))
                 known = set(rows.scalars())
                 unknown += [one for one in page if one.provider_id not in known]
-        return unknown
+            desks = await lines(conn, self.leads.store.vault)
+        return [one for one in unknown if one.channel is not Channel.VOICE or one.person not in desks]
 
     async def _take_in(self, one: Listed, done: Compared) -> None:
         """As if the carrier had called us now; what the copy has of it already is not taken again.

@@ -224,6 +224,9 @@ touches = Table(
     _int("attempts", server_default=text("0")),
     _sealed("subject"),
     _sealed("body"),
+    _sealed("line"),  # of a call: the coordinator's own, which is called first
+    _text("leg_id", null=True),  # the provider's id of that call
+    _time("leg_at", null=True),  # real: when it was asked for
     _time("updated_at", server_default=_clock),
     Index(None, "lead_id"),
     Index(None, "provider_id"),
@@ -234,6 +237,7 @@ Index(
     touches.c.claimed_at,
     postgresql_where=text("channel = 'voice' AND status IN ('claimed', 'accepted')"),
 )
+Index("touches_legs_idx", touches.c.leg_at, postgresql_where=text("channel = 'voice' AND status = 'delayed'"))
 # No two claims for one address and channel at once, whatever the code does: see open_claims.
 Index(
     "touches_claimed_idx",

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from domain import carry_out
+from domain import carry_out, desk
 from domain.clock import Clock
 from domain.contact_window import closes, next_open
 from domain.errors import NotFound
@@ -43,7 +43,6 @@ PROVIDER_QUIET = timedelta(hours=1)
 # waits for at the desk, for a few seconds.
 MOST_ATTEMPTS, MOST_DIALS = 20, 3
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
-ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
 MOST_QUIET_HOURS = 5  # so often a provider's own quiet hours put a touch off
 
 
@@ -75,16 +74,19 @@ class TouchLedger:
                 address = unit.address(ref.channel)
                 assert address is not None  # the gate has looked
                 held = await self._held_back(unit, ref, address, now)
-                if held is None:
+                if held is not None:
+                    carry_out.put_off(unit.journal, action, unit.now, held)
+                elif ref.channel is not Channel.VOICE:
                     return await self._claim(unit, ref, action, address, now)
-                carry_out.put_off(unit.journal, action, unit.now, held)
+                elif (claim := await self._ring(unit, ref, action, now)) is not None:
+                    return claim
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def _held_back(self, unit: LeadUnit, ref: TouchRef, address: Address, now: datetime) -> Delayed | None:
         """By another message to the address, by the sender's limits, or by the provider: it may go, but not now."""
         free = await open_claims.free_at(unit.conn, address.id, ref, now)
         if free is not None:
-            return Delayed(self.clock.product(free), *ALONE)
+            return Delayed(self.clock.product(free), *open_claims.ALONE)
         priority = of_work(unit.state, _touch(ref), unit.now)
         held = await self.backpressure.holds(unit.conn, ref.channel, priority, now)
         return Delayed(self.clock.product(held.until), held.rule, held.reason) if held is not None else None
@@ -99,18 +101,8 @@ class TouchLedger:
                 case Accepted(provider_id=provider_id, status=status):
                     row["provider_id"] = provider_id
                     self._settle(unit, ref, touch.status, status)
-                case Unavailable(code=code, reason=reason, retry_after=after):
-                    until = await self._next_try(unit, ref, now, after)
-                    if until is not None and code is not None:  # it answered: too many, and not only of this lead's
-                        until = max(until, await self._slows_down(unit, ref, now, after))
-                    self._put_off(unit, ref, touch.status, until, rule="channel.unavailable", reason=reason, code=code)
-                case Rejected(code=code, reason=reason, remedy=Remedy.ALERT):
-                    # nobody was written to, and nobody is forgotten while a person mends our account
-                    until = await self._next_try(unit, ref, now)
-                    self._put_off(
-                        unit, ref, touch.status, until, rule="carrier.alert", reason=reason, code=code,
-                        remedy=Remedy.ALERT,
-                    )  # fmt: skip
+                case Unavailable() | Rejected(remedy=Remedy.ALERT):
+                    await self._not_now(unit, ref, touch.status, result, now)
                 case Rejected(code=code, reason=reason, remedy=Remedy.RESCHEDULE):
                     again = await self._attempts(unit, ref) < MOST_QUIET_HOURS
                     until = next_open(unit.now + PROVIDER_QUIET, unit.state.zones) if again else None
@@ -133,6 +125,29 @@ class TouchLedger:
             view = self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
             await unit.conn.execute(update(tables.touches).where(tables.touches.c.id == ref.touch_id).values(row))
             return view
+
+    async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
+        async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
+            touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
+            if touch is None:
+                raise NotFound("no call was asked for")
+            match result:
+                case Accepted(provider_id=leg_id):
+                    t = tables.touches
+                    first = update(t).where(t.c.id == ref.touch_id, t.c.leg_id.is_(None))  # its webhooks may have come
+                    await unit.conn.execute(first.values(leg_id=leg_id))
+                case OutcomeUnknown():
+                    pass  # it may ring: a key pressed, or its time, tells
+                case _ if not desk.rings(touch):
+                    pass
+                case Unavailable() | Rejected(remedy=Remedy.ALERT):
+                    await self._not_now(unit, ref, touch.status, result, now)
+                case Rejected(code=code, reason=reason):  # a coordinator's number: nothing is known of the lead's
+                    more = {"rule": desk.REFUSED, "reason": reason, "code": code}
+                    self._settle(unit, ref, touch.status, TouchStatus.FAILED, **more)
+            if isinstance(result, Unavailable | Rejected):
+                unit.after.append(self.backpressure.gives_back(ref.channel, now))
+            return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
@@ -159,11 +174,25 @@ class TouchLedger:
             "deadline": now + CLAIM_LIVES,
             "attempts": tables.touches.c.attempts + 1,
             "subject": message.subject if isinstance(message, Email) else None,
-            "body": None if isinstance(message, Call) else message.text if isinstance(message, Email) else message.body,
+            "body": message.text if isinstance(message, Email) else message.body,
         }
         sealed = self.leads.store.vault.seal_row(tables.touches, row)
         unit.after.append(update(tables.touches).where(tables.touches.c.id == ref.touch_id).values(sealed))
         return Claim(message, now + CLAIM_LIVES)
+
+    async def _ring(self, unit: LeadUnit, ref: TouchRef, action: Touch, now: datetime) -> Claim | None:
+        """The coordinator's line, once. The lead is dialled when they press the key: see store/click_to_call."""
+        table = tables.touches
+        row = (await unit.conn.execute(select(table).where(table.c.id == ref.touch_id))).mappings().one()
+        line = self.leads.store.vault.open_row(table, row)["line"]
+        if line is None:
+            rule, reason = desk.NO_LINE
+            carry_out.change(unit.journal, action, TouchStatus.FAILED, unit.now, rule=rule, reason=reason)
+            return None
+        carry_out.ring(unit.journal, action, unit.now, self.clock.product(now + desk.WAITS))
+        asked = update(table).where(table.c.id == ref.touch_id)
+        unit.after.append(asked.values(leg_at=now, attempts=table.c.attempts + 1))
+        return Claim(Call(ref.touch_id, line), now + CLAIM_LIVES)
 
     def _use_ends(self, unit: LeadUnit, ref: TouchRef) -> datetime:
         """When a text may not leave the carrier any more (product time)."""
@@ -184,13 +213,28 @@ class TouchLedger:
             case Channel.VOICE:
                 message = Call(ref.touch_id, to)
         search = await open_claims.search(unit.conn, ref, row["address_id"], row["claimed_at"])
-        return Claim(message, row["claimed_at"] + CLAIM_LIVES, search)
+        return Claim(message, row["claimed_at"] + CLAIM_LIVES, replace(search, child_of=row["leg_id"]))
 
     async def _value(self, unit: LeadUnit, address_id: str) -> str:
         """The address that it went to, which need not be the lead's present one."""
         table = tables.addresses
         row = (await unit.conn.execute(select(table).where(table.c.id == address_id))).mappings().one()
         return str(self.leads.store.vault.open_row(table, row)["value"])
+
+    async def _not_now(
+        self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, result: Unavailable | Rejected, now: datetime
+    ) -> None:
+        """What was certainly not taken is tried again. Nobody is forgotten while a person mends our account."""
+        why: dict[str, str | None] = {"reason": result.reason, "code": result.code}
+        if isinstance(result, Rejected):
+            until = await self._next_try(unit, ref, now)
+            why |= {"rule": "carrier.alert", "remedy": Remedy.ALERT}
+        else:
+            until = await self._next_try(unit, ref, now, result.retry_after)
+            if until is not None and result.code is not None:  # it answered: too many, and not only of this lead's
+                until = max(until, await self._slows_down(unit, ref, now, result.retry_after))
+            why["rule"] = "channel.unavailable"
+        self._put_off(unit, ref, was, until, **why)
 
     async def _slows_down(self, unit: LeadUnit, ref: TouchRef, now: datetime, after: float) -> datetime:
         """When this touch goes again, of all that the provider now waits with (product time)."""

@@ -101,7 +101,10 @@ async def release(task_id: fields.TaskId, services: Wired, actor: Who) -> dict[s
 
 @router.post("/{task_id}/dial", status_code=202, response_model=task_answers.TaskView, summary="Call the lead")
 async def dial(task_id: fields.TaskId, services: Wired, actor: Who) -> dict[str, Any]:
-    """One call through the carrier, by way of the gate. Its disposition arrives on the task."""
+    """Rings the phone of the key that asks; 1 pressed there calls the lead, by way of the gate.
+
+    Its disposition arrives on the task. 409 if the key has no phone.
+    """
     await services.commands.dial_task(actor, task_id)
     return await _show(services, actor, task_id)
 

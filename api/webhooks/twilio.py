@@ -1,4 +1,4 @@
-"""Twilio's callbacks."""
+"""Twilio's callbacks about texts. Those about calls are in `twilio_voice`."""
 
 from typing import Annotated
 
@@ -8,21 +8,20 @@ from starlette.datastructures import FormData
 from api.services import Services, Wired
 from api.webhooks.described import TWIML, form
 from api.webhooks.refusal import refused, unreadable
-from channels.inbound_twilio import parse_call_status, parse_message_status, parse_sms
-from channels.twilio_voice import answer_twiml
+from channels.inbound_twilio import parse_message_status, parse_sms
 from domain.errors import InvalidInput
 from domain.ports import TouchUpdate
 
 router = APIRouter(prefix="/webhooks/twilio", tags=["webhooks of providers"])
 _EMPTY = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
-_PROVIDER = "twilio"
+PROVIDER = "twilio"
 
 
 class Twiml(Response):
     media_type = "text/xml"
 
 
-async def _form(request: Request, services: Services) -> FormData | None:
+async def signed(request: Request, services: Services) -> FormData | None:
     """The form, if Twilio signed it for the very address it was sent to; else None."""
     form = await request.form(max_files=0)
     signature = request.headers.get("x-twilio-signature")
@@ -38,7 +37,7 @@ def _as_asked(request: Request) -> str:
     return (raw + b"?" + query if query else raw).decode("latin-1")
 
 
-Touch = Annotated[str, Query(examples=["9a5b7f0e-2c65-5b0e-9c3b-7a4f1f2f9f55"], description="As we asked for it.")]
+TouchId = Annotated[str, Query(examples=["9a5b7f0e-2c65-5b0e-9c3b-7a4f1f2f9f55"], description="As we asked for it.")]
 
 
 @router.post(
@@ -50,15 +49,15 @@ Touch = Annotated[str, Query(examples=["9a5b7f0e-2c65-5b0e-9c3b-7a4f1f2f9f55"], 
 )
 async def sms(request: Request, services: Wired) -> Response:
     """A text of somebody. Never answered here: whatever goes out goes through the gate."""
-    form = await _form(request, services)
+    form = await signed(request, services)
     if form is None:
-        return refused(services, _PROVIDER)
+        return refused(services, PROVIDER)
     try:
         inbound = parse_sms(form)
     except InvalidInput as error:
-        return unreadable(services, _PROVIDER, error)
+        return unreadable(services, PROVIDER, error)
     new = await services.inbound.reply(inbound)
-    services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()
+    services.meters.webhooks.labels(PROVIDER, "taken" if new else "repeated_or_unknown").inc()
     return Twiml(_EMPTY)
 
 
@@ -68,52 +67,19 @@ async def sms(request: Request, services: Wired) -> Response:
     summary="What became of a text",
     openapi_extra=form(MessageSid="SM00", MessageStatus="delivered"),
 )
-async def status(request: Request, services: Wired, touch: Touch = "") -> Response:
-    form = await _form(request, services)
+async def status(request: Request, services: Wired, touch: TouchId = "") -> Response:
+    form = await signed(request, services)
     if form is None:
-        return refused(services, _PROVIDER)
+        return refused(services, PROVIDER)
     try:
-        return await _take(services, parse_message_status(touch, form))
+        return await take(services, parse_message_status(touch, form))
     except InvalidInput as error:
-        return unreadable(services, _PROVIDER, error)
+        return unreadable(services, PROVIDER, error)
 
 
-@router.post(
-    "/voice/status",
-    status_code=204,
-    summary="How a call ended",
-    openapi_extra=form(CallSid="CA00", CallStatus="completed", AnsweredBy="human"),
-)
-async def voice_status(request: Request, services: Wired, touch: Touch = "") -> Response:
-    form = await _form(request, services)
-    if form is None:
-        return refused(services, _PROVIDER)
-    try:
-        return await _take(services, parse_call_status(touch, form))
-    except InvalidInput as error:
-        return unreadable(services, _PROVIDER, error)
-
-
-@router.post(
-    "/voice/answer",
-    summary="What an answered call hears",
-    response_class=Twiml,
-    responses=TWIML,
-    openapi_extra=form(CallSid="CA00", CallStatus="in-progress", AnsweredBy="human"),
-)
-async def voice_answer(request: Request, services: Wired) -> Response:
-    """What is said when somebody answers a call of ours."""
-    form = await _form(request, services)
-    if form is None:
-        return refused(services, _PROVIDER)
-    services.meters.webhooks.labels(_PROVIDER, "taken").inc()
-    answered_by = form.get("AnsweredBy")
-    return Twiml(answer_twiml(services.organization, answered_by if isinstance(answered_by, str) else None))
-
-
-async def _take(services: Services, update: TouchUpdate | None) -> Response:
+async def take(services: Services, update: TouchUpdate | None) -> Response:
     result = "of_no_interest"
     if update is not None:
-        result = "taken" if await services.inbound.update(_PROVIDER, update) else "repeated_or_unknown"
-    services.meters.webhooks.labels(_PROVIDER, result).inc()
+        result = "taken" if await services.inbound.update(PROVIDER, update) else "repeated_or_unknown"
+    services.meters.webhooks.labels(PROVIDER, result).inc()
     return Response(status_code=204)

@@ -62,6 +62,12 @@ class FakeLedger:
         self.settled.append(result)
         return self.following
 
+    async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
+        self.asked.append(("rang", now))
+        self.touches.append(ref)
+        self.settled.append(result)
+        return self.following
+
     async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View:
         self.asked.append(("open_task", now))
         self.tasks.append((lead_id, str(enrollment), step, part))
@@ -91,7 +97,7 @@ class FakeChannel:
             raise self.answer
         return self.answer
 
-    dial = send
+    ring = send
 
     async def find(self, message: Sms | Call, search: Search, limit: float) -> Accepted | None:
         self.looked.append((message, search, limit))

@@ -21,6 +21,7 @@ from wire.keyring import KeyRing
 PUBLIC_URL = "https://tend.example.com"
 AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 PHONE, EMAIL = "+12125550142", "ada@example.com"
+LINES: dict[Role | str, str] = {Role.ADMIN: "+12025550144", Role.COORDINATOR: "+12025550143"}  # of the keys
 SENDGRID_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -79,7 +80,9 @@ class Office:
         if name not in self.secrets:
             store = self.services.store
             async with store.engine.begin() as conn:
-                made = await keys.create_key(conn, store.vault, name=name, role=role, facilities=facilities)
+                made = await keys.create_key(
+                    conn, store.vault, name=name, role=role, facilities=facilities, phone=LINES.get(role)
+                )
             self.secrets[name] = made[1]
         return self.secrets[name]
 

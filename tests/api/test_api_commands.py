@@ -307,6 +307,16 @@ async def test_dialling_plans_one_call(office: Office) -> None:
     assert [(t["channel"], t["task_id"], t["status"]) for t in touches] == [("voice", call, "planned")]
 
 
+async def test_who_has_no_phone_of_their_own_is_told_how_to_get_one(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    call = await _call(office, lead_id)
+    await office.post(f"/v1/tasks/{call}/claim", role=Role.MANAGER)
+    refused = is_problem(await office.ask("POST", f"/v1/tasks/{call}/dial", Role.MANAGER), 409)
+    assert "tend keys create --phone" in refused["detail"]
+    timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
+    assert [i for i in timeline if i["kind"] == "touch" and i["channel"] == "voice"] == []
+
+
 @pytest.mark.parametrize("task_id", [str(uuid.UUID(int=7)), "none"])
 async def test_unknown_tasks_are_not_found(office: Office, task_id: str) -> None:
     is_problem(await office.ask("GET", f"/v1/tasks/{task_id}"), 404)

@@ -175,7 +175,7 @@ async def test_a_callback_while_the_database_is_away_is_asked_for_again(office: 
         "/webhooks/twilio/sms",
         "/webhooks/twilio/status?touch=x1",
         "/webhooks/twilio/voice/status?touch=x1",
-        "/webhooks/twilio/voice/answer?touch=x1",
+        "/webhooks/twilio/voice/desk/key?touch=x1",
     ],
 )
 async def test_what_twilio_did_not_sign_is_refused_and_not_stored(office: Office, path: str) -> None:
@@ -242,15 +242,6 @@ async def test_how_a_call_ended_reaches_its_task(office: Office) -> None:
     assert (await _twilio(office, f"/webhooks/twilio/voice/status?touch={identity}", form)).status_code == 204
     task = await office.get(f"/v1/tasks/{opened.task_id}")
     assert (task["state"], task["disposition"]) == ("claimed", "answered_by_person")
-
-
-async def test_an_answered_call_names_the_organization_and_nothing_else(office: Office) -> None:
-    path = "/webhooks/twilio/voice/answer?touch=x1"
-    person = await _twilio(office, path, {"CallSid": "CA02", "AnsweredBy": "human"})
-    assert person.headers["content-type"].startswith("text/xml")
-    assert "Springfield Care" in person.text
-    machine = await _twilio(office, path, {"CallSid": "CA02", "AnsweredBy": "machine_start"})
-    assert "Say" not in machine.text
 
 
 async def test_a_hard_bounce_closes_the_address(office: Office) -> None:

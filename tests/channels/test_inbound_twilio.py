@@ -5,9 +5,19 @@ import pytest
 from starlette.datastructures import FormData, UploadFile
 from twilio.request_validator import RequestValidator
 
-from channels.inbound_twilio import Form, TwilioWebhooks, parse_call_status, parse_message_status, parse_sms
+from channels.inbound_twilio import (
+    Form,
+    TwilioWebhooks,
+    parse_call_status,
+    parse_desk_status,
+    parse_dialled,
+    parse_key,
+    parse_machine,
+    parse_message_status,
+    parse_sms,
+)
 from domain.errors import InvalidInput
-from domain.ports import Remedy
+from domain.ports import DeskCallEnded, HeardMachine, Remedy
 from domain.touches import Disposition, TouchStatus
 
 TOKEN = "12345"
@@ -221,8 +231,45 @@ def test_how_calls_end(word: str, answered_by: str | None, disposition: Disposit
 
 
 @pytest.mark.parametrize("word", ["queued", "initiated", "ringing", "in-progress"])
-def test_a_call_on_its_way_is_left_out(word: str) -> None:
-    assert parse_call_status(TOUCH, {"CallSid": "CA1", "CallStatus": word}) is None
+def test_a_call_on_its_way_tells_that_it_was_taken(word: str) -> None:
+    update = parse_call_status(TOUCH, {"CallSid": "CA1", "CallStatus": word})
+    assert update is not None
+    assert (update.status, update.disposition, update.provider_id) == (TouchStatus.ACCEPTED, None, "CA1")
+    assert parse_call_status(TOUCH, {"CallSid": "CA1", "CallStatus": "paused"}) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "status", "disposition"),
+    [
+        ("completed", TouchStatus.DELIVERED, None),
+        ("answered", TouchStatus.DELIVERED, None),
+        ("busy", TouchStatus.UNDELIVERED, Disposition.BUSY),
+        ("no-answer", TouchStatus.UNDELIVERED, Disposition.NO_ANSWER),
+        ("failed", TouchStatus.UNDELIVERED, Disposition.FAILED),
+        ("canceled", TouchStatus.UNDELIVERED, Disposition.FAILED),
+    ],
+)
+def test_the_coordinators_call_tells_how_the_leads_ended(
+    word: str, status: TouchStatus, disposition: Disposition | None
+) -> None:
+    update = parse_dialled(TOUCH, {"CallSid": "CA1", "DialCallSid": "CA2", "DialCallStatus": word})
+    assert update is not None
+    assert (update.provider_id, update.event_id) == ("CA2", f"CA2:dialled:{word}")
+    assert (update.status, update.disposition) == (status, disposition)
+    bare = parse_dialled(TOUCH, {"CallSid": "CA1", "DialCallStatus": word})
+    assert bare is not None
+    assert bare.provider_id == "CA1", "a call that never came about has no id of its own"
+
+
+def test_who_picked_up_and_how_the_coordinators_call_ended() -> None:
+    assert parse_machine(TOUCH, {"CallSid": "CA2", "AnsweredBy": "machine_start"}) == HeardMachine(TOUCH, "CA2")
+    assert parse_machine(TOUCH, {"CallSid": "CA2", "AnsweredBy": "human"}) is None
+    assert parse_machine(TOUCH, {"CallSid": "CA2", "AnsweredBy": "unknown"}) is None
+    told = parse_desk_status(TOUCH, {"CallSid": "CA1", "CallStatus": "no-answer"})
+    assert told == DeskCallEnded(TOUCH, "CA1", Disposition.NO_ANSWER)
+    assert parse_desk_status(TOUCH, {"CallSid": "CA1", "CallStatus": "ringing"}) is None
+    assert parse_key({"CallSid": "CA1", "Digits": "1"}) == ("CA1", "1")
+    assert parse_key({"CallSid": "CA1"}) == ("CA1", "")
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "Mon, 99 Xxx"])

@@ -27,7 +27,7 @@ async def send(provider: Provider, request: pytest.FixtureRequest) -> AsyncItera
         case "sms":
             yield lambda limit: sms.send(Sms(TOUCH, "+12125550123", "Hello"), limit)
         case "voice":
-            yield lambda limit: voice.dial(Call(TOUCH, "+12125550123"), limit)
+            yield lambda limit: voice.ring(Call(TOUCH, "+12125550123"), limit)
         case _:
             yield lambda limit: mail.send(Email(TOUCH, "ada@example.com", "Hello", "Hello", "<p>Hello</p>"), limit)
     await mail.aclose()

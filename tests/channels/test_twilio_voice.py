@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from channels.twilio_client import TwilioClient
-from channels.twilio_voice import TwilioVoice, answer_twiml
+from channels.twilio_voice import TwilioVoice
 from domain.ports import Call, Rejected, Remedy, Search
 from domain.touches import TouchStatus
 from tests.channels.fake_provider import Provider
@@ -25,17 +25,18 @@ async def voice(provider: Provider) -> AsyncIterator[TwilioVoice]:
 
 async def test_what_is_posted(provider: Provider, voice: TwilioVoice) -> None:
     provider.answer(201, {"sid": "CA1", "status": "queued"})
-    made = await voice.dial(CALL, 5)
+    made = await voice.ring(CALL, 5)
     assert (made.provider_id, made.status) == ("CA1", TouchStatus.ACCEPTED)
     (seen,) = provider.seen
     assert (seen.method, seen.path) == ("POST", f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json")
     assert seen.form == {
         "To": [CALL.to],
         "From": ["+12125550100"],
-        "Url": [f"https://tend.example.com/webhooks/twilio/voice/answer?touch={CALL.touch_id}#rc=5&rp=all"],
-        "StatusCallback": [f"https://tend.example.com/webhooks/twilio/voice/status?touch={CALL.touch_id}#rc=5&rp=all"],
-        "StatusCallbackEvent": ["initiated", "ringing", "answered", "completed"],
-        "MachineDetection": ["Enable"],
+        "Url": [f"https://tend.example.com/webhooks/twilio/voice/desk?touch={CALL.touch_id}#rc=5&rp=all"],
+        "StatusCallback": [
+            f"https://tend.example.com/webhooks/twilio/voice/desk/status?touch={CALL.touch_id}#rc=5&rp=all"
+        ],
+        "StatusCallbackEvent": ["completed"],
         "Timeout": ["25"],
         "Record": ["false"],
     }
@@ -44,7 +45,7 @@ async def test_what_is_posted(provider: Provider, voice: TwilioVoice) -> None:
 async def test_errors_are_those_of_texts(provider: Provider, voice: TwilioVoice) -> None:
     provider.answer(401, {"code": 20003})
     with pytest.raises(Rejected) as caught:
-        await voice.dial(CALL, 5)
+        await voice.ring(CALL, 5)
     assert caught.value.remedy is Remedy.ALERT
     assert provider.posts == 1
 
@@ -60,20 +61,20 @@ async def test_finding(provider: Provider, voice: TwilioVoice) -> None:
     assert found is not None
     assert (found.provider_id, found.status) == ("CA2", TouchStatus.ACCEPTED)
     assert provider.seen[0].query["To"] == CALL.to
+    assert "ParentCallSid" not in provider.seen[0].query
     assert await voice.find(CALL, Search(SINCE + timedelta(seconds=10)), 5) is None
 
 
-@pytest.mark.parametrize("answered_by", ["human", "unknown", None, ""])
-def test_a_person_hears_who_calls(answered_by: str | None) -> None:
-    twiml = answer_twiml("Smith & Example Care", answered_by)
-    assert "Hello, this is Smith &amp; Example Care." in twiml
-    assert twiml.endswith("<Hangup /></Response>")
-
-
-@pytest.mark.parametrize("answered_by", ["machine_start", "machine_end_beep", "machine_end_other", "fax"])
-def test_a_machine_hears_nothing(answered_by: str) -> None:
-    assert "Say" not in answer_twiml("Springfield Care", answered_by)
-    assert "<Hangup />" in answer_twiml("Springfield Care", answered_by)
+async def test_a_lead_who_was_dialled_is_looked_for_among_the_calls_within_the_coordinators(
+    provider: Provider, voice: TwilioVoice
+) -> None:
+    child = {"sid": "CA2", "date_created": format_datetime(SINCE), "direction": "outbound-dial", "status": "busy"}
+    provider.answer(200, {"calls": [child], "page": 0, "next_page_uri": None})
+    found = await voice.find(CALL, Search(SINCE, child_of="CA1"), 5)
+    assert found is not None
+    assert (found.provider_id, found.status) == ("CA2", TouchStatus.ACCEPTED)
+    asked = provider.seen[0].query
+    assert (asked["ParentCallSid"], asked["To"]) == ("CA1", CALL.to)
 
 
 def test_a_number_is_needed() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain import carry_out, commands
+from domain import carry_out, commands, desk
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.consequences import Book, enroll, task_id
@@ -19,7 +19,7 @@ from tests.domain.sequences import BOOK
 
 NEW_YORK = "America/New_York"
 LEASE = timedelta(minutes=15)
-COORDINATOR = Actor("k1", "Coordinator", Role.COORDINATOR)
+COORDINATOR = Actor("k1", "Coordinator", Role.COORDINATOR, phone="+12025550143")
 _AT_ONE_INSTANT = 60  # actions; more means that it would go on for ever
 
 PUT_OFF = timedelta(minutes=30)
@@ -56,6 +56,7 @@ class Story:
         self.closed: frozenset[Channel] = frozenset()  # the channels stopped on the addresses, beside the lead's own
         self.stale = 0  # timers whose `then` was no longer what a new plan says
         self.watch: Callable[[LeadState, Touch], None] = lambda state, touch: None
+        self.at_the_desk = True  # who dialled presses 1 as soon as their line rings
         self.slow: Ends | None = None  # how the next request will end, if its provider takes a while
         self.in_flight: tuple[Touch, Ends] | None = None
         self.listed: set[str] = set()  # the touches that the provider's list shows
@@ -196,21 +197,43 @@ class Story:
                 self._look(action)
             case Touch():
                 self.watch(self.state, action)
-                journal = Journal(self.state, self.book)
-                allowed = carry_out.passes(journal, action, self.now, self.closed)
-                if allowed:
-                    carry_out.claim(journal, action, self.now)
-                self._keep(journal)
-                if allowed and self.slow is not None:
-                    self.in_flight, self.slow = (action, self.slow), None
-                elif allowed:
-                    self._carry(lambda j: carry_out.change(j, action, TouchStatus.ACCEPTED, self.now))
+                known = self.state.touches.get((action.enrollment, action.step, action.part))
+                if known is not None and known.task_id is not None:
+                    self._ring(action)
+                else:
+                    self._hand_over(action)
             case OpenTask():
                 self._carry(lambda j: carry_out.open_task(j, action, self.now, self.closed))
             case ExpireTask(task_id=task):
                 self._carry(lambda j: carry_out.expire_task(j, task, self.now))
             case _:
                 raise AssertionError(action)
+
+    def _hand_over(self, touch: Touch) -> None:
+        journal = Journal(self.state, self.book)
+        allowed = carry_out.passes(journal, touch, self.now, self.closed)
+        if allowed:
+            carry_out.claim(journal, touch, self.now)
+        self._keep(journal)
+        if allowed and self.slow is not None:
+            self.in_flight, self.slow = (touch, self.slow), None
+        elif allowed:
+            self._carry(lambda j: carry_out.change(j, touch, TouchStatus.ACCEPTED, self.now))
+
+    def _ring(self, touch: Touch) -> None:
+        journal = Journal(self.state, self.book)
+        allowed = carry_out.passes(journal, touch, self.now, self.closed)
+        if allowed:
+            carry_out.ring(journal, touch, self.now, self.now + desk.WAITS)
+        self._keep(journal)
+        if allowed and self.at_the_desk:
+            self.presses_1()
+
+    def presses_1(self) -> None:
+        """The one whose line rings."""
+        (touch,) = [t for t in self.state.touches.values() if desk.rings(t)]
+        assert touch.channel is not None
+        self._hand_over(Touch(touch.enrollment, touch.step, touch.part, touch.channel, touch.touch_id))
 
     def _look(self, touch: Touch) -> None:
         """The provider's list is searched, on a clock whose real and product time are one."""

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain import commands
+from domain import commands, desk
 from domain import facts as f
 from domain.contact_window import is_open
 from domain.errors import InvalidInput, Refused
@@ -59,6 +59,13 @@ def _opt_out(story: Story, channels: tuple[Channel, ...]) -> None:
         story.opts_out(*channels, confirmed=Channel.SMS in channels)
 
 
+def _at_the_desk(story: Story) -> None:
+    """From now on lines that ring are answered, and one that rings already is."""
+    story.at_the_desk = True
+    if any(desk.rings(touch) for touch in story.state.touches.values()):
+        story.presses_1()
+
+
 plain = st.sampled_from(
     [
         act("reply", lambda s: s.replies(f"m{len(s.records)}")),
@@ -70,6 +77,8 @@ plain = st.sampled_from(
         act("skip", lambda s: s.tell(*commands.skip(s.state, BOOK.get(s.state.enrollment.sequence, 1), s.now))),  # type: ignore[union-attr]
         act("ask again", lambda s: s.tell(f.Inquired(source="x", zones=(), phone=True, email=True, repeat=True))),
         act("note", lambda s: s.tell(f.Noted(text="x"))),
+        act("away from the desk", lambda s: setattr(s, "at_the_desk", False)),
+        act("back at the desk", _at_the_desk),
     ]
 )
 rare = st.sampled_from(
@@ -96,7 +105,7 @@ def claim(i: int) -> tuple[str, Act]:
 
 
 def dial(i: int) -> tuple[str, Act]:
-    return act(f"dial {i}", lambda s: _task(s, i, lambda t: commands.dial_task(s.state, t, COORDINATOR, s.now)))
+    return act(f"dial {i}", lambda s: _task(s, i, lambda t: [*commands.dial_task(s.state, t, COORDINATOR, s.now)]))
 
 
 def call_ends(i: int, end: Disposition) -> tuple[str, Act]:

@@ -62,7 +62,7 @@ class HeldChannel(FakeChannel):
             await held.wait()
         return accepted
 
-    dial = send
+    ring = send
 
 
 @dataclass

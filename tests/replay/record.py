@@ -22,6 +22,7 @@ from domain import facts as f
 from domain.lead_state import STAFF
 from domain.ports import Accepted, Call, Email, Sms, TouchUpdate, Unavailable
 from domain.touches import Channel, Disposition, TouchStatus
+from store.click_to_call import Connected
 from store.engine import Store, make_engine
 from store.migrate import migrate
 from store.vault import Vault
@@ -119,14 +120,13 @@ async def visited(world: World, lead: str) -> None:
 
 
 async def dialled(world: World, lead: str) -> None:
-    """A call is claimed and dialled; nobody is there."""
+    """A call is claimed and dialled, 1 is pressed at the desk; the lead's line is busy."""
     task = await called(world, lead)
     await world.commands.claim_task(COORDINATOR, task)
     await world.commands.dial_task(COORDINATOR, task)
     await world.deliver()
-    state = await world.until(
-        lead, lambda s: any(t.task_id == task and t.status is TouchStatus.ACCEPTED for t in s.touches.values())
-    )
+    assert isinstance(await world.presses_1(lead), Connected)
+    state = await world.state(lead)
     dial = next(t for t in state.touches.values() if t.task_id == task)
     ended = TouchUpdate("CA1:busy", dial.touch_id, "CA1", TouchStatus.DELIVERED, disposition=Disposition.BUSY)
     await world.inbound.update("twilio", ended)

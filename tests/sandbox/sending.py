@@ -19,6 +19,8 @@ def text(carrier: Carrier, receiver: Receiver, touch: str = "t-1", to: str = TO)
 
 
 def dial(carrier: Carrier, receiver: Receiver, touch: str = "t-1") -> Any:
+    """A call to somebody who lets the phone ring."""
+    assert carrier.ask("POST", "/_sandbox/personas", {"to": TO, "persona": "silent"})[0] == 200
     url = f"{receiver.base}/call?touch={touch}"
     return carrier.twilio().calls.create(to=TO, from_=FROM, twiml="<Response/>", status_callback=url)
 

@@ -24,6 +24,11 @@ def dial(carrier: Carrier, receiver: Receiver, to: str = TO) -> str:
     return str(call.sid)
 
 
+def silent(carrier: Carrier) -> None:
+    """Somebody who lets the phone ring."""
+    assert carrier.ask("POST", "/_sandbox/personas", {"to": TO, "persona": "silent"})[0] == 200
+
+
 def ended(receiver: Receiver) -> Got:
     ends = {"completed", "busy", "no-answer", "failed"}
     receiver.wait(lambda: any(status in ends for status in receiver.statuses("/call", "CallStatus")))
@@ -31,6 +36,7 @@ def ended(receiver: Receiver) -> Got:
 
 
 def test_nobody_picks_up(carrier: Carrier, receiver: Receiver) -> None:
+    silent(carrier)
     sid = dial(carrier, receiver)
     end = ended(receiver)
     assert end.form["CallStatus"] == "no-answer"
@@ -62,7 +68,8 @@ def test_twiml_is_obeyed(tmp_path: Path, receiver: Receiver, persona: str, answe
         '</Gather><Pause length="5"/><Hangup/></Response>',
     )
     receiver.answers["POST /keys"] = lambda got: (200, "<Response><Say>Thank you</Say></Response>")
-    with running(staffed(tmp_path, receiver, persona)) as carrier:
+    with running(staffed(tmp_path, receiver)) as carrier:
+        assert carrier.ask("POST", "/_sandbox/personas", {"to": TO, "persona": persona})[0] == 200
         sid = dial(carrier, receiver)
         end = ended(receiver)
         assert end.form["CallStatus"] == "completed"
@@ -98,7 +105,46 @@ def test_a_coordinators_line_is_bridged_to_the_lead(tmp_path: Path, receiver: Re
         assert ended(receiver).form["CallStatus"] == "completed"
 
 
+@pytest.mark.parametrize(("persona", "answered_by"), [("answers", "human"), ("voicemail", "machine_start")])
+def test_who_is_called_outright_sits_at_a_desk_and_who_picks_up_there_is_told(
+    tmp_path: Path, receiver: Receiver, persona: str, answered_by: str
+) -> None:
+    receiver.answers["POST /twiml"] = lambda got: (200, '<Response><Gather numDigits="1" action="/keys"/></Response>')
+    receiver.answers["POST /keys"] = lambda got: (
+        200,
+        '<Response><Dial><Number statusCallback="/child" machineDetection="Enable" amdStatusCallback="/heard">'
+        "+12125550111</Number></Dial></Response>",
+    )
+    with running(staffed(tmp_path, receiver, "eager")) as carrier:
+        carrier.ask("POST", "/_sandbox/personas", {"to": "+12125550111", "persona": persona})
+        dial(carrier, receiver)
+        (key,) = receiver.wait_for("/keys")
+        assert key.form["Digits"] == "1"
+        (heard,) = receiver.wait_for("/heard")
+        assert heard.signed_by_twilio()
+        (child,) = receiver.wait_for("/child")
+        assert (heard.form["AnsweredBy"], heard.form["CallSid"]) == (answered_by, child.form["CallSid"])
+        assert (child.form["CallStatus"], child.form["AnsweredBy"]) == ("completed", answered_by)
+        assert child.form["ParentCallSid"] == key.form["CallSid"]
+        shown = {item["to"]: item["persona"] for item in carrier.ask("GET", "/_sandbox/personas")[1]["items"]}
+    assert shown == {TO: "coordinator", "+12125550111": persona}
+
+
+@pytest.mark.parametrize(("fragment", "requests"), [("", 1), ("#rc=2&rp=all", 3)])
+def test_twiml_is_asked_for_again_as_its_address_says(
+    carrier: Carrier, receiver: Receiver, fragment: str, requests: int
+) -> None:
+    receiver.answers["POST /twiml"] = lambda got: (503, "")
+    call = carrier.twilio().calls.create(
+        to=TO, from_=FROM, url=f"{receiver.base}/twiml{fragment}", status_callback=f"{receiver.base}/call"
+    )
+    assert ended(receiver).form["CallSid"] == call.sid
+    tokens = {got.headers["i-twilio-idempotency-token"] for got in receiver.wait_for("/twiml", requests)}
+    assert (len(receiver.all("/twiml")), len(tokens)) == (requests, 1)
+
+
 def test_completed_is_the_only_event_unless_more_are_asked_for(carrier: Carrier, receiver: Receiver) -> None:
+    silent(carrier)
     carrier.twilio().calls.create(
         to=TO, from_=FROM, twiml="<Response/>", status_callback=f"{receiver.base}/call", machine_detection="Enable"
     )

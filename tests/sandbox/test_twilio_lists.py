@@ -129,7 +129,7 @@ def test_a_restart_ends_who_was_talking_and_their_other_party(tmp_path: Path, re
 def test_calls_are_found_by_status_and_time(carrier: Carrier, receiver: Receiver) -> None:
     client = carrier.twilio()
     busy = client.calls.create(to="+15005552001", from_=FROM, twiml="<Response/>").sid
-    client.calls.create(to=TO, from_=FROM, twiml="<Response/>")
+    client.calls.create(to="+15005552002", from_=FROM, twiml="<Response/>")
     carrier.eventually(lambda: len(client.calls.list(status="no-answer")) == 1)
     assert [one.sid for one in client.calls.list(status="busy")] == [busy]
     day_ago = datetime.now(UTC) - timedelta(days=1)

@@ -102,19 +102,21 @@ async def test_a_first_key_for_a_database(database_url: str, store: Store) -> No
     assert (row.actor_name, row.action, row.detail) == ("system", "key_created", actor.id)
 
 
+@pytest.mark.parametrize("sandbox", [True, False])
 async def test_the_keys_of_a_directory_are_made_anew_for_another_database(
-    store: Store, database_url: str, tmp_path: Path
+    store: Store, database_url: str, tmp_path: Path, sandbox: bool
 ) -> None:
     directory = DataDir(tmp_path)
     directory.sandbox.mkdir()
     directory.admin_key.write_text("tend_of_another_database\n")
     ring = KeyRing.make()
-    await ensure_api_keys(directory, database_url, ring, personas=True)
+    await ensure_api_keys(directory, database_url, ring, personas=True, sandbox=sandbox)
     for file, role in ((directory.admin_key, Role.ADMIN), (directory.staff_key, Role.COORDINATOR)):
         async with store.engine.begin() as conn:
             actor = await find_key(conn, Vault(KeyRing.parse(ring)), file.read_text().strip())
         assert actor is not None
         assert actor.role is role
+        assert (actor.phone is not None) is (sandbox or role is Role.COORDINATOR), "who dials needs a line"
     kept = directory.admin_key.read_text()
-    await ensure_api_keys(directory, database_url, ring, personas=True)
+    await ensure_api_keys(directory, database_url, ring, personas=True, sandbox=sandbox)
     assert directory.admin_key.read_text() == kept

@@ -14,6 +14,7 @@ from domain.ledger import Claim, TouchRef
 from domain.ports import Accepted, InboundSms, TouchUpdate
 from domain.touches import Channel, Disposition, TouchStatus
 from store import tables
+from store.click_to_call import Connected
 from tests.store.test_rules import DESK, Clinic
 from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
 
@@ -206,7 +207,8 @@ async def test_each_call_of_a_promised_callback_is_heard_of(clinic: Clinic) -> N
         ref = TouchRef(lead, dial.touch_id, dial.enrollment, dial.step, dial.part, Channel.VOICE)
         now = datetime.now(UTC)
         assert isinstance(await clinic.ledger.claim(ref, now), Claim)
-        await clinic.ledger.settle(ref, Accepted(f"CA{number}"), now)
+        await clinic.ledger.rang(ref, Accepted(f"CA-desk{number}"), now)
+        assert isinstance(await clinic.click_to_call.connect(dial.touch_id, f"CA-desk{number}"), Connected)
         with pytest.raises(Refused, match="on its way"):
             await clinic.commands.dial_task(DESK, task)
         for event in ("completed", "late"):

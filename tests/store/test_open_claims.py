@@ -12,7 +12,7 @@ from domain.ports import Accepted, OutcomeUnknown, Unseen
 from domain.touches import Channel, TouchStatus
 from domain.unknown import ALONE_FOR
 from store import tables
-from store.touch_ledger import ALONE
+from store.open_claims import ALONE
 from tests.store.test_rules import DESK, TEN, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture

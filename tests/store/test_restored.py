@@ -18,6 +18,7 @@ from domain.touches import Channel, TouchStatus, touch_id
 from store import outbox
 from store.engine import Store
 from store.home import Home
+from store.keys import create_key
 from store.restored import Compared, Comparison
 from store.tables import messages
 from tests.store.test_rules import Clinic
@@ -99,6 +100,15 @@ async def test_who_got_more_than_the_copy_knows_stops_for_review_once(copy: Rest
     assert (await copy.clinic.state(lead)).state is State.PAUSED
     assert (await copy.compare()).stopped == 0
     assert len(await copy.reviews(lead)) == 1
+
+
+async def test_a_call_to_a_coordinators_line_is_no_lost_inquiry(copy: Restored) -> None:
+    store = copy.clinic.store
+    async with store.engine.begin() as conn:
+        await create_key(conn, store.vault, name="desk", role="coordinator", phone="+12025550143")
+    copy.carrier.has("CA1", call=True, to="+12025550143")
+    copy.carrier.has("CA2", call=True, to="+12125550177")
+    assert (await copy.compare()).strangers == 1
 
 
 async def test_a_claim_of_the_copy_is_looked_for_and_stops_nobody(copy: Restored) -> None:

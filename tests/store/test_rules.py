@@ -23,6 +23,7 @@ from domain.ports import Accepted, InboundSms, OutcomeUnknown
 from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
 from store import projection, tables
+from store.click_to_call import ClickToCall
 from store.engine import Store
 from store.inbound import Inbound
 from store.intake import Intake, take_in
@@ -31,7 +32,7 @@ from store.touch_ledger import TouchLedger
 from wire.keyring import KeyRing
 from worker import make_ledger, open_book
 
-DESK = Actor(str(uuid.uuid4()), "desk", Role.COORDINATOR)
+DESK = Actor(str(uuid.uuid4()), "desk", Role.COORDINATOR, phone="+12025550143")
 TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # 10:00 in New York
 
 
@@ -40,6 +41,7 @@ class Clinic:
         self.store, self.leads, self.ledger = store, leads, ledger
         self.commands = Commands(leads, DeliveredListener(str(store.engine.url)))
         self.inbound = Inbound(leads, confirm=True)
+        self.click_to_call = ClickToCall(leads)
 
     async def inquire(self, first_name: str = "Ada", **more: Any) -> str:
         given: dict[str, Any] = {

@@ -88,6 +88,9 @@ class WatchedLedger:
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         return await self._tell("settle", await self.ledger.settle(ref, result, now))
 
+    async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
+        return await self._tell("rang", await self.ledger.rang(ref, result, now))
+
     async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View:
         return await self._tell("open_task", await self.ledger.open_task(lead_id, enrollment, step, part, now))
 

@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 
 from api.bookings import Booking
 from domain import facts as f
+from domain.desk import rings
 from domain.lead_state import STAFF, STOP, State
 from domain.ledger import Claim, TouchRef
 from domain.ports import OutcomeUnknown, Rejected, Remedy, TouchUpdate, Unavailable
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from store.click_to_call import Connected
 from store.engine import Store
 from tests.workflows.world import COORDINATOR, NEW_YORK, UTC_TEN, World, open_world
 from wire.keyring import KeyRing
@@ -195,9 +197,11 @@ async def test_an_answered_call_rests_until_its_outcome(store: Store, keyring: K
         await world.commands.claim_task(COORDINATOR, task.id)
         await world.commands.dial_task(COORDINATOR, task.id)
         await world.deliver()
-        state = await world.until(
-            lead, lambda s: any(t.task_id == task.id and t.status is TouchStatus.ACCEPTED for t in s.touches.values())
-        )
+        assert isinstance(await world.presses_1(lead), Connected)
+        await world.until(lead, lambda _: len(world.sent("voice")) == 1, "the call to the desk")
+        (_, call) = world.channels["voice"].sent[0]
+        assert call.to == COORDINATOR.phone
+        state = await world.state(lead)
         dial = next(t for t in state.touches.values() if t.task_id == task.id)
         answered = TouchUpdate(
             "CA1:completed", dial.touch_id, "CA1", TouchStatus.DELIVERED, disposition=Disposition.ANSWERED
@@ -218,6 +222,33 @@ async def test_an_answered_call_rests_until_its_outcome(store: Store, keyring: K
         await world.advance(hours=6)
         state = await world.state(lead)
         assert state.touches[1, "bio", "email"].rule == "when"  # only if the call was not answered
+
+
+async def test_a_call_whose_end_nobody_told_is_looked_for_and_a_silent_desk_is_no_call(
+    store: Store, keyring: KeyRing
+) -> None:
+    async with open_world(store, keyring) as world:
+        lead = await begin(world)
+        await world.advance(minutes=3)
+        task = next(iter((await world.until(lead, lambda s: bool(s.tasks))).tasks))
+        await world.commands.claim_task(COORDINATOR, task)
+        await world.commands.dial_task(COORDINATOR, task)
+        await world.deliver()
+        await world.until(lead, lambda s: any(rings(t) for t in s.touches.values()), "the line rings")
+        await world.advance(seconds=95)
+        state = await world.until(lead, lambda s: s.tasks[task].disposition is not None, "nobody pressed a key")
+        assert [t.rule for t in state.touches.values() if t.task_id] == ["desk.no_answer"]
+        assert (state.tasks[task].state, state.tasks[task].disposition) == (f.TaskState.CLAIMED, Disposition.FAILED)
+        await world.commands.dial_task(COORDINATOR, task)
+        await world.deliver()
+        assert isinstance(await world.presses_1(lead), Connected)
+        dial = next(t for t in (await world.state(lead)).touches.values() if t.status is TouchStatus.CLAIMED)
+        world.channels["voice"].listed.append(dial.touch_id)
+        await world.advance(seconds=95)
+        state = await world.until(
+            lead, lambda s: any(t.status is TouchStatus.ACCEPTED and t.task_id for t in s.touches.values())
+        )
+        assert len(world.sent("voice")) == 2, "one call to the desk for each time it was dialled"
 
 
 async def test_what_the_carrier_did_not_take_is_tried_again_and_what_is_unknown_never(

@@ -27,11 +27,13 @@ from api.commands import Commands
 from config.settings import Settings
 from domain.access import Actor, Role
 from domain.clock import Clock, parse_pace, virtual_clock
+from domain.desk import rings
 from domain.lead_state import LeadState
 from domain.ports import Accepted, Call, ChannelError, Email, InboundSms, Search, Sms
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
 from store import outbox
+from store.click_to_call import ClickToCall, Connected, NotConnected
 from store.engine import Store
 from store.inbound import Inbound
 from store.intake import Intake, TakenIn, take_in
@@ -44,7 +46,7 @@ from wire.keyring import KeyRing
 from worker import make_ledger, make_workers, open_book
 from workflows import names
 
-COORDINATOR = Actor(str(uuid.uuid4()), "desk", Role.COORDINATOR)
+COORDINATOR = Actor(str(uuid.uuid4()), "desk", Role.COORDINATOR, phone="+12025550143")
 NEW_YORK = ("America/New_York",)
 UTC_TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
 TEST_SERVER = Path(__import__("sys").executable).parent / "temporal-test-server"
@@ -68,7 +70,7 @@ class FakeChannel:
         self.sent.append((self.clock.product(activity.info().started_time), message))
         return Accepted(f"provider-{message.touch_id}")
 
-    dial = send
+    ring = send
 
     async def find(self, message: Sms | Call, search: Search, limit: float) -> Accepted | None:
         return Accepted("found") if message.touch_id in self.listed else None
@@ -173,6 +175,16 @@ class World:
         await self.tick()
         await self.inbound.reply(InboundSms(f"SM{uuid.uuid4().hex}", sender, "+15005550006", body))
         await self.deliver()
+
+    async def presses_1(self, lead_id: str) -> Connected | NotConnected:
+        """The coordinator whose line rings for a call to this lead."""
+        await self.tick()
+        real = await self.env.get_current_time()
+        state = await self.until(lead_id, lambda s: any(rings(t) for t in s.touches.values()), "the line rings")
+        (touch,) = [t for t in state.touches.values() if rings(t)]
+        answer = await ClickToCall(self.leads, lambda: real).connect(touch.touch_id, f"provider-{touch.touch_id}")
+        await self.deliver()
+        return answer
 
     async def state(self, lead_id: str) -> LeadState:
         async with self.store.engine.connect() as conn:

@@ -4,14 +4,16 @@ A call is claimed elsewhere: here the line of the coordinator who dialled is cal
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.plans import to_plan
 from domain.clock import Clock
+from domain.errors import ClaimOver
 from domain.ledger import Claim, Ledger, TouchRef, View
 from domain.ports import (
     Accepted,
@@ -34,6 +36,10 @@ REQUEST_LIMIT = 8.0  # real seconds, total
 MARGIN = 1.0  # what must be left of a claim when its request has ended
 
 
+def _wall() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class TouchActivities:
     ledger: Ledger
@@ -41,34 +47,41 @@ class TouchActivities:
     sms: SmsChannel
     voice: VoiceChannel
     email: EmailChannel
+    wall: Callable[[], datetime] = _wall
 
     @activity.defn(name=names.TOUCH)
     async def touch(self, ref: DoRef) -> Plan:
-        do, watch = ref.do, _Watch(activity.info().started_time)
+        do, watch = ref.do, _Watch(activity.info().started_time, self.wall())
         touch = TouchRef(ref.lead_id, do.touch_id, do.enrollment, do.step, do.part, Channel(do.channel))
         claim = await self.ledger.claim(touch, watch.now())
         if isinstance(claim, View):
             return to_plan(claim, self.clock)
         result: Accepted | ChannelError
         try:
-            result = await (self._look(claim, claim.search, watch) if claim.search else self._send(claim, watch))
+            result = await (self._look(claim, claim.search, watch) if claim.search else self._send(touch, claim, watch))
         except ChannelError as error:
             result = error
+        except ClaimOver:  # nothing was sent, and whoever has the claim by now settles it
+            return to_plan(await self.ledger.plan(touch.lead_id, watch.now()), self.clock)
         ring = isinstance(claim.message, Call) and claim.search is None
         write = self.ledger.rang if ring else self.ledger.settle
         return to_plan(await write(touch, result, watch.now()), self.clock)
 
-    async def _send(self, claim: Claim, watch: "_Watch") -> Accepted:
-        """One request, inside the claim's time. Raises ChannelError."""
+    async def _send(self, ref: TouchRef, claim: Claim, watch: "_Watch") -> Accepted:
+        """One request, inside the claim's time. Raises ChannelError, ClaimOver."""
+
+        async def begin() -> None:
+            await self.ledger.begin(ref, claim, watch.now())
+
         left = (claim.deadline - watch.now()).total_seconds() - MARGIN
         if left <= 0:  # frozen since the claim: nothing was sent, and nothing may be
             raise Unavailable("the claim ran out before the request")
         limit = min(REQUEST_LIMIT, left)
         match claim.message:
             case Sms():
-                return await self.sms.send(claim.message, limit)
+                return await self.sms.send(claim.message, limit, begin)
             case Email():
-                return await self.email.send(claim.message, limit)
+                return await self.email.send(claim.message, limit, begin)
             case Call():
                 return await self.voice.ring(claim.message, limit)
 
@@ -94,10 +107,13 @@ class TouchActivities:
 
 
 class _Watch:
-    """Now, as real time went on since the activity began (skipped time in tests)."""
+    """Now, as real time went on since the activity began (skipped time in tests).
 
-    def __init__(self, started: datetime) -> None:
-        self._started, self._at = started, time.monotonic()
+    `wall` is this machine's clock: a process that was frozen once it had the work begins later than Temporal says.
+    """
+
+    def __init__(self, started: datetime, wall: datetime) -> None:
+        self._started, self._at = max(started, wall), time.monotonic()
 
     def now(self) -> datetime:
         return self._started + timedelta(seconds=time.monotonic() - self._at)

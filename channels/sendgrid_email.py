@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.error import URLError
 
@@ -31,7 +32,7 @@ from sendgrid.helpers.mail import (
 from channels.base_url import sandbox_base
 from channels.errors import sendgrid_error, unknown, unreachable
 from channels.sendgrid_http import MailClient, NotConnected, Turn, handlers_for
-from domain.ports import Accepted, ChannelError, Email, Unavailable
+from domain.ports import Accepted, Begin, ChannelError, Email, Unavailable
 
 SENDGRID = "https://api.sendgrid.com"
 THREADS = 16
@@ -56,12 +57,13 @@ class SendGridEmail:
         self._sender_name = sender_name
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="sendgrid")
 
-    async def send(self, email: Email, limit: float) -> Accepted:
+    async def send(self, email: Email, limit: float, begin: Begin | None = None) -> Accepted:
         """Posts once, within `limit` from now, however long it waits for a thread.
 
         A thread cannot be stopped once it writes: after a timeout the mail may still get through, hence OutcomeUnknown.
         """
-        turn = Turn(limit)
+        loop = asyncio.get_running_loop()
+        turn = Turn(limit, partial(_in_thread, loop, begin) if begin is not None else None)
         job = self._pool.submit(self._post, self._build(email), turn)
         try:
             async with asyncio.timeout(limit):
@@ -119,6 +121,15 @@ class SendGridEmail:
         else:
             return Accepted(answer.headers.get("X-Message-Id") or "")
         raise error  # outside the handlers: their exceptions hold SendGrid's text
+
+
+def _in_thread(loop: asyncio.AbstractEventLoop, begin: Begin, left: float) -> None:
+    """Asks from the mail's thread. Raises what `begin` raises, and TimeoutError."""
+
+    async def ask() -> None:
+        await begin()
+
+    asyncio.run_coroutine_threadsafe(ask(), loop).result(left)
 
 
 def _until_reset(headers: Mapping[str, str] | None) -> float | None:

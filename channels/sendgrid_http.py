@@ -24,10 +24,14 @@ class NotConnected(OSError):
 
 
 class Turn:
-    """One mail's right to be written, for `limit` real seconds from now."""
+    """One mail's right to be written, for `limit` real seconds from now.
 
-    def __init__(self, limit: float) -> None:
+    `begin` is asked last, with the seconds that are left; what it raises means that nothing is written.
+    """
+
+    def __init__(self, limit: float, begin: Callable[[float], None] | None = None) -> None:
         self._until = monotonic() + limit
+        self._begin = begin
         self._taken = threading.Lock()
 
     def left(self) -> float:
@@ -35,7 +39,11 @@ class Turn:
 
     def take(self) -> bool:
         """By the thread. False if it is too late to write."""
-        return self.left() > 0 and self._taken.acquire(blocking=False)
+        if self.left() <= 0 or not self._taken.acquire(blocking=False):
+            return False
+        if self._begin is not None:
+            self._begin(self.left())
+        return self.left() > 0
 
     def take_away(self) -> bool:
         """By the caller. True if nothing was written, nor will be."""

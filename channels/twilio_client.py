@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from twilio.rest import Client
 
 from channels.base_url import sandbox_base
 from channels.errors import CONNECT_WITHIN, clean_code, twilio_error, unknown, unreachable
-from domain.ports import ChannelError, OutcomeUnknown, Unavailable
+from domain.ports import Begin, ChannelError, OutcomeUnknown, Unavailable
 
 T = TypeVar("T")
 
@@ -45,17 +46,20 @@ class TwilioClient:
         # The SDK imports its resources at first use: better now than with the first text.
         _ = self.api.messages, self.api.calls
 
-    async def send(self, request: Awaitable[T], limit: float) -> T:
+    async def send(self, request: Awaitable[T], limit: float, begin: Begin | None = None) -> T:
         """Awaits a request that makes something, at most `limit` real seconds.
 
         Raises Unavailable, Rejected, OutcomeUnknown. It is posted once or not at all, never twice; and not after
         `limit`, should this process have been frozen before it wrote.
         """
-        _write_by.set(time.monotonic() + limit)
+        turn = _Turn(time.monotonic() + limit, begin)
+        _turn.set(turn)
         try:
             async with asyncio.timeout(limit):
                 return await request
         except TimeoutError:
+            if not turn.begun:
+                raise Unavailable("Twilio: no connection in time, nothing was sent") from None
             raise unknown("Twilio", f"no answer within {limit:g} s") from None
         except (TwilioException, ValueError, TypeError, KeyError, AttributeError):
             # what the SDK makes of an answer that is not the JSON it expects
@@ -74,20 +78,34 @@ class TwilioClient:
         await self._http.close()
 
 
-# When the request at hand must be written at the latest, on the monotonic clock, which goes on while we are frozen.
-_write_by: ContextVar[float] = ContextVar("write_by", default=float("inf"))
+@dataclass
+class _Turn:
+    """A request's right to be written, until then on the monotonic clock, which goes on while we are frozen."""
+
+    until: float
+    begin: Begin | None
+    begun: bool = False
+
+    async def take(self) -> None:
+        """With the connection in hand, right before the first byte. What it raises means: nothing was sent."""
+        if self.begin is not None:
+            await self.begin()
+        if time.monotonic() >= self.until:
+            raise Unavailable("the time for the request had passed before it was written")
+        self.begun = True
 
 
-async def _in_time(*_: object) -> None:
-    """Asked with the connection in hand, right before the first byte. Raises Unavailable: nothing was sent."""
-    if time.monotonic() >= _write_by.get():
-        raise Unavailable("the time for the request had passed before it was written")
+_turn: ContextVar[_Turn] = ContextVar("turn")
+
+
+async def _take_turn(*_: object) -> None:
+    await _turn.get().take()
 
 
 def _trace() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(_in_time)
-    trace.on_connection_reuseconn.append(_in_time)
+    trace.on_connection_create_end.append(_take_turn)
+    trace.on_connection_reuseconn.append(_take_turn)
     return trace
 
 

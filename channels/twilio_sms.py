@@ -7,7 +7,7 @@ from typing import Any, Final
 from channels.errors import unknown
 from channels.twilio_client import TwilioClient
 from channels.webhook_paths import SMS_STATUS, callback
-from domain.ports import Accepted, Search, Sms
+from domain.ports import Accepted, Begin, Search, Sms
 from domain.touches import TouchStatus
 
 # Real seconds a text may lie in Twilio's queue at most (its own default is 10 hours); a text's own limit is the end of
@@ -54,7 +54,7 @@ class TwilioSms:
         self._sender = {"messaging_service_sid": messaging_service_sid} if messaging_service_sid else {"from_": from_}
         self._validity = validity
 
-    async def send(self, sms: Sms, limit: float) -> Accepted:
+    async def send(self, sms: Sms, limit: float, begin: Begin | None = None) -> Accepted:
         request = self._client.api.messages.create_async(
             to=sms.to,
             body=sms.body,
@@ -63,7 +63,7 @@ class TwilioSms:
             smart_encoded=True,
             **self._sender,
         )
-        return accepted(await self._client.send(request, limit))
+        return accepted(await self._client.send(request, limit, begin))
 
     def _lasting(self, sms: Sms) -> int:
         return self._validity if sms.valid_for is None else max(1, min(self._validity, int(sms.valid_for)))

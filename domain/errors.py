@@ -21,6 +21,10 @@ class NewerFact(TendError):
         super().__init__(f"a fact of kind {kind}, version {version}, cannot be read by this release: run {wanted}")
 
 
+class ClaimOver(TendError):
+    """A claim ended before its request was written: nothing was sent, and it may be another's by now."""
+
+
 class NotFound(TendError):
     """Nothing is known under that id."""
 

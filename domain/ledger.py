@@ -59,6 +59,13 @@ class Ledger(Protocol):
         """A claim if this touch is still the next action and the gate lets it pass; else what is next instead."""
         ...
 
+    async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
+        """The request is about to be written. Raises ClaimOver: then it must not be.
+
+        A claim that ends without having begun has sent nothing, and the touch is claimed anew.
+        """
+        ...
+
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         """Writes what the provider said. `Unavailable` puts the touch off, at most about an hour of real time."""
         ...

@@ -1,6 +1,6 @@
 """What Tend needs from the outside, as protocols, each with the errors it may raise."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -115,10 +115,14 @@ class Search:
     child_of: str | None = None
 
 
+Begin = Callable[[], Awaitable[None]]
+"""Awaited with the connection in hand, right before the first byte. Raises ClaimOver, or anything: nothing is sent."""
+
+
 class SmsChannel(Protocol):
     """Sends texts. Raises Unavailable, Rejected, OutcomeUnknown. Returns within `limit` real seconds."""
 
-    async def send(self, sms: Sms, limit: float) -> Accepted: ...
+    async def send(self, sms: Sms, limit: float, begin: Begin | None = None) -> Accepted: ...
 
     async def find(self, sms: Sms, search: Search, limit: float) -> Accepted | None:
         """Looks in the provider's list for this text: same To and body. Raises OutcomeUnknown only."""
@@ -138,7 +142,7 @@ class VoiceChannel(Protocol):
 class EmailChannel(Protocol):
     """Sends mail. Raises as SmsChannel. The provider has no list: its events are the only witness."""
 
-    async def send(self, email: Email, limit: float) -> Accepted: ...
+    async def send(self, email: Email, limit: float, begin: Begin | None = None) -> Accepted: ...
 
 
 # --- what providers tell us ------------------------------------------------------------------------------------------

@@ -9,12 +9,20 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.errors import ClaimOver
 from domain.ledger import TouchRef
 from domain.ports import Search
+from store.round_trip import together
 from store.tables import touches
 
 ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
 _A_MOMENT = timedelta(seconds=1)
+UNUSED = ("claim.unused", "its worker stopped before anything was sent")  # rule and reason
+_BEGIN = (
+    "UPDATE touches SET unused = NULL WHERE id = %(touch)s AND status = 'claimed' AND deadline = %(deadline)s"
+    " AND unused = deadline AND unused > %(now)s RETURNING id"
+)
+_LOOK = "SELECT unused, deadline FROM touches WHERE id = %(touch)s FOR UPDATE"
 
 
 async def free_at(conn: AsyncConnection, address_id: str, ref: TouchRef, now: datetime) -> datetime | None:
@@ -26,6 +34,25 @@ async def free_at(conn: AsyncConnection, address_id: str, ref: TouchRef, now: da
     if not count:
         return None
     return max(until or now, now + _A_MOMENT)  # a claim past its deadline is being looked for
+
+
+async def begin(conn: AsyncConnection, ref: TouchRef, deadline: datetime, now: datetime) -> None:
+    """The claim of this deadline is used: from now on something may have been sent. Raises ClaimOver.
+
+    A claim that another has taken over, or that is past its deadline, is used by nobody.
+    """
+    [used] = await together(conn, [(_BEGIN, {"touch": ref.touch_id, "deadline": deadline, "now": now})])
+    if not used:
+        raise ClaimOver("the claim was over before its request was written")
+
+
+async def unused(conn: AsyncConnection, ref: TouchRef, now: datetime) -> bool:
+    """Whether the claim is over and its holder never came to write the request: then nothing was sent.
+
+    Locks the row: from here on nobody uses that claim any more. A holder of a release that does not say so may have.
+    """
+    [row] = await together(conn, [(_LOOK, {"touch": ref.touch_id})])
+    return bool(row) and row[0]["unused"] is not None and row[0]["unused"] == row[0]["deadline"] <= now
 
 
 async def search(conn: AsyncConnection, ref: TouchRef, address_id: str, claimed_at: datetime) -> Search:

@@ -216,6 +216,7 @@ touches = Table(
     _time("due_at"),
     _time("claimed_at", null=True),  # real
     _time("deadline", null=True),  # real: of the claim; then, if its outcome is unknown, see open_claims
+    _time("unused", null=True),  # real: the deadline of a claim of which nothing was sent yet
     _time("look_at", null=True),
     _text("provider_id", null=True),
     _text("code", null=True),

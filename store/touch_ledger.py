@@ -64,7 +64,10 @@ class TouchLedger:
             unit.now = max(unit.now, self.clock.product(now))
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is not None and touch.status is TouchStatus.CLAIMED:
-                return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
+                if not await open_claims.unused(unit.conn, ref, now):
+                    return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
+                unit.after.append(self.backpressure.gives_back(ref.channel, now))
+                carry_out.put_off(unit.journal, _touch(ref), unit.now, Delayed(unit.now, *open_claims.UNUSED))
             action = unit.journal.decide(unit.now)  # and the gate below
             if not isinstance(action, Touch) or action.touch_id != ref.touch_id:
                 return self._view(unit, action)  # the plan is stale: send nothing
@@ -90,6 +93,10 @@ class TouchLedger:
         priority = of_work(unit.state, _touch(ref), unit.now)
         held = await self.backpressure.holds(unit.conn, ref.channel, priority, now)
         return Delayed(self.clock.product(held.until), held.rule, held.reason) if held is not None else None
+
+    async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
+        async with self.leads.store.engine.begin() as conn:
+            await open_claims.begin(conn, ref, claim.deadline, now)
 
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
@@ -172,6 +179,7 @@ class TouchLedger:
             "address_id": address.id,
             "claimed_at": now,
             "deadline": now + CLAIM_LIVES,
+            "unused": now + CLAIM_LIVES,
             "attempts": tables.touches.c.attempts + 1,
             "subject": message.subject if isinstance(message, Email) else None,
             "body": message.text if isinstance(message, Email) else message.body,

@@ -67,7 +67,7 @@ class Bench:
     def refuses(self, instead: View) -> None:
         self.ledger.claimed = lambda _: instead
 
-    async def run(self) -> Plan:
+    async def run(self, wall: datetime = STARTED) -> Plan:
         """Raises what the activity raises."""
         env = ActivityEnvironment()
         env.info = replace(env.info, started_time=STARTED, attempt=self.attempt)
@@ -80,7 +80,7 @@ class Bench:
             channel=self.channel,
             touch_id=self.touch.touch_id,
         )
-        activities = TouchActivities(self.ledger, Clock(), sms, voice, email)
+        activities = TouchActivities(self.ledger, Clock(), sms, voice, email, lambda: wall)
         return await env.run(activities.touch, DoRef(lead_id=LEAD, do=do))
 
 

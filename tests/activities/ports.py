@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from domain.errors import ClaimOver
 from domain.lead_state import State
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Action
-from domain.ports import Accepted, Call, ChannelError, Email, Search, Sms
+from domain.ports import Accepted, Begin, Call, ChannelError, Email, Search, Sms
 from domain.standing import Standing
 
 LEAD = "0c4d7a3e-0000-4000-8000-000000000001"
@@ -44,6 +45,7 @@ class FakeLedger:
     touches: list[TouchRef] = field(default_factory=list)
     settled: list[Accepted | ChannelError] = field(default_factory=list)
     tasks: list[tuple[str, ...]] = field(default_factory=list)
+    over: bool = False  # whether the claim ends before its request is written
 
     async def plan(self, lead_id: str, now: datetime) -> View:
         self.asked.append(("plan", now))
@@ -55,6 +57,11 @@ class FakeLedger:
         self.touches.append(ref)
         assert self.claimed is not None
         return self.claimed(now)
+
+    async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
+        self.asked.append(("begin", now))
+        if self.over:
+            raise ClaimOver("another has it")
 
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         self.asked.append(("settle", now))
@@ -90,7 +97,9 @@ class FakeChannel:
     sent: list[tuple[Sms | Email | Call, float]] = field(default_factory=list)
     looked: list[tuple[Sms | Call, Search, float]] = field(default_factory=list)
 
-    async def send(self, message: Sms | Email | Call, limit: float) -> Accepted:
+    async def send(self, message: Sms | Email | Call, limit: float, begin: Begin | None = None) -> Accepted:
+        if begin is not None:
+            await begin()
         self.sent.append((message, limit))
         self.watch.seconds += self.lasts
         if isinstance(self.answer, Exception):

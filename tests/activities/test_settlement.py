@@ -46,7 +46,9 @@ class Clinic:
     async def touch(self, attempt: int = 1) -> Plan:
         env = ActivityEnvironment()
         env.info = replace(env.info, started_time=self.real, attempt=attempt)
-        activities = TouchActivities(self.ledger, self.clock, self.channel, self.channel, self.channel)
+        activities = TouchActivities(
+            self.ledger, self.clock, self.channel, self.channel, self.channel, lambda: self.real
+        )
         return await env.run(activities.touch, DoRef(lead_id=self.lead, do=self.do))
 
     async def meanwhile(self) -> None:

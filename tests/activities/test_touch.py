@@ -82,6 +82,28 @@ async def test_a_claim_that_ran_out_sends_nothing_and_is_given_back(bench: Bench
     assert isinstance(settled, Unavailable)
 
 
+async def test_the_claim_is_used_before_anything_is_sent(bench: Bench) -> None:
+    bench.claims()
+    await bench.run()
+    expected = ["claim", "begin", "settle"] if bench.channel is not Channel.VOICE else ["claim", "rang"]
+    assert [what for what, _ in bench.ledger.asked] == expected
+
+
+@pytest.mark.parametrize("bench", [Channel.SMS, Channel.EMAIL], indirect=True)
+async def test_a_claim_that_is_anothers_by_now_sends_and_settles_nothing(bench: Bench) -> None:
+    bench.claims()
+    bench.ledger.over = True
+    assert (await bench.run()).action == "wait"
+    assert nothing_was_sent(bench)
+    assert [what for what, _ in bench.ledger.asked] == ["claim", "begin", "plan"]
+
+
+async def test_a_process_that_was_frozen_before_it_began_counts_that_time(bench: Bench) -> None:
+    bench.claims()
+    await bench.run(wall=STARTED + timedelta(seconds=17))
+    assert bench.ledger.asked[0] == ("claim", STARTED + timedelta(seconds=17))
+
+
 # --- what the channel said --------------------------------------------------------------------------------------------
 
 
@@ -167,5 +189,6 @@ async def test_now_is_when_the_activity_started_and_what_has_passed_since(bench:
     bench.carrier.lasts = 3.0
     await bench.run()
     writes = "rang" if bench.channel is Channel.VOICE else "settle"  # the coordinator's line is no touch of the lead
-    assert bench.ledger.asked == [("claim", STARTED), (writes, STARTED + timedelta(seconds=5))]
+    asked = [one for one in bench.ledger.asked if one[0] != "begin"]
+    assert asked == [("claim", STARTED), (writes, STARTED + timedelta(seconds=5))]
     assert bench.watch.now == STARTED + timedelta(seconds=5)

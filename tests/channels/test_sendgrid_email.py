@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from channels.sendgrid_email import THREADS, SendGridEmail
 from channels.sendgrid_http import Turn
+from domain.errors import ClaimOver
 from domain.ports import Email, OutcomeUnknown, Rejected, Remedy, Unavailable
 from tests.channels.fake_provider import Provider
 
@@ -61,6 +62,24 @@ async def test_without_a_connection_nothing_was_sent(closed_port: int, host: str
     with pytest.raises(Unavailable):
         await email.send(MAIL, 30)
     await email.aclose()
+
+
+async def test_it_is_asked_with_the_connection_in_hand_and_what_it_raises_sends_nothing(
+    provider: Provider, email: SendGridEmail
+) -> None:
+    provider.answer(202, "", {"X-Message-Id": "msg1"})
+    posts: list[int] = []
+
+    async def begin() -> None:
+        posts.append(provider.posts)
+
+    async def over() -> None:
+        raise ClaimOver("another has it")
+
+    await email.send(MAIL, 5, begin)
+    with pytest.raises(ClaimOver):
+        await email.send(MAIL, 5, over)
+    assert (posts, provider.posts) == ([0], 1)
 
 
 async def test_waiting_for_a_thread_sends_nothing(provider: Provider, email: SendGridEmail) -> None:

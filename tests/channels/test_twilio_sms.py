@@ -1,3 +1,4 @@
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest_asyncio
 from channels import twilio_client as module
 from channels.twilio_client import TwilioClient
 from channels.twilio_sms import TwilioSms
+from domain.errors import ClaimOver
 from domain.ports import OutcomeUnknown, Rejected, Remedy, Search, Sms, Unavailable
 from domain.touches import TouchStatus
 from tests.channels.fake_provider import Provider
@@ -184,6 +186,41 @@ async def test_a_request_whose_time_passed_before_it_was_written_is_not_sent(
         with pytest.raises(Unavailable):
             await sms.send(SMS, 5)
     assert provider.posts == 1
+
+
+async def test_it_is_asked_with_the_connection_in_hand_and_what_it_raises_sends_nothing(
+    provider: Provider, sms: TwilioSms
+) -> None:
+    provider.answer(201, CREATED)
+    posts: list[int] = []
+
+    async def begin() -> None:
+        posts.append(provider.posts)
+
+    await sms.send(SMS, 5, begin)
+    await sms.send(SMS, 5, begin)  # by the connection that was kept
+    assert posts == [0, 1]
+
+    async def over() -> None:
+        raise ClaimOver("another has it")
+
+    for fresh in (False, True):
+        if fresh:
+            await sms._client.aclose()
+        with pytest.raises(ClaimOver):
+            await sms.send(SMS, 5, over)
+    assert provider.posts == 2
+
+
+async def test_no_time_left_before_a_connection_came_about_is_known_to_have_sent_nothing(
+    provider: Provider, sms: TwilioSms
+) -> None:
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Unavailable):
+        await sms.send(SMS, 0.1, hangs)
+    assert provider.posts == 0
 
 
 async def test_a_list_of_several_pages_stays_on_the_base_url(provider: Provider, sms: TwilioSms) -> None:

@@ -14,6 +14,7 @@ from bench.load import temporal_of
 from demo.client import CallFailed, Json, client
 from demo.launch import Launched
 from domain.opt_out_words import OPT_OUT
+from stack.carrier import ADMIN_PHONE
 from tests.e2e.clinic import NUMBERS, PACE, Clinic, Lead
 from tests.e2e.story import BEGINS
 
@@ -185,6 +186,10 @@ async def test_an_answered_call_rests_the_cadence_until_its_outcome(clinic: Clin
     seen = await lead.until("resting", lambda s: s.stands("resting"))
     assert [c["disposition"] for c in seen.of("call")] == ["answered_by_person"]
     assert seen.lead["stage"] == "contacted"
+    (dialled,) = [t["id"] for t in seen.touches("call1") if t.get("task_id")]
+    placed = [item for item in await clinic.tend.outbox(to=ADMIN_PHONE) if item["touch_id"] == dialled]
+    assert len(placed) == 1, "the carrier was asked to call who dialled, and our answer had the lead called"
+    assert "voice" not in {item["channel"] for item in seen.arrived}
     await lead.task(task, "complete", {"outcome": "reached", "notes": "Comes next week."})
     seen = await lead.until("going on", lambda s: s.stands("active"))
     assert seen.tasks("call", "done")[0]["outcome"] == "reached"

@@ -11,7 +11,7 @@ from temporalio.client import ScheduleActionExecutionStartWorkflow
 from domain import facts as f
 from domain.clock import Clock, Segment
 from domain.ledger import Claim, TouchRef
-from domain.ports import Accepted, Call, Email, Sms
+from domain.ports import Accepted, Begin, Call, Email, Sms
 from domain.sweep import Missed
 from domain.touches import Channel, TouchStatus, touch_id
 from relay import sweep as module
@@ -163,9 +163,9 @@ async def test_who_is_at_work_is_left_alone(clinic: Clinic) -> None:
     hold = asyncio.Event()
     send = clinic.channel.send
 
-    async def held(message: Sms | Email | Call, limit: float) -> Accepted:
+    async def held(message: Sms | Email | Call, limit: float, begin: Begin | None = None) -> Accepted:
         await hold.wait()
-        return await send(message, limit)
+        return await send(message, limit, begin)
 
     clinic.channel.send = held  # type: ignore[method-assign]
     async with clinic.working():

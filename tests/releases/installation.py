@@ -22,7 +22,7 @@ from api.commands import Commands
 from config.settings import Settings
 from domain.clock import parse_pace, virtual_clock
 from domain.lead_state import STAFF, LeadState
-from domain.ports import Accepted, Call, Email, Sms
+from domain.ports import Accepted, Begin, Call, Email, Sms
 from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
@@ -55,8 +55,8 @@ class HeldChannel(FakeChannel):
 
     held: Held | None = None
 
-    async def send(self, message: Sms | Email | Call, limit: float) -> Accepted:
-        accepted = await super().send(message, limit)
+    async def send(self, message: Sms | Email | Call, limit: float, begin: Begin | None = None) -> Accepted:
+        accepted = await super().send(message, limit, begin)
         if self.held is not None:
             held, self.held = self.held, None
             await held.wait()

@@ -20,7 +20,7 @@ from temporalio.client import WorkflowHistory
 from api.bookings import Booking
 from domain import facts as f
 from domain.lead_state import STAFF
-from domain.ports import Accepted, Call, Email, Sms, TouchUpdate, Unavailable
+from domain.ports import Accepted, Begin, Call, Email, Sms, TouchUpdate, Unavailable
 from domain.touches import Channel, Disposition, TouchStatus
 from store.click_to_call import Connected
 from store.engine import Store, make_engine
@@ -196,8 +196,8 @@ async def book(world: World, lead: str, event: str, appointment: str = "A1", **m
 class Frozen(FakeChannel):
     """The first request reaches the carrier, and its worker never hears of it."""
 
-    async def send(self, message: Sms | Email | Call, limit: float) -> Accepted:
-        accepted = await super().send(message, limit)
+    async def send(self, message: Sms | Email | Call, limit: float, begin: Begin | None = None) -> Accepted:
+        accepted = await super().send(message, limit, begin)
         if len(self.sent) == 1:
             self.listed.append(message.touch_id)
             await asyncio.Event().wait()

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
+from domain.errors import ClaimOver
 from domain.ledger import Claim, TouchRef, View
 from domain.ports import Accepted, OutcomeUnknown, Unseen
 from domain.touches import Channel, TouchStatus
@@ -116,3 +117,68 @@ async def test_a_stop_tells_of_what_may_still_arrive(clinic: Clinic) -> None:
     await clinic.ledger.settle(one, OutcomeUnknown("cut"), now)
     applied = await clinic.commands.opt_out(DESK, one.lead_id, ())
     assert applied.in_flight == [one.touch_id]
+
+
+# --- a claim that was never used --------------------------------------------------------------------------------------
+
+
+async def test_a_claim_whose_worker_died_before_the_request_sent_nothing_and_is_made_anew(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    now = datetime.now(UTC)
+    first = await clinic.ledger.claim(one, now)
+    assert isinstance(first, Claim)
+    held = await clinic.ledger.claim(one, first.deadline - timedelta(seconds=1))
+    assert isinstance(held, Claim) and held.search is not None, "its worker may yet send"
+    again = await clinic.ledger.claim(one, first.deadline)
+    assert isinstance(again, Claim) and again.search is None
+    touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+    assert touch.status is TouchStatus.CLAIMED
+    with pytest.raises(ClaimOver):  # the first one was frozen, and comes back
+        await clinic.ledger.begin(one, first, now + timedelta(seconds=1))
+    await clinic.ledger.begin(one, again, first.deadline + timedelta(seconds=1))
+
+
+async def test_a_claim_that_was_used_is_only_looked_for(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    now = datetime.now(UTC)
+    claim = await clinic.ledger.claim(one, now)
+    assert isinstance(claim, Claim)
+    await clinic.ledger.begin(one, claim, now)
+    with pytest.raises(ClaimOver):
+        await clinic.ledger.begin(one, claim, now)  # once
+    later = await clinic.ledger.claim(one, claim.deadline + timedelta(hours=1))
+    assert isinstance(later, Claim) and later.search is not None
+
+
+async def test_a_claim_is_not_used_after_its_deadline(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    claim = await clinic.ledger.claim(one, datetime.now(UTC))
+    assert isinstance(claim, Claim)
+    with pytest.raises(ClaimOver):
+        await clinic.ledger.begin(one, claim, claim.deadline)
+
+
+async def test_the_claim_of_a_release_that_does_not_say_whether_it_was_used_is_looked_for(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    claim = await clinic.ledger.claim(one, datetime.now(UTC))
+    assert isinstance(claim, Claim)
+    later = claim.deadline + timedelta(seconds=20)
+    async with clinic.store.engine.begin() as conn:  # claimed again by such a one: it leaves the column as it is
+        mine = update(tables.touches).where(tables.touches.c.id == one.touch_id)
+        await conn.execute(mine.values(claimed_at=claim.deadline, deadline=later - timedelta(seconds=5)))
+    looks = await clinic.ledger.claim(one, later)
+    assert isinstance(looks, Claim) and looks.search is not None
+
+
+async def test_who_claims_anew_and_who_comes_back_do_not_both_send(clinic: Clinic) -> None:
+    """Whatever their clocks say: the row decides."""
+    for _ in range(10):
+        lead = await clinic.inquire(phone=f"+1212555{3000 + _}", email=None)
+        ref, now = await clinic.next_touch(lead), datetime.now(UTC)
+        first = await clinic.ledger.claim(ref, now)
+        assert isinstance(first, Claim)
+        begun, second = await asyncio.gather(
+            clinic.ledger.begin(ref, first, now), clinic.ledger.claim(ref, first.deadline), return_exceptions=True
+        )
+        assert isinstance(second, Claim)
+        assert isinstance(begun, ClaimOver) == (second.search is None)

@@ -85,6 +85,9 @@ class WatchedLedger:
             self.claims.append((now, answer))
         return answer
 
+    async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
+        await self.ledger.begin(ref, claim, now)
+
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         return await self._tell("settle", await self.ledger.settle(ref, result, now))
 

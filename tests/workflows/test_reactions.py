@@ -290,12 +290,27 @@ async def test_a_claim_whose_worker_died_is_looked_up_never_sent_again(store: St
         assert len(world.sent("sms")) == 0
 
 
-async def _claim_and_die(world: World, lead: str) -> str:
-    """What a worker killed between its claim and its request leaves behind."""
+async def test_a_claim_whose_worker_died_before_its_request_is_made_anew_and_sent_once(
+    store: Store, keyring: KeyRing
+) -> None:
+    async with open_world(store, keyring) as world:
+        lead = await world.inquire()
+        await _claim_and_die(world, lead, used=False)
+        await world.deliver()
+        async with world.env.time_skipping_unlocked():
+            state = await world.until(lead, lambda s: s.touches[1, "confirm", "sms"].status is TouchStatus.ACCEPTED)
+        assert len(world.sent("sms")) == 1
+        assert not any(t.kind is f.TaskKind.REVIEW for t in state.tasks.values())
+
+
+async def _claim_and_die(world: World, lead: str, *, used: bool = True) -> str:
+    """What a worker killed between its claim and the answer leaves behind. `used`: it had begun to write."""
     identity = touch_id(lead, 1, "confirm", "sms")
     ref = TouchRef(lead, identity, 1, "confirm", "sms", Channel.SMS)
     claim = await world.ledger.claim(ref, await world.env.get_current_time())
     assert isinstance(claim, Claim) and claim.search is None
+    if used:
+        await world.ledger.begin(ref, claim, await world.env.get_current_time())
     return identity
 
 

@@ -29,7 +29,7 @@ from domain.access import Actor, Role
 from domain.clock import Clock, parse_pace, virtual_clock
 from domain.desk import rings
 from domain.lead_state import LeadState
-from domain.ports import Accepted, Call, ChannelError, Email, InboundSms, Search, Sms
+from domain.ports import Accepted, Begin, Call, ChannelError, Email, InboundSms, Search, Sms
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
 from store import outbox
@@ -62,8 +62,10 @@ class FakeChannel:
     answers: list[ChannelError] = field(default_factory=list)
     listed: list[str] = field(default_factory=list)
 
-    async def send(self, message: Sms | Email | Call, limit: float) -> Accepted:
+    async def send(self, message: Sms | Email | Call, limit: float, begin: Begin | None = None) -> Accepted:
         assert limit > 0
+        if begin is not None:
+            await begin()
         self.limits.append((activity.info().started_time, limit))
         if self.answers:
             raise self.answers.pop(0)

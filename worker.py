@@ -11,8 +11,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
-from temporalio.worker import Worker, WorkerDeploymentConfig
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
 from activities.plan import PlanActivities
 from activities.sweep import SweepActivities
@@ -238,13 +237,12 @@ def make_workers(
     Temporal itself holds the touches a second of a queue, over all workers, and hands out by priority what waits.
     All are of one `version`: a task that goes to a version is lost to it on a queue that the version does not poll.
     """
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("pydantic", "domain", "workflows")
     leads = Worker(
         client,
         task_queue=names.LEADS_QUEUE,
         workflows=[LeadWorkflow, SweepWorkflow],
         activities=[plans.plan, plans.open_task, plans.expire_task, *([sweep.sweep] if sweep else [])],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+        workflow_runner=UnsandboxedWorkflowRunner(),
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=GRACE,
         deployment_config=version,

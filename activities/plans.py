@@ -1,5 +1,6 @@
 """Turns what the ledger found (product time) into what the workflow obeys (its own, real time)."""
 
+from datetime import timedelta
 from typing import assert_never
 
 from domain.clock import Clock
@@ -10,6 +11,8 @@ from domain.priority import Priority
 from workflows.messages import Do, Plan, Snapshot, UpcomingStep
 
 MOST_UPCOMING = 8
+# Who waits for no longer (real) is not looked for in Temporal's list, and each change of it costs as much as a timer.
+A_MOMENT = timedelta(seconds=5)
 
 
 def to_plan(view: View, clock: Clock) -> Plan:
@@ -28,7 +31,8 @@ def to_plan(view: View, clock: Clock) -> Plan:
         case Wait(until, reason, then):
             real = clock.real(until) if until is not None else None
             do = to_do(then, view.priority) if then is not None else None
-            return Plan(action="wait", until=real, do=do, reason=reason, snapshot=snapshot, upcoming=coming)
+            show = real is None or real - clock.real(view.now) > A_MOMENT
+            return Plan(action="wait", until=real, do=do, reason=reason, snapshot=snapshot, upcoming=coming, show=show)
         case Finish(exit_reason):
             return Plan(action="finish", reason=exit_reason.value, snapshot=snapshot)
         case Touch() | OpenTask() | ExpireTask():

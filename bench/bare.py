@@ -17,8 +17,7 @@ from psycopg_pool import AsyncConnectionPool
 from temporalio import activity, workflow
 from temporalio.client import Client
 from temporalio.service import RPCError
-from temporalio.worker import Worker
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 QUEUE = "bare"
 TABLE = """CREATE TABLE touches (id text PRIMARY KEY, claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -88,7 +87,6 @@ async def worker(address: str, database: str, carrier: str, web: str) -> None:
     from worker import GRACE, STICKY  # noqa: PLC0415 - the product's own options
 
     client = await Client.connect(address)
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("bench")
     async with AsyncConnectionPool(database, min_size=10, max_size=20) as pool, aiohttp.ClientSession() as session:
         touches = Touches(pool, session, carrier, web)
         await Worker(
@@ -96,7 +94,7 @@ async def worker(address: str, database: str, carrier: str, web: str) -> None:
             task_queue=QUEUE,
             workflows=[BareLead],
             activities=[touches.touch],
-            workflow_runner=SandboxedWorkflowRunner(restrictions=restrictions),
+            workflow_runner=UnsandboxedWorkflowRunner(),
             sticky_queue_schedule_to_start_timeout=STICKY,
             graceful_shutdown_timeout=GRACE,
         ).run()

@@ -8,6 +8,7 @@ from typing import Any, assert_never
 
 from domain import facts as f
 from domain.appointment_fold import appointed
+from domain.desk import RINGS
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
 from domain.touches import SENT, Disposition, TouchStatus, may_become
 
@@ -181,7 +182,8 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
         return state
     enrollment = state.enrollment
     new = replace(old, status=fact.status, at=at, rule=fact.rule, reason=fact.reason, code=fact.code, no=no)
-    new = replace(new, look_at=fact.look_at, looks=fact.looks)
+    tried = fact.status is TouchStatus.CLAIMED or (fact.status is TouchStatus.DELAYED and fact.rule == RINGS)
+    new = replace(new, look_at=fact.look_at, looks=fact.looks, tries=old.tries + tried)
     if old.status is TouchStatus.DELAYED and enrollment is not None:  # over: a rest from now on is no part of it
         due = enrollment.due(old)
         new = replace(new, delay=enrollment.delay(old), until=due, was_due=due, until_set=at)

@@ -64,6 +64,7 @@ class Touch:
     message_id: str | None = None
     look_at: datetime | None = None  # unknown: when it is looked for at its provider next
     looks: int = 0  # so often in vain
+    tries: int = 0  # so often it was claimed, or its coordinator's line rung
     no: int = 0  # of the fact that gave it this status
 
 

@@ -14,10 +14,17 @@ from domain.consequences import PHONE, task_id
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import HeardMachine, InboundSms, NoMoreMail, TouchUpdate
-from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from domain.touches import SETTLED, Channel, Disposition, TouchStatus, may_become, touch_id
 from store import tables
 from store.lead_unit import Leads, LeadUnit
 from store.persons import not_strangers, people
+from store.round_trip import together
+
+_TOUCH = "SELECT lead_id, status, channel, provider_id FROM touches WHERE id = %(touch)s"
+_EVENT = (
+    "INSERT INTO inbound_events (provider, event_id, kind) VALUES (%(provider)s, %(event_id)s, %(kind)s)"
+    " ON CONFLICT DO NOTHING RETURNING event_id"
+)
 
 
 @dataclass(frozen=True)
@@ -51,20 +58,26 @@ class Inbound:
             return True
 
     async def update(self, provider: str, update_: TouchUpdate) -> bool:
-        """What became of a touch. False if it was known already, or the touch is not ours."""
+        """What became of a touch. False if it was known already, or the touch is not ours.
+
+        A touch is there before its request: what is nobody's will not be anybody's. Most news, that a text was sent,
+        tells nothing that its answer did not: for that the lead is not locked.
+        """
         table = tables.touches
-        async with self.leads.store.engine.begin() as conn:
-            lead_id = await lead_of_touch(conn, update_.touch_id)
-            if lead_id is None or not await _first_time(conn, provider, update_.event_id, "status"):
-                return False  # a touch is there before its request: what is nobody's will not be anybody's
-            if update_.disposition is Disposition.ANSWERED and await _is_machine(conn, update_.provider_id):
+        async with self.leads.store.engine.connect() as conn:
+            known = await _touch(conn, update_.touch_id)
+        if known is None or known.heard(update_):
+            return False
+        async with self.leads.lead(known.lead_id) as unit:
+            if not await _first_time(unit.conn, provider, update_.event_id, "status"):
+                return False
+            if update_.disposition is Disposition.ANSWERED and await _is_machine(unit.conn, update_.provider_id):
                 update_ = replace(update_, disposition=Disposition.VOICEMAIL)
-            async with self.leads.within(conn, lead_id) as unit:
-                for fact in list(what_became(unit.state, update_, unit.closed)):
-                    unit.append(fact, "carrier")
-                # the first witness of a claim whose answer never came
-                known = update(table).where(table.c.id == update_.touch_id, table.c.provider_id.is_(None))
-                unit.after.append(known.values(provider_id=update_.provider_id))
+            for fact in list(what_became(unit.state, update_, unit.closed)):
+                unit.append(fact, "carrier")
+            if known.provider_id is None:  # the first witness of a claim whose answer never came
+                first = update(table).where(table.c.id == update_.touch_id, table.c.provider_id.is_(None))
+                unit.after.append(first.values(provider_id=update_.provider_id))
         return True
 
     async def heard_machine(self, told: HeardMachine) -> bool:
@@ -194,14 +207,36 @@ class Inbound:
         return str(row["id"])
 
 
-async def lead_of_touch(conn: AsyncConnection, touch_id: str) -> str | None:
-    """Whose touch it is, by the id that a callback carries; None for anything that is no touch of ours."""
+@dataclass(frozen=True, slots=True)
+class _Touch:
+    lead_id: str
+    status: TouchStatus
+    channel: Channel
+    provider_id: str | None
+
+    def heard(self, told: TouchUpdate) -> bool:
+        """Whether this can change nothing any more: a status never goes back."""
+        plain = told.disposition is None and told.remedy is None and self.provider_id is not None
+        return plain and self.status in SETTLED and not may_become(self.status, told.status, self.channel)
+
+
+async def _touch(conn: AsyncConnection, touch_id: str) -> _Touch | None:
+    """By the id that a callback carries; None for anything that is no touch of ours."""
     try:
         wanted = str(uuid.UUID(touch_id))
     except ValueError:
         return None
-    found = await conn.scalar(select(tables.touches.c.lead_id).where(tables.touches.c.id == wanted))
-    return str(found) if found is not None else None
+    [rows] = await together(conn, [(_TOUCH, {"touch": wanted})])
+    if not rows:
+        return None
+    row = rows[0]
+    return _Touch(str(row["lead_id"]), TouchStatus(row["status"]), Channel(row["channel"]), row["provider_id"])
+
+
+async def lead_of_touch(conn: AsyncConnection, touch_id: str) -> str | None:
+    """Whose touch it is, by the id that a callback carries; None for anything that is no touch of ours."""
+    touch = await _touch(conn, touch_id)
+    return touch.lead_id if touch is not None else None
 
 
 def _machine(call_id: str) -> str:
@@ -215,9 +250,8 @@ async def _is_machine(conn: AsyncConnection, call_id: str) -> bool:
 
 
 async def _first_time(conn: AsyncConnection, provider: str, event_id: str, kind: str) -> bool:
-    row = {"provider": provider, "event_id": event_id, "kind": kind}
-    new = insert(tables.inbound_events).values(row).on_conflict_do_nothing().returning(tables.inbound_events.c.event_id)
-    return (await conn.execute(new)).first() is not None
+    [new] = await together(conn, [(_EVENT, {"provider": provider, "event_id": event_id, "kind": kind})])
+    return bool(new)
 
 
 async def _leads_at(conn: AsyncConnection, address_id: str) -> tuple[list[str], list[str]]:

@@ -54,7 +54,7 @@ class LeadUnit:
     new: bool = False  # inserted by this very transaction: its workflow is to be started
     signal: str | None = None  # for the workflow, once this is committed
     outbox_id: int | None = None
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # of touches by id: what is no projection of facts
+    touch_rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id: what is no projection of facts
     after: list[Executable] = field(default_factory=list)  # run once the rows of the new facts are there
     spreads: bool = True  # whether its stops reach the other leads of its addresses
     done: tuple[Actor | str, str] | None = None  # by whom and what, for the audit
@@ -207,7 +207,8 @@ class Leads:
         now = datetime.now(UTC)
         touches = [
             upsert(
-                tables.touches, projection.touch_row(lead_id, t) | {"updated_at": now} | unit.rows.get(t.touch_id, {})
+                tables.touches,
+                projection.touch_row(lead_id, t) | {"updated_at": now} | unit.touch_rows.get(t.touch_id, {}),
             )
             for key, t in state.touches.items()
             if before.touches.get(key) is not t and t.channel is not None

@@ -46,6 +46,7 @@ def touch_row(lead_id: str, touch: Touch) -> dict[str, Any]:
         "reason": touch.reason,
         "code": touch.code,
         "look_at": touch.look_at,
+        "attempts": touch.tries,
     }
 
 

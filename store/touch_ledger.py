@@ -111,7 +111,7 @@ class TouchLedger:
                 case Unavailable() | Rejected(remedy=Remedy.ALERT):
                     await self._not_now(unit, ref, touch.status, result, now)
                 case Rejected(code=code, reason=reason, remedy=Remedy.RESCHEDULE):
-                    again = await self._attempts(unit, ref) < MOST_QUIET_HOURS
+                    again = self._tries(unit, ref) < MOST_QUIET_HOURS
                     until = next_open(unit.now + PROVIDER_QUIET, unit.state.zones) if again else None
                     self._put_off(unit, ref, touch.status, until, rule="carrier.quiet_hours", reason=reason, code=code)
                 case Rejected(code=code, reason=reason, remedy=remedy):
@@ -124,14 +124,13 @@ class TouchLedger:
                     more = still_unknown(touch, ref.channel, lambda real: self.clock.product(now + real), looked=looked)
                     more |= {"rule": "carrier.unknown", "reason": reason, "code": code}
                     self._settle(unit, ref, touch.status, TouchStatus.UNKNOWN, **more)
-                    row = {"deadline": tables.touches.c.claimed_at + ALONE_FOR}
+                    row = {"deadline": now + ALONE_FOR} if not looked else {}
                 case _:
                     raise TypeError(f"no settlement for {type(result).__name__}")
             if isinstance(result, Unavailable | Rejected):
                 unit.after.append(self.backpressure.gives_back(ref.channel, now))
-            view = self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
-            await unit.conn.execute(update(tables.touches).where(tables.touches.c.id == ref.touch_id).values(row))
-            return view
+            unit.touch_rows[ref.touch_id] = row
+            return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
@@ -180,12 +179,10 @@ class TouchLedger:
             "claimed_at": now,
             "deadline": now + CLAIM_LIVES,
             "unused": now + CLAIM_LIVES,
-            "attempts": tables.touches.c.attempts + 1,
             "subject": message.subject if isinstance(message, Email) else None,
             "body": message.text if isinstance(message, Email) else message.body,
         }
-        sealed = self.leads.store.vault.seal_row(tables.touches, row)
-        unit.after.append(update(tables.touches).where(tables.touches.c.id == ref.touch_id).values(sealed))
+        unit.touch_rows[ref.touch_id] = self.leads.store.vault.seal_row(tables.touches, row)
         return Claim(message, now + CLAIM_LIVES)
 
     async def _ring(self, unit: LeadUnit, ref: TouchRef, action: Touch, now: datetime) -> Claim | None:
@@ -198,8 +195,7 @@ class TouchLedger:
             carry_out.change(unit.journal, action, TouchStatus.FAILED, unit.now, rule=rule, reason=reason)
             return None
         carry_out.ring(unit.journal, action, unit.now, self.clock.product(now + desk.WAITS))
-        asked = update(table).where(table.c.id == ref.touch_id)
-        unit.after.append(asked.values(leg_at=now, attempts=table.c.attempts + 1))
+        unit.touch_rows[ref.touch_id] = {"leg_at": now}
         return Claim(Call(ref.touch_id, line), now + CLAIM_LIVES)
 
     def _use_ends(self, unit: LeadUnit, ref: TouchRef) -> datetime:
@@ -235,10 +231,10 @@ class TouchLedger:
         """What was certainly not taken is tried again. Nobody is forgotten while a person mends our account."""
         why: dict[str, str | None] = {"reason": result.reason, "code": result.code}
         if isinstance(result, Rejected):
-            until = await self._next_try(unit, ref, now)
+            until = self._next_try(unit, ref, now)
             why |= {"rule": "carrier.alert", "remedy": Remedy.ALERT}
         else:
-            until = await self._next_try(unit, ref, now, result.retry_after)
+            until = self._next_try(unit, ref, now, result.retry_after)
             if until is not None and result.code is not None:  # it answered: too many, and not only of this lead's
                 until = max(until, await self._slows_down(unit, ref, now, result.retry_after))
             why["rule"] = "channel.unavailable"
@@ -251,16 +247,15 @@ class TouchLedger:
         held = await self.backpressure.waits(unit.conn, ref.channel, priority, now)
         return self.clock.product(held.until)
 
-    async def _next_try(self, unit: LeadUnit, ref: TouchRef, now: datetime, least: float = 0.0) -> datetime | None:
+    def _next_try(self, unit: LeadUnit, ref: TouchRef, now: datetime, least: float = 0.0) -> datetime | None:
         """When a touch that was not taken is tried again (product time); None if it was tried often enough."""
         touch = unit.state.touches[ref.enrollment, ref.step, ref.part]
-        attempts, most = await self._attempts(unit, ref), MOST_DIALS if touch.task_id else MOST_ATTEMPTS
+        attempts, most = self._tries(unit, ref), MOST_DIALS if touch.task_id else MOST_ATTEMPTS
         pause = max(least, min(FIRST_PAUSE * 2.0 ** (attempts - 1), LONGEST_PAUSE))
         return self.clock.product(now + timedelta(seconds=pause)) if attempts < most else None
 
-    async def _attempts(self, unit: LeadUnit, ref: TouchRef) -> int:
-        table = tables.touches
-        return int(await unit.conn.scalar(select(table.c.attempts).where(table.c.id == ref.touch_id)) or 0)
+    def _tries(self, unit: LeadUnit, ref: TouchRef) -> int:
+        return unit.state.touches[ref.enrollment, ref.step, ref.part].tries
 
     def _put_off(
         self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, until: datetime | None, **why: str | None

@@ -111,7 +111,7 @@ class LeadWorkflow:
         """What an engineer sees at a glance: search attributes and current details."""
         shot = plan.snapshot
         self._set_details(plan)
-        if shot == self._shown:
+        if shot == self._shown or not plan.show:
             return
         self._shown = shot
         workflow.upsert_search_attributes(

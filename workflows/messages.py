@@ -81,6 +81,7 @@ class Plan(_Message):
     """The answer of the pure heart, in the workflow's own (real) time.
 
     wait: until `until` (None: until a signal), then `do`, or plan again if there is none. do: now. finish: `reason`.
+    A wait of a moment is not worth its cost to be found by.
     """
 
     action: Literal["wait", "do", "finish"]
@@ -89,6 +90,7 @@ class Plan(_Message):
     reason: str = ""
     snapshot: Snapshot
     upcoming: tuple[UpcomingStep, ...] = ()
+    show: bool = True  # in the search attributes
 
 
 class SweepFrom(_Message):

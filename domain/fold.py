@@ -16,8 +16,9 @@ from domain.touches import SENT, Disposition, TouchStatus, may_become
 NO_NEW_START = frozenset({"rescheduled", "cancelled", "no_show", "a further appointment"})
 
 
-def fold(lead_id: str, records: Iterable[f.Recorded]) -> LeadState:
-    state = LeadState(lead_id)
+def fold(lead_id: str, records: Iterable[f.Recorded], known: LeadState | None = None) -> LeadState:
+    """`known`: the state after the facts that come before `records`."""
+    state = known or LeadState(lead_id)
     for record in records:
         state = apply(state, record)
     return state

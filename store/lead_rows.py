@@ -20,19 +20,22 @@ _LOCK = (
     "WITH a AS MATERIALIZED ("
     " SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id FOR UPDATE OF a),"
-    " l AS MATERIALIZED (SELECT 1 FROM leads WHERE id = %(lead)s AND (SELECT count(*) FROM a) >= 0 FOR UPDATE)"
-    " SELECT a.id, a.kind, a.value FROM l LEFT JOIN a ON true ORDER BY a.id"
+    " l AS MATERIALIZED (SELECT last_fact FROM leads WHERE id = %(lead)s AND (SELECT count(*) FROM a) >= 0 FOR UPDATE)"
+    " SELECT l.last_fact, a.id, a.kind, a.value FROM l LEFT JOIN a ON true ORDER BY a.id"
 )
 _LOCK_LEAD = (
-    "WITH l AS MATERIALIZED (SELECT 1 FROM leads WHERE id = %(lead)s FOR UPDATE)"
-    " SELECT a.id, a.kind, a.value FROM l LEFT JOIN lead_addresses la ON la.lead_id = %(lead)s"
+    "WITH l AS MATERIALIZED (SELECT last_fact FROM leads WHERE id = %(lead)s FOR UPDATE)"
+    " SELECT l.last_fact, a.id, a.kind, a.value FROM l LEFT JOIN lead_addresses la ON la.lead_id = %(lead)s"
     " LEFT JOIN addresses a ON a.id = la.address_id ORDER BY a.id"
 )
 _ADDRESSES = (
     "SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id"
 )
-_FACTS = "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s ORDER BY no"
+_FACTS = (
+    "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s AND no > %(after)s"
+    " ORDER BY no"
+)
 _STOPS = (
     "SELECT la.address_id, s.channel, la.wrong FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id"
     " WHERE la.lead_id = %(lead)s"
@@ -48,20 +51,24 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """`closed`: the channels stopped on the addresses. `joined`: it has others by now than those that are locked."""
+    """`records`: the facts after those asked for, up to number `last`. `closed`: the channels stopped on the addresses.
+
+    `joined`: it has other addresses by now than those that are locked.
+    """
 
     addresses: tuple[Address, ...]
     records: list[f.Recorded]
+    last: int
     closed: frozenset[Channel]
     joined: bool
 
 
-async def load(conn: AsyncConnection, vault: Vault, lead_id: str, *, locked: bool) -> Rows:
+async def load(conn: AsyncConnection, vault: Vault, lead_id: str, after: int = 0, *, locked: bool) -> Rows:
     """Locks the lead's addresses, unless the caller holds one (`locked`), then the lead, and reads what holds now.
 
     In one round trip; the reading statements begin once the locks are there. Raises NoSuchLead, NewerFact.
     """
-    lead = {"lead": lead_id}
+    lead = {"lead": lead_id, "after": after}
     first = _LOCK_LEAD if locked else _LOCK
     held, facts, stops = await together(conn, [(first, lead), (_FACTS, lead), (_STOPS, lead)])
     if not held:
@@ -71,6 +78,7 @@ async def load(conn: AsyncConnection, vault: Vault, lead_id: str, *, locked: boo
     return Rows(
         addresses,
         [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in facts],
+        held[0]["last_fact"],
         frozenset(Channel(row["channel"]) for row in stops if row["channel"] is not None) | wrong,
         {str(row["address_id"]) for row in stops} != {address.id for address in addresses},
     )
@@ -83,7 +91,7 @@ async def addresses(conn: AsyncConnection, vault: Vault, lead_id: str) -> tuple[
 
 async def records(conn: AsyncConnection, vault: Vault, lead_id: str) -> list[f.Recorded]:
     """The lead's facts, without its lock. Raises NewerFact."""
-    [rows] = await together(conn, [(_FACTS, {"lead": lead_id})])
+    [rows] = await together(conn, [(_FACTS, {"lead": lead_id, "after": 0})])
     return [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in rows]
 
 

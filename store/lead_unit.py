@@ -31,6 +31,7 @@ from store.lead_rows import Address
 from store.persons import is_wrong
 from store.round_trip import Statement, insert, together, update, upsert
 from store.sequences import SequenceBook
+from store.states import States
 
 KIND_OF = {Channel.SMS: "phone", Channel.VOICE: "phone", Channel.EMAIL: "email"}
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -84,6 +85,10 @@ class Leads:
     book: SequenceBook
     now: Callable[[], datetime]
     patience: Patience = PATIENCE
+    states: States = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.states = States(self.store.engine)
 
     @asynccontextmanager
     async def lead(self, lead_id: str, now: datetime | None = None) -> AsyncIterator[LeadUnit]:
@@ -97,7 +102,8 @@ class Leads:
                     continue
                 yield unit
                 await self._write(unit)
-                return
+            self.states.keep(unit.state)  # committed
+            return
 
     @asynccontextmanager
     async def within(
@@ -143,10 +149,13 @@ class Leads:
         self, conn: AsyncConnection, lead_id: str, now: datetime | None, *, locked: bool, spreads: bool
     ) -> LeadUnit:
         """Raises _Joined where the lead has got an address while its locks were waited for."""
-        rows = await lead_rows.load(conn, self.store.vault, lead_id, locked=locked)
+        known = self.states.get(lead_id)
+        rows = await lead_rows.load(conn, self.store.vault, lead_id, known.last_no if known else 0, locked=locked)
+        if known is not None and rows.last < known.last_no:  # another history than the one that is remembered
+            known, rows = None, await lead_rows.load(conn, self.store.vault, lead_id, locked=locked)
         if rows.joined and not locked:
             raise _Joined
-        state = await self._known(fold(lead_id, rows.records))
+        state = await self._known(fold(lead_id, rows.records, known))
         now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
         return LeadUnit(conn, lead_id, journal, rows.addresses, rows.closed, now, state, spreads=spreads)

@@ -164,8 +164,10 @@ async def test_who_is_at_work_is_left_alone(clinic: Clinic) -> None:
     send = clinic.channel.send
 
     async def held(message: Sms | Email | Call, limit: float, begin: Begin | None = None) -> Accepted:
+        if begin is not None:
+            await begin()
         await hold.wait()
-        return await send(message, limit, begin)
+        return await send(message, limit)
 
     clinic.channel.send = held  # type: ignore[method-assign]
     async with clinic.working():

@@ -17,6 +17,7 @@ from config.settings import Settings
 from domain.touches import TouchStatus
 from stack.product import python_environment
 from stack.temporal_server import Temporal
+from store import home
 from store.engine import Store
 from tests.releases.installation import open_installation, status
 from wire.keyring import KeyRing
@@ -86,6 +87,8 @@ def ring() -> str:
 async def test_out_and_back_and_off(store: Store, env: Environment, ring: str) -> None:
     keyring = KeyRing.parse(ring)
     store = Store(store.engine, type(store.vault)(keyring))
+    async with store.engine.begin() as conn:
+        await home.settle(conn)  # the database is a copy of a template
     async with open_installation(store, keyring) as world:
         address = world.client.service_client.config.target_host
         env["TEND_TEMPORAL_ADDRESS"] = address

@@ -1,0 +1,75 @@
+"""What is remembered of a lead is what was committed, and never another history's."""
+
+import pytest
+from sqlalchemy import delete, update
+
+from domain import facts as f
+from domain.lead_state import LeadState
+from store import tables
+from tests.store.test_rules import Clinic, clinic
+
+__all__ = ["clinic"]  # the fixture
+
+
+async def remembered(clinic: Clinic, lead_id: str) -> LeadState:
+    async with clinic.leads.lead(lead_id) as unit:
+        return unit.before
+
+
+async def note(clinic: Clinic, lead_id: str, text: str) -> None:
+    async with clinic.leads.lead(lead_id) as unit:
+        unit.append(f.Noted(text=text), "test")
+
+
+async def test_it_is_the_state_that_the_facts_give(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    for text in ("one", "two"):
+        await note(clinic, lead, text)
+        known = clinic.leads.states.get(lead)
+        assert known is not None
+        clinic.leads.states.forget()
+        assert known == await remembered(clinic, lead) == await clinic.state(lead)
+
+
+async def test_only_what_came_since_is_read(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    before = await remembered(clinic, lead)
+    async with clinic.store.engine.begin() as conn:  # what cannot be opened any more is not looked at again
+        await conn.execute(update(tables.facts).where(tables.facts.c.lead_id == lead).values(data=b"x"))
+    assert await remembered(clinic, lead) is before
+
+
+async def test_what_was_rolled_back_is_not_remembered(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    before = await remembered(clinic, lead)
+    with pytest.raises(ZeroDivisionError):
+        async with clinic.leads.lead(lead) as unit:
+            unit.append(f.Paused(reason="x"), "test")
+            raise ZeroDivisionError
+    async with clinic.store.engine.connect() as conn:
+        with pytest.raises(ZeroDivisionError):
+            async with clinic.leads.within(conn, lead) as unit:
+                unit.append(f.Paused(reason="x"), "test")
+                raise ZeroDivisionError
+    assert await remembered(clinic, lead) == before
+
+
+async def test_a_history_that_is_shorter_than_what_is_remembered_is_read_anew(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    before = await remembered(clinic, lead)
+    await note(clinic, lead, "lost")
+    async with clinic.store.engine.begin() as conn:
+        await conn.execute(
+            delete(tables.facts).where(tables.facts.c.lead_id == lead, tables.facts.c.no > before.last_no)
+        )
+        await conn.execute(update(tables.leads).where(tables.leads.c.id == lead).values(last_fact=before.last_no))
+    assert await remembered(clinic, lead) == before
+
+
+async def test_with_a_new_connection_nothing_is_remembered(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    await note(clinic, lead, "x")
+    assert clinic.leads.states.get(lead) is not None
+    await clinic.store.engine.dispose()
+    async with clinic.store.engine.connect():
+        assert clinic.leads.states.get(lead) is None

@@ -57,7 +57,7 @@ class Applied(BaseModel):
     stage: Stage
     paused: bool
     workflow: Literal["applied", "pending"]
-    in_flight: Annotated[list[str], Field(description="Touches claimed, or of unknown outcome, which may still arrive.")]
+    in_flight: Annotated[list[str], Field(description="Touches claimed, or unknown: they may still arrive.")]
 
 
 class Written(BaseModel):

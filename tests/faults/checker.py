@@ -162,6 +162,8 @@ def _unknown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
             if touch["id"] in seen.by_touch:
                 if touch["channel"] != "email" or not faults.get("drop_callback_rate"):
                     yield Violation("unknown", lead.id, f"{_name(touch)}, and the carrier has told of it")
+            elif not faults:
+                yield Violation("unknown", lead.id, f"{_name(touch)}, and the carrier was well")
             elif not _may_refuse(faults) and not _cut_off(touch, rounds):
                 yield Violation("unknown", lead.id, f"{_name(touch)}, and nothing was killed or frozen meanwhile")
 

@@ -327,13 +327,17 @@ def test_every_kind_of_violation_was_planted() -> None:
 
 
 def test_what_nobody_could_know_is_no_violation() -> None:
-    run = Run()
-    _review(run)
-    run.keep_from_carrier("link")["status"] = "unknown"
-    run.struck.append(Struck("worker-1", "kill", real(7.1), real(7.1), 4711))
-    verdict = run.verdict()
-    assert verdict.violations == ()
-    assert (verdict.off.unknown, verdict.off.unsent) == (1, 1)
+    """A worker that died at the very request, and a carrier that may take a message late: only then."""
+    for faults, kinds in ({"lose_answer_rate": 0.1}, {}), ({}, {"unknown": 1}):
+        run = Run()
+        run.faults = faults
+        _review(run)
+        run.keep_from_carrier("link")["status"] = "unknown"
+        run.struck.append(Struck("worker-1", "kill", real(7.1), real(7.1), 4711))
+        verdict = run.verdict()
+        assert verdict.counts == kinds
+        share = verdict.on if faults else verdict.off
+        assert (share.unknown, share.unsent) == (1, 1)
 
 
 def test_a_carrier_that_drops_callbacks_may_leave_a_mail_unknown_and_no_text() -> None:

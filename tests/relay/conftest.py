@@ -142,9 +142,11 @@ class Clinic:
         """Its workflow waits, and has heard all there is, and Temporal's list knows."""
 
         async def idle() -> bool:
+            if await self.entries():  # first: what is delivered from here on makes them busy
+                return False
             looked = await self.workflows.look(leads)
             there = await self.workflows.running(sorted(leads))
-            return all(seen is Looked.IDLE for seen, _ in looked) and there == set(leads) and not await self.entries()
+            return all(seen is Looked.IDLE for seen, _ in looked) and there == set(leads)
 
         await self.until(idle, "workflows that wait")
 

@@ -73,6 +73,7 @@ def env(tmp_path: Path, database_url: str, ring: str) -> Environment:
         "TWILIO_FROM": "+15005550006",
         "TWILIO_BASE_URL": "http://127.0.0.1:9",
         "SENDGRID_API_KEY": "SG.key",
+        "SENDGRID_WEBHOOK_KEY": "no webhook is heard here",
         "SENDGRID_BASE_URL": "http://127.0.0.1:9",
     }
     clean = {k: v for k, v in python_environment().items() if not k.startswith("TEND_")}

@@ -23,7 +23,10 @@ def _without_ledger(module: Any) -> None:
         claim = await held(self, unit, ref)
         return replace(claim, search=None, deadline=datetime.now(UTC) + module.CLAIM_LIVES)
 
-    ledger._held = taken_anew
+    async def begin(self: Any, ref: Any, claim: Any, now: Any) -> None:
+        """Whoever thinks that it has the claim may write."""
+
+    ledger._held, ledger.begin = taken_anew, begin
 
 
 def _without_gate(module: Any) -> None:

@@ -8,7 +8,7 @@ from domain import facts as f
 from domain.contact_window import WINDOW
 from domain.lead_state import STAFF, LeadState
 from domain.lead_state import Touch as LeadTouch
-from domain.overdue import overslept
+from domain.overdue import overslept, settled
 from domain.patience import PATIENCE, Patience
 from domain.schedule import Due, direct, left_claimed, looked_for, opens, outcome_known, over_at, pending, ready
 from domain.sequence import CallTask, Sequence, StaffTask, WaitFor
@@ -163,7 +163,7 @@ def _cadence(state: LeadState, sequence: Sequence, now: datetime, patience: time
         at, due, then = min(waits, key=lambda w: w[0])
         if (opening := opens(state, due)) is not None:
             # known before: so the workflow does not wake in the night to learn that it must wait
-            waits_for = _settled(state, due, TouchStatus.DELAYED, "window.federal", WINDOW)
+            waits_for = settled(state, due, TouchStatus.DELAYED, "window.federal", WINDOW)
             return Record((waits_for.model_copy(update={"until": opening}),))
         return Wait(at, f"next: {due.step}", then)  # what changes a condition wakes, and a claim asks once more
     if to_come:
@@ -187,14 +187,14 @@ def _due_now(
             continue
         if due.condition is False:
             text = due.spec.when_text if due.spec else ""
-            return Record((_settled(state, due, TouchStatus.SKIPPED, "when", f"the condition does not hold: {text}"),))
+            return Record((settled(state, due, TouchStatus.SKIPPED, "when", f"the condition does not hold: {text}"),))
         if due.action is not None and isinstance(due.action.action, WaitFor):
             wait = due.action.action
             if outcome_known(state) or over_at(state, due.at, wait) <= now:
                 came = outcome_known(state)
                 status = TouchStatus.SKIPPED if came else TouchStatus.MISSED
                 reason = "what it waited for has come" if came else f"no {wait.what} came in time"
-                return Record((_settled(state, due, status, "wait", reason),))
+                return Record((settled(state, due, status, "wait", reason),))
             continue
         if (missed := overslept(state, sequence, to_come, now, patience)) is not None:
             return Record((missed,))
@@ -209,19 +209,3 @@ def _do(state: LeadState, due: Due) -> Do:
         return OpenTask(number, due.step, due.part)
     assert due.channel is not None
     return Touch(number, due.step, due.part, due.channel, touch_id(state.lead_id, number, due.step, due.part))
-
-
-def _settled(state: LeadState, due: Due, status: TouchStatus, rule: str, reason: str) -> f.TouchChanged:
-    assert state.enrollment is not None
-    number = state.enrollment.number
-    return f.TouchChanged(
-        touch_id=touch_id(state.lead_id, number, due.step, due.part),
-        enrollment=number,
-        step=due.step,
-        part=due.part,
-        channel=due.channel,
-        status=status,
-        due_at=due.at,
-        rule=rule,
-        reason=reason,
-    )

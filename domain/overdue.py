@@ -134,7 +134,8 @@ def _is_claimed(state: LeadState, due: Due) -> bool:
     return touch is not None and touch.status is TouchStatus.CLAIMED
 
 
-def _expired(state: LeadState, due: Due, rested: str) -> f.TouchChanged:
+def settled(state: LeadState, due: Due, status: TouchStatus, rule: str, reason: str) -> f.TouchChanged:
+    """What time or a person decided of a part that was still to come."""
     assert state.enrollment is not None
     number = state.enrollment.number
     return f.TouchChanged(
@@ -143,11 +144,15 @@ def _expired(state: LeadState, due: Due, rested: str) -> f.TouchChanged:
         step=due.step,
         part=due.part,
         channel=due.channel,
-        status=TouchStatus.SKIPPED,
+        status=status,
         due_at=due.at,
-        rule=EXPIRED,
-        reason=f"its time passed while the lead {rested}",
+        rule=rule,
+        reason=reason,
     )
+
+
+def _expired(state: LeadState, due: Due, rested: str) -> f.TouchChanged:
+    return settled(state, due, TouchStatus.SKIPPED, EXPIRED, f"its time passed while the lead {rested}")
 
 
 def _slots(state: LeadState, to_come: list[Due], late: list[Due], now: datetime) -> tuple[f.Slot, ...]:

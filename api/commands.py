@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,9 +21,10 @@ from domain.schedule import left_claimed, looked_for
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import tables
-from store.lead_unit import KIND_OF, Leads, LeadUnit
+from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves
 from store.replies import assign_reply
+from store.stops import KIND_OF
 
 Decide = Callable[[LeadUnit], list[f.Fact]]
 TEMPORAL_TAKES_WITHIN = 0.2  # real seconds that a stop waits to learn whether Temporal has heard of it
@@ -229,7 +230,7 @@ class Commands:
             for fact in commands.dial_task(unit.state, task_id, actor, unit.now, unit.journal.patience):
                 unit.append(fact, actor.name)
                 line = self.leads.store.vault.seal_row(table, {"id": fact.touch_id, "line": actor.phone})
-                unit.after.append(update(table).where(table.c.id == fact.touch_id).values(line))
+                unit.touch_rows[fact.touch_id] = line
         await self._applied(held)
 
     async def complete_task(

@@ -113,7 +113,6 @@ def _news(event: object) -> TouchUpdate | NoMoreMail | None:
         return None
     message_id = str(event.get("sg_message_id") or "").partition(".")[0]
     return TouchUpdate(
-        event_id=_id(event, "sg_event_id"),
         touch_id=_id(event, "touch_id"),
         # SendGrid lengthens the X-Message-Id of its answer by ".<server>"
         provider_id=message_id if _ID.fullmatch(message_id) else "",

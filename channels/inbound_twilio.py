@@ -83,7 +83,6 @@ def parse_message_status(touch_id: str, form: Form) -> TouchUpdate | None:
     code = clean_code(fields.get("ErrorCode", ""))
     bad = status in {TouchStatus.UNDELIVERED, TouchStatus.FAILED}
     return TouchUpdate(
-        event_id=f"{sid}:{word}",
         touch_id=_touch(touch_id),
         provider_id=sid,
         status=status,
@@ -98,7 +97,7 @@ def parse_call_status(touch_id: str, form: Form) -> TouchUpdate | None:
     sid, word = _id(fields, "CallSid"), _word(fields, "CallStatus")
     at = _time(fields.get("Timestamp"))
     if word in CALL_ON_ITS_WAY:
-        return TouchUpdate(f"{sid}:{word}", _touch(touch_id), sid, TouchStatus.ACCEPTED, at)
+        return TouchUpdate(_touch(touch_id), sid, TouchStatus.ACCEPTED, at)
     disposition = CALL_ENDS.get(word)
     if disposition is None:
         return None
@@ -106,7 +105,6 @@ def parse_call_status(touch_id: str, form: Form) -> TouchUpdate | None:
         disposition = Disposition.VOICEMAIL
     failed = disposition is Disposition.FAILED
     return TouchUpdate(
-        event_id=f"{sid}:{word}",
         touch_id=_touch(touch_id),
         provider_id=sid,
         status=_call_status(disposition),
@@ -129,7 +127,6 @@ def parse_dialled(touch_id: str, form: Form) -> TouchUpdate | None:
     if disposition is None:
         return None
     return TouchUpdate(
-        event_id=f"{sid}:dialled:{word}",
         touch_id=_touch(touch_id),
         provider_id=sid,
         status=_call_status(disposition),

@@ -194,10 +194,9 @@ class TouchUpdate:
 
     `disposition` is set for the end of a call only; `status` then is delivered (answered, voicemail) or undelivered. A
     call that ended well without one was heard of by its other end: who picked up is told elsewhere.
-    `remedy` is set for failures. `event_id` is unique for one status of one touch at the provider.
+    `remedy` is set for failures.
     """
 
-    event_id: str
     touch_id: str
     provider_id: str
     status: TouchStatus

@@ -3,10 +3,11 @@
 Asked as the last thing before the claim, under the lead's lock: the rows locked here are the last of a transaction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Executable, case, func, select, text, update
+from sqlalchemy import case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,9 +16,12 @@ from domain import desk
 from domain.backpressure import Limits
 from domain.priority import Priority
 from domain.touches import Channel
+from store.round_trip import Row, Statement
 from store.tables import brakes, day_counts, touches
 
 _LINES = text("SELECT pg_advisory_xact_lock(7300002)")  # any constant: calls are counted one at a time
+_BRAKE = "SELECT until FROM brakes WHERE channel = %(channel)s"
+_GIVE_BACK = "UPDATE day_counts SET taken = taken - 1 WHERE channel = %(channel)s AND day = %(day)s AND taken > 0"
 _CALL_LASTS = timedelta(minutes=30)  # real; a call of which nothing was heard for so long is over
 
 
@@ -34,12 +38,15 @@ class HeldBack:
 class Backpressure:
     limits: Limits = field(default_factory=Limits)
 
+    def brake(self, channel: Channel) -> Statement:
+        """Asks until when the channel waits for its provider."""
+        return _BRAKE, {"channel": channel.value}
+
     async def holds(
-        self, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime
+        self, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime, brake: Sequence[Row]
     ) -> HeldBack | None:
-        """None: it goes now, and counts."""
-        until = await conn.scalar(select(brakes.c.until).where(brakes.c.channel == channel.value))
-        if until is not None and until > now:
+        """None: it goes now, and counts. `brake`: what is found of `brake`."""
+        if any(row["until"] > now for row in brake):
             return await self.waits(conn, channel, priority, now)
         if channel is Channel.VOICE and self.limits.calls is not None and await self._lines_taken(conn, now):
             reason = f"all {self.limits.calls} lines are taken"
@@ -66,11 +73,9 @@ class Backpressure:
         back = rules.comes_back(max(until, now), place - 1, priority, self.limits.per_second.get(channel))
         return HeldBack(back, "channel.busy", "the provider has asked to send more slowly")
 
-    def gives_back(self, channel: Channel, now: datetime) -> Executable:
+    def gives_back(self, channel: Channel, now: datetime) -> Statement:
         """Of a touch that was counted and not taken: it counts for nothing."""
-        c = day_counts.c
-        mine = (c.channel == channel.value, c.day == rules.day_of(now), c.taken > 0)
-        return update(day_counts).where(*mine).values(taken=c.taken - 1)
+        return _GIVE_BACK, {"channel": channel.value, "day": rules.day_of(now)}
 
     async def _lines_taken(self, conn: AsyncConnection, now: datetime) -> bool:
         await conn.execute(_LINES)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import carry_out, desk
@@ -19,6 +19,7 @@ from store import home, open_claims, tables
 from store.inbound import lead_of_touch
 from store.lead_unit import Leads, LeadUnit
 from store.open_claims import ALONE
+from store.round_trip import together, update
 from store.touch_ledger import CLAIM_LIVES
 
 
@@ -82,13 +83,14 @@ class ClickToCall:
         address = unit.address(Channel.VOICE)
         assert address is not None  # the gate has looked
         ref = TouchRef(unit.lead_id, touch_id, touch.enrollment, touch.step, touch.part, Channel.VOICE)
-        if await open_claims.free_at(unit.conn, address.id, ref, now) is not None:
+        [open_claim] = await together(unit.conn, [open_claims.others(ref, now)])
+        if open_claims.free_at(open_claim, now) is not None:
             rule, reason = ALONE
             carry_out.change(unit.journal, call, TouchStatus.FAILED, unit.now, rule=rule, reason=reason)
             return NotConnected(rule)
         carry_out.claim(unit.journal, call, unit.now)
         claimed = {"address_id": address.id, "claimed_at": now, "deadline": now + CLAIM_LIVES, "leg_id": leg_id}
-        unit.after.append(update(tables.touches).where(t.id == touch_id).values(claimed))
+        unit.touch_rows[touch_id] = claimed
         return Connected(address.value)
 
     async def leg_ended(self, told: DeskCallEnded) -> bool:
@@ -102,8 +104,7 @@ class ClickToCall:
                 if touch is None or not desk.rings(touch) or not await _is_leg(conn, told):
                     return False
                 unit.append(desk.ended(touch, told.how), "carrier")
-                known = update(tables.touches).where(tables.touches.c.id == told.touch_id)
-                unit.after.append(known.values(leg_id=told.leg_id))
+                unit.after.append(update(tables.touches, "id", {"id": told.touch_id, "leg_id": told.leg_id}))
         return True
 
 

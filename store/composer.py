@@ -1,6 +1,6 @@
 """What a touch says: its template with the lead's values, or what a person wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -16,7 +16,10 @@ from domain.touches import RETRY, Channel
 from store import tables
 from store.engine import Store
 from store.lead_unit import LeadUnit
+from store.round_trip import Row, Statement
 from store.sequences import SequenceBook
+
+_NAME = "SELECT id, first_name FROM leads WHERE id = %(lead)s"
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,15 @@ class Composer:
     voice: Voice
     system: Mapping[str, Template]
 
-    async def message(self, unit: LeadUnit, ref: TouchRef, to: str) -> Sms | Email:
-        """A text or a mail: what is said in a call, the voice webhooks and the coordinator say."""
+    def name(self, lead_id: str) -> Statement:
+        """Asks for whom it is."""
+        return _NAME, {"lead": lead_id}
+
+    async def message(self, unit: LeadUnit, ref: TouchRef, to: str, name: Sequence[Row]) -> Sms | Email:
+        """A text or a mail: what is said in a call, the voice webhooks and the coordinator say.
+
+        `name`: what is found of `name`.
+        """
         own = await self._own_words(unit, ref)
         if own is not None:
             if ref.channel is Channel.SMS:
@@ -38,7 +48,8 @@ class Composer:
             mail = compose_email(f"A message from {self.voice.organization}", own, values)
             return Email(ref.touch_id, to, mail.subject, mail.text, mail.html)
         template = self._template(unit, ref)
-        first_name = await self._first_name(unit)
+        [row] = name
+        first_name = str(self.store.vault.open_row(tables.leads, row)["first_name"])
         values = self.voice.values(unit.state, unit.journal.sequence, first_name, unit.now)
         if ref.channel is Channel.SMS:
             return Sms(ref.touch_id, to, render_sms(template, values))
@@ -71,9 +82,3 @@ class Composer:
         query = select(tables.messages).where(tables.messages.c.id == touch.message_id)
         row = (await unit.conn.execute(query)).mappings().one()
         return str(self.store.vault.open_row(tables.messages, row)["body"])
-
-    async def _first_name(self, unit: LeadUnit) -> str:
-        table = tables.leads
-        query = select(table.c.id, table.c.first_name).where(table.c.id == unit.lead_id)
-        row = (await unit.conn.execute(query)).mappings().one()
-        return str(self.store.vault.open_row(table, row)["first_name"])

@@ -3,7 +3,7 @@
 import uuid
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,13 +17,29 @@ from domain.ports import HeardMachine, InboundSms, NoMoreMail, TouchUpdate
 from domain.touches import SETTLED, Channel, Disposition, TouchStatus, may_become, touch_id
 from store import tables
 from store.lead_unit import Leads, LeadUnit
-from store.persons import not_strangers, people
-from store.round_trip import together
+from store.persons import people
+from store.round_trip import Statement, together
+from store.round_trip import insert as row_of
 
 _TOUCH = "SELECT lead_id, status, channel, provider_id FROM touches WHERE id = %(touch)s"
+_WITNESSED = "UPDATE touches SET provider_id = %(provider)s WHERE id = %(touch)s AND provider_id IS NULL"
 _EVENT = (
     "INSERT INTO inbound_events (provider, event_id, kind) VALUES (%(provider)s, %(event_id)s, %(kind)s)"
     " ON CONFLICT DO NOTHING RETURNING event_id"
+)
+_ADDRESS = (
+    "INSERT INTO addresses (id, kind, value, blind) VALUES (%(id)s, %(kind)s, %(value)s, %(blind)s)"
+    " ON CONFLICT DO NOTHING"
+)
+_LOCK_ADDRESS = "SELECT id FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
+_HERE = "(SELECT id FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s)"
+_LOCK_LEADS = (
+    f"SELECT id FROM leads WHERE id IN (SELECT lead_id FROM lead_addresses WHERE address_id = {_HERE})"  # noqa: S608 - our own words
+    " ORDER BY id FOR UPDATE"
+)
+_LEADS = (
+    f"SELECT l.id, l.exit_reason, a.wrong FROM lead_addresses a JOIN leads l ON l.id = a.lead_id"  # noqa: S608
+    f" WHERE a.address_id = {_HERE} ORDER BY l.created_at DESC, l.id"
 )
 
 
@@ -37,80 +53,92 @@ class Inbound:
     async def reply(self, sms: InboundSms) -> bool:
         """A text of somebody. False if it was known already, or if no lead has this number."""
         async with self.leads.store.engine.begin() as conn:
-            if not await _first_time(conn, "twilio", sms.event_id, "sms"):
+            from_ = await self._sender(conn, ("twilio", sms.event_id, "sms"), "phone", sms.sender)
+            if from_ is None:
                 return False
-            address_id = await self._address(conn, "phone", sms.sender)
-            living, finished = await _leads_at(conn, address_id)
-            theirs = await not_strangers(conn, address_id, [*living, *finished])
             if sms.is_stop or is_opt_out(sms.body):
-                if theirs:
-                    await self._stop(conn, theirs[0], sms)
+                if from_.theirs:
+                    await self._stop(conn, from_.theirs[0], sms)
                 else:
-                    await self._stop_of_nobody(conn, address_id, [*living, *finished][:1], sms)
-                return bool(living or finished)
+                    await self._stop_of_nobody(conn, from_.address_id, from_.leads[:1], sms)
+                return bool(from_.leads)
             # nobody's text is lost: where all had given a wrong number, a person reads it with the newest of them
-            own = [[i for i in leads if i in theirs] for leads in (living, finished)]
-            wrote = await people(conn, self.leads.store.vault, *own) or [*living, *finished][:1]
+            own = [[i for i in leads if i in from_.theirs] for leads in (from_.living, from_.finished)]
+            wrote = await people(conn, self.leads.store.vault, *own) or from_.leads[:1]
             if not wrote:
                 await conn.rollback()  # of a stranger's text nothing is kept, nor the number
                 return False
             await self._replied(conn, wrote, sms)
             return True
 
-    async def update(self, provider: str, update_: TouchUpdate) -> bool:
+    async def update(self, update_: TouchUpdate) -> bool:
         """What became of a touch. False if it was known already, or the touch is not ours.
 
         A touch is there before its request: what is nobody's will not be anybody's. Most news, that a text was sent,
-        tells nothing that its answer did not: for that the lead is not locked.
+        tells nothing that its answer did not: for that the lead is not locked. A repeat needs no note of its own: a
+        status never goes back, so what was told once changes nothing the second time.
         """
-        table = tables.touches
         async with self.leads.store.engine.connect() as conn:
-            known = await _touch(conn, update_.touch_id)
+            known = await _touch(conn, update_.touch_id, commit=True)
         if known is None or known.heard(update_):
             return False
         async with self.leads.lead(known.lead_id) as unit:
-            if not await _first_time(unit.conn, provider, update_.event_id, "status"):
-                return False
             if update_.disposition is Disposition.ANSWERED and await _is_machine(unit.conn, update_.provider_id):
                 update_ = replace(update_, disposition=Disposition.VOICEMAIL)
             for fact in list(what_became(unit.state, update_, unit.closed)):
                 unit.append(fact, "carrier")
             if known.provider_id is None:  # the first witness of a claim whose answer never came
-                first = update(table).where(table.c.id == update_.touch_id, table.c.provider_id.is_(None))
-                unit.after.append(first.values(provider_id=update_.provider_id))
-        return True
+                unit.after.append((_WITNESSED, {"touch": update_.touch_id, "provider": update_.provider_id}))
+            return bool(unit.journal.appended)
 
     async def heard_machine(self, told: HeardMachine) -> bool:
         """Kept until the call has ended. False if it was known already, or the touch is not ours."""
         async with self.leads.store.engine.begin() as conn:
             ours = await lead_of_touch(conn, told.touch_id) is not None
-            return ours and await _first_time(conn, "twilio", _machine(told.provider_id), "machine")
+            if not ours:
+                return False
+            [new] = await together(conn, [_event("twilio", _machine(told.provider_id), "machine")])
+            return bool(new)
 
     async def no_more_mail(self, provider: str, told: NoMoreMail) -> bool:
         """A stop of e-mail for the address. False if it was known already, or if no lead has it."""
         async with self.leads.store.engine.begin() as conn:
-            if not await _first_time(conn, provider, told.event_id, "opt_out"):
+            from_ = await self._sender(conn, (provider, told.event_id, "opt_out"), "email", told.address)
+            if from_ is None:
                 return False
-            address_id = await self._address(conn, "email", told.address)
-            living, finished = await _leads_at(conn, address_id)
-            if not living and not finished:
-                await self._shut(conn, address_id, (Channel.EMAIL,))
+            if not from_.leads:
+                await self._shut(conn, from_.address_id, (Channel.EMAIL,))
                 return False
-            async with self.leads.within(conn, (living or finished)[0], locked=True) as unit:
+            async with self.leads.within(conn, from_.leads[0], locked=True) as unit:
                 facts = commands.opt_out(unit.state, (Channel.EMAIL,), told.cause, unit.closed)
                 for fact in facts:
                     unit.append(fact, "lead")
                 unit.audit("lead", "lead_opted_out")
         return True
 
-    async def _address(self, conn: AsyncConnection, kind: str, value: str) -> str:
-        """The row of the address, made if it is new, and locked: a stop holds for leads that come later too."""
-        vault, table = self.leads.store.vault, tables.addresses
-        blind = vault.blind(kind, value)
+    async def _sender(
+        self, conn: AsyncConnection, event: tuple[str, str, str], kind: str, value: str
+    ) -> "_Sender | None":
+        """Whose address it is, in one round trip; None if the event was known.
+
+        The address is made if it is new, and locked: a stop holds for leads that come later too. So are all its leads,
+        by id, before one of them is written to: a stop reaches the others after the first.
+        """
+        vault, blind = self.leads.store.vault, self.leads.store.vault.blind(kind, value)
         row = {"id": str(uuid.uuid4()), "kind": kind, "value": value, "blind": blind}
-        await conn.execute(insert(table).values(vault.seal_row(table, row)).on_conflict_do_nothing())
-        locked = select(table.c.id).where(table.c.kind == kind, table.c.blind == blind).with_for_update()
-        return str((await conn.execute(locked)).scalar_one())
+        here = {"kind": kind, "blind": blind}
+        address = (_ADDRESS, vault.seal_row(tables.addresses, row))
+        new, _, held, _, leads = await together(
+            conn, [_event(*event), address, (_LOCK_ADDRESS, here), (_LOCK_LEADS, here), (_LEADS, here)]
+        )
+        if not new:
+            return None
+        return _Sender(
+            str(held[0]["id"]),
+            [str(row["id"]) for row in leads if row["exit_reason"] is None],
+            [str(row["id"]) for row in leads if row["exit_reason"] is not None],
+            frozenset(str(row["id"]) for row in leads if row["wrong"]),
+        )
 
     async def _shut(self, conn: AsyncConnection, address_id: str, channels: tuple[Channel, ...]) -> bool:
         """A stop on an address that is no lead's. Whether texts went there until now."""
@@ -132,12 +160,12 @@ class Inbound:
         new = await self._shut(conn, address_id, PHONE)
         for lead_id in by:
             async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
-                await self._stopped_by(unit, sms, stranger=True)
+                self._stopped_by(unit, sms, stranger=True)
                 if new and self.confirm and not sms.is_stop:
                     self._confirm(unit)
 
-    async def _stopped_by(self, unit: LeadUnit, sms: InboundSms, *, stranger: bool = False) -> None:
-        message_id = await self._keep(unit, sms)
+    def _stopped_by(self, unit: LeadUnit, sms: InboundSms, *, stranger: bool = False) -> None:
+        message_id = self._keep(unit, sms)
         own = task_id(unit.lead_id, message_id)
         said = f.Replied(message_id=message_id, channel=Channel.SMS, task_id=own, intent="opt_out", stranger=stranger)
         unit.append(said, "lead")
@@ -145,7 +173,7 @@ class Inbound:
 
     async def _stop(self, conn: AsyncConnection, first: str, sms: InboundSms) -> None:
         async with self.leads.within(conn, first, locked=True) as unit:
-            await self._stopped_by(unit, sms)
+            self._stopped_by(unit, sms)
             cause = "the carrier took the text as a stop" if sms.is_stop else "the lead wrote a stop word"
             facts = commands.opt_out(unit.state, PHONE, cause, unit.closed)
             for new in facts:
@@ -176,7 +204,7 @@ class Inbound:
         for lead_id in sorted(lead_ids, key=lambda i: (i != owner, i)):
             async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
                 if message_id is None:
-                    message_id = await self._keep(unit, sms)
+                    message_id = self._keep(unit, sms)
                 open_reply = next(
                     (t.id for t in unit.state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY), None
                 )
@@ -192,7 +220,7 @@ class Inbound:
                 )
                 unit.audit("lead", "lead_replied")
 
-    async def _keep(self, unit: LeadUnit, sms: InboundSms) -> str:
+    def _keep(self, unit: LeadUnit, sms: InboundSms) -> str:
         row = {
             "id": str(uuid.uuid4()),
             "lead_id": unit.lead_id,
@@ -202,8 +230,7 @@ class Inbound:
             "at": unit.now,
             "provider_id": sms.event_id,
         }
-        sealed = self.leads.store.vault.seal_row(tables.messages, row)
-        await unit.conn.execute(insert(tables.messages).values(sealed))
+        unit.after.append(row_of(tables.messages, self.leads.store.vault.seal_row(tables.messages, row)))
         return str(row["id"])
 
 
@@ -220,13 +247,31 @@ class _Touch:
         return plain and self.status in SETTLED and not may_become(self.status, told.status, self.channel)
 
 
-async def _touch(conn: AsyncConnection, touch_id: str) -> _Touch | None:
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """An address and its leads, newest first. `strangers`: those who were found to have given it wrongly."""
+
+    address_id: str
+    living: list[str]
+    finished: list[str]
+    strangers: frozenset[str]
+
+    @property
+    def leads(self) -> list[str]:
+        return [*self.living, *self.finished]
+
+    @property
+    def theirs(self) -> list[str]:
+        return [i for i in self.leads if i not in self.strangers]
+
+
+async def _touch(conn: AsyncConnection, touch_id: str, *, commit: bool = False) -> _Touch | None:
     """By the id that a callback carries; None for anything that is no touch of ours."""
     try:
         wanted = str(uuid.UUID(touch_id))
     except ValueError:
         return None
-    [rows] = await together(conn, [(_TOUCH, {"touch": wanted})])
+    [rows] = await together(conn, [(_TOUCH, {"touch": wanted})], commit=commit)
     if not rows:
         return None
     row = rows[0]
@@ -249,24 +294,6 @@ async def _is_machine(conn: AsyncConnection, call_id: str) -> bool:
     return await conn.scalar(known) is not None
 
 
-async def _first_time(conn: AsyncConnection, provider: str, event_id: str, kind: str) -> bool:
-    [new] = await together(conn, [(_EVENT, {"provider": provider, "event_id": event_id, "kind": kind})])
-    return bool(new)
-
-
-async def _leads_at(conn: AsyncConnection, address_id: str) -> tuple[list[str], list[str]]:
-    """Living and finished leads with this address, newest first.
-
-    All are locked here, by id, before one of them is written to: a stop reaches the others after the first.
-    """
-    lead, link = tables.leads, tables.lead_addresses
-    here = select(link.c.lead_id).where(link.c.address_id == address_id)
-    await conn.execute(select(lead.c.id).where(lead.c.id.in_(here)).order_by(lead.c.id).with_for_update())
-    query = (
-        select(lead.c.id, lead.c.exit_reason)
-        .join(link, link.c.lead_id == lead.c.id)
-        .where(link.c.address_id == address_id)
-        .order_by(lead.c.created_at.desc(), lead.c.id)
-    )
-    rows = (await conn.execute(query)).all()
-    return [str(i) for i, reason in rows if reason is None], [str(i) for i, reason in rows if reason is not None]
+def _event(provider: str, event_id: str, kind: str) -> Statement:
+    """Answers a row the first time only."""
+    return _EVENT, {"provider": provider, "event_id": event_id, "kind": kind}

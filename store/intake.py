@@ -19,9 +19,8 @@ from domain.same_person import compatible, fold_name, same_name
 from domain.sequence import DEFAULT_SEQUENCE
 from domain.sources import SOURCE_CHANNELS
 from domain.touches import Channel
-from store import tables
+from store import stops, tables
 from store.lead_unit import Leads, LeadUnit
-from store.persons import is_wrong
 from store.vault import Vault
 
 _WORDS = (
@@ -199,7 +198,7 @@ async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, repe
     new = repeat.joined if repeat else list(known.values())
     mistyped = await _mistyped(leads, unit.conn, new, intake)
     for address_id in mistyped:
-        await is_wrong(unit.conn, unit.lead_id, address_id)
+        unit.after.append(stops.wrong(unit.lead_id, address_id))
     zones = intake.zones
     if repeat is not None:
         zones = after_repeat(unit.state.zones, zones, unit.now, same_number="phone" in same)

@@ -1,6 +1,6 @@
 """The rows of one lead: locked and read in one round trip."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ from domain.errors import NoSuchLead
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
 from store import tables
-from store.round_trip import together
+from store.round_trip import Row, Statement, together
 from store.vault import Vault
 
 # The addresses by id, then the lead: what counts them comes first, so its lock is taken last.
@@ -53,7 +53,7 @@ class Address:
 class Rows:
     """`records`: the facts after those asked for, up to number `last`. `closed`: the channels stopped on the addresses.
 
-    `joined`: it has other addresses by now than those that are locked.
+    `joined`: it has other addresses by now than those that are locked. `also`: what else was asked for.
     """
 
     addresses: tuple[Address, ...]
@@ -61,16 +61,25 @@ class Rows:
     last: int
     closed: frozenset[Channel]
     joined: bool
+    also: list[list[Row]]
 
 
-async def load(conn: AsyncConnection, vault: Vault, lead_id: str, after: int = 0, *, locked: bool) -> Rows:
+async def load(
+    conn: AsyncConnection,
+    vault: Vault,
+    lead_id: str,
+    after: int = 0,
+    *,
+    locked: bool,
+    also: Sequence[Statement] = (),
+) -> Rows:
     """Locks the lead's addresses, unless the caller holds one (`locked`), then the lead, and reads what holds now.
 
     In one round trip; the reading statements begin once the locks are there. Raises NoSuchLead, NewerFact.
     """
     lead = {"lead": lead_id, "after": after}
     first = _LOCK_LEAD if locked else _LOCK
-    held, facts, stops = await together(conn, [(first, lead), (_FACTS, lead), (_STOPS, lead)])
+    held, facts, stops, *more = await together(conn, [(first, lead), (_FACTS, lead), (_STOPS, lead), *also])
     if not held:
         raise NoSuchLead("no lead with this id")
     addresses = _opened(vault, [row for row in held if row["id"] is not None])
@@ -81,6 +90,7 @@ async def load(conn: AsyncConnection, vault: Vault, lead_id: str, after: int = 0
         held[0]["last_fact"],
         frozenset(Channel(row["channel"]) for row in stops if row["channel"] is not None) | wrong,
         {str(row["address_id"]) for row in stops} != {address.id for address in addresses},
+        more,
     )
 
 

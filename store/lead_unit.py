@@ -4,19 +4,17 @@ Locks are always taken in this order: the lead's addresses by id, then the lead,
 the other leads of these addresses by id. Whoever holds an address holds off every claim and stop on it.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Executable, select
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
-from domain.consequences import WRONG_NUMBER
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
@@ -25,15 +23,14 @@ from domain.priority import Priority, of_inquiry
 from domain.signals import signal_of
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
-from store import audit, lead_rows, outbox, projection, tables
+from store import audit, lead_rows, outbox, projection, stops, tables
 from store.engine import Store
 from store.lead_rows import Address
-from store.persons import is_wrong
-from store.round_trip import Statement, insert, together, update, upsert
+from store.round_trip import Row, Statement, insert, together, update, upsert
 from store.sequences import SequenceBook
 from store.states import States
+from store.stops import KIND_OF
 
-KIND_OF = {Channel.SMS: "phone", Channel.VOICE: "phone", Channel.EMAIL: "email"}
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -56,9 +53,10 @@ class LeadUnit:
     signal: str | None = None  # for the workflow, once this is committed
     outbox_id: int | None = None
     touch_rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id: what is no projection of facts
-    after: list[Executable] = field(default_factory=list)  # run once the rows of the new facts are there
+    after: list[Statement] = field(default_factory=list)  # run once the rows of the new facts are there
     spreads: bool = True  # whether its stops reach the other leads of its addresses
     done: tuple[Actor | str, str] | None = None  # by whom and what, for the audit
+    also: Sequence[list[Row]] = ()  # what else was asked for with the lead, under its lock
 
     @property
     def state(self) -> LeadState:
@@ -91,17 +89,22 @@ class Leads:
         self.states = States(self.store.engine)
 
     @asynccontextmanager
-    async def lead(self, lead_id: str, now: datetime | None = None) -> AsyncIterator[LeadUnit]:
-        """The lead under its lock, committed at the end; an exception rolls everything back. Raises NoSuchLead."""
+    async def lead(
+        self, lead_id: str, now: datetime | None = None, also: Sequence[Statement] = ()
+    ) -> AsyncIterator[LeadUnit]:
+        """The lead under its lock, committed at the end; an exception rolls everything back. Raises NoSuchLead.
+
+        `also`: what else is read once the lock is there, in the same round trip.
+        """
         while True:
             async with self.store.engine.begin() as conn:
                 try:
-                    unit = await self._load(conn, lead_id, now, locked=False, spreads=True)
+                    unit = await self._load(conn, lead_id, now, locked=False, spreads=True, also=also)
                 except _Joined:
                     await conn.rollback()  # so that all its addresses are locked in their order
                     continue
                 yield unit
-                await self._write(unit)
+                await self._write(unit, commit=True)
             self.states.keep(unit.state)  # committed
             return
 
@@ -146,19 +149,29 @@ class Leads:
         await self._write(unit)
 
     async def _load(
-        self, conn: AsyncConnection, lead_id: str, now: datetime | None, *, locked: bool, spreads: bool
+        self,
+        conn: AsyncConnection,
+        lead_id: str,
+        now: datetime | None,
+        *,
+        locked: bool,
+        spreads: bool,
+        also: Sequence[Statement] = (),
     ) -> LeadUnit:
         """Raises _Joined where the lead has got an address while its locks were waited for."""
         known = self.states.get(lead_id)
-        rows = await lead_rows.load(conn, self.store.vault, lead_id, known.last_no if known else 0, locked=locked)
+        load = partial(lead_rows.load, conn, self.store.vault, lead_id, locked=locked, also=also)
+        rows = await load(after=known.last_no if known else 0)
         if known is not None and rows.last < known.last_no:  # another history than the one that is remembered
-            known, rows = None, await lead_rows.load(conn, self.store.vault, lead_id, locked=locked)
+            known, rows = None, await load()
         if rows.joined and not locked:
             raise _Joined
         state = await self._known(fold(lead_id, rows.records, known))
         now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
-        return LeadUnit(conn, lead_id, journal, rows.addresses, rows.closed, now, state, spreads=spreads)
+        return LeadUnit(
+            conn, lead_id, journal, rows.addresses, rows.closed, now, state, spreads=spreads, also=rows.also
+        )
 
     async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
         """The state, from the facts."""
@@ -174,7 +187,7 @@ class Leads:
     async def records(self, conn: AsyncConnection, lead_id: str) -> list[f.Recorded]:
         return await lead_rows.records(conn, self.store.vault, lead_id)
 
-    async def _write(self, unit: LeadUnit) -> None:
+    async def _write(self, unit: LeadUnit, *, commit: bool = False) -> None:
         """All rows in one round trip. A stop that reaches further comes last: it locks other leads."""
         state, appended = unit.state, unit.journal.appended
         statements = [self._fact(unit, record) for record in appended]
@@ -188,13 +201,15 @@ class Leads:
             kind, signal = (outbox.Kind.START, None) if unit.new else (outbox.Kind.SIGNAL, unit.signal)
             priority = of_inquiry(state.source) if unit.new else Priority.INQUIRY
             statements += outbox.entry(unit.lead_id, kind, state.last_no, signal, priority)
-        rows = await together(unit.conn, statements)
+        shut = stops.shut(unit.lead_id, unit.address, appended) if unit.spreads else []
+        reaching = stops.reaching(appended) if unit.spreads else []
+        ask, ids = stops.others(unit.lead_id, unit.address, reaching)
+        last = [*shut, *unit.after, *([ask] if reaching else [])]
+        rows = await together(unit.conn, [*statements, *last], commit=commit and not reaching)
         if tells:
-            unit.outbox_id = rows[-2][0]["id"]
-        if unit.spreads:
-            await self._stop(unit, [r for r in appended if isinstance(r.fact, f.OptedOut | f.Suppressed)])
-        for statement in unit.after:
-            await unit.conn.execute(statement)
+            unit.outbox_id = rows[-2 - len(last)][0]["id"]
+        if reaching:
+            await self._stop_relatives(unit, reaching, ids, rows[-1])
 
     def _fact(self, unit: LeadUnit, record: f.Recorded) -> Statement:
         row = {"lead_id": unit.lead_id, "no": record.no, "at": record.at, "by_actor": record.by}
@@ -234,54 +249,14 @@ class Leads:
         ]
         return [*touches, *tasks, *appointments]
 
-    async def _stop(self, unit: LeadUnit, records: list[f.Recorded]) -> None:
-        """Stops live on the address: they hold for every lead that has it, now and later."""
-        for record in records:
-            fact = record.fact
-            assert isinstance(fact, f.OptedOut | f.Suppressed)
-            opted_out = isinstance(fact, f.OptedOut)
-            code = None if isinstance(fact, f.OptedOut) else fact.code
-            for channel in fact.channels:
-                address = unit.address(channel)
-                if address is None:
-                    continue
-                if not opted_out and fact.cause == WRONG_NUMBER:  # somebody's, and perhaps of another lead of ours
-                    await is_wrong(unit.conn, unit.lead_id, address.id)
-                    continue
-                row = {
-                    "address_id": address.id,
-                    "channel": channel.value,
-                    "cause": "opt_out" if opted_out else fact.cause,
-                    "at": record.at,
-                    "code": code,
-                    "lead_id": unit.lead_id,
-                }
-                stop = postgresql.insert(tables.stops).values(row)
-                stronger = {"cause": stop.excluded.cause, "at": stop.excluded.at, "lead_id": stop.excluded.lead_id}
-                await unit.conn.execute(
-                    stop.on_conflict_do_update(
-                        index_elements=["address_id", "channel"],
-                        set_=stronger,
-                        where=(stop.excluded.cause == "opt_out") & (tables.stops.c.cause != "opt_out"),
-                    )
-                )
-        reaching = [r for r in records if not (isinstance(r.fact, f.Suppressed) and r.fact.cause == WRONG_NUMBER)]
-        if reaching:
-            await self._stop_relatives(unit, reaching)
-
-    async def _stop_relatives(self, unit: LeadUnit, records: list[f.Recorded]) -> None:
+    async def _stop_relatives(
+        self, unit: LeadUnit, stops: list[f.OptedOut | f.Suppressed], ids: set[str], others: list[Row]
+    ) -> None:
         """The same stop as a fact of every other lead with the address; our lock on it keeps the order of locks."""
-        channels = {c for r in records for c in r.fact.channels}  # type: ignore[union-attr]
-        ids = [a.id for c in channels if (a := unit.address(c))]
-        table = tables.lead_addresses
-        query = select(table.c.lead_id).where(table.c.address_id.in_(ids), table.c.lead_id != unit.lead_id).distinct()
-        for other_id in sorted(str(i) for i in (await unit.conn.execute(query)).scalars()):
+        for other_id in (str(row["lead_id"]) for row in others):
             async with self.within(unit.conn, other_id, unit.now, locked=True, spreads=False) as other:
-                shared = {a.id for a in other.addresses} & set(ids)
-                kinds = {a.kind for a in other.addresses if a.id in shared}
-                for record in records:
-                    fact = record.fact
-                    assert isinstance(fact, f.OptedOut | f.Suppressed)
+                kinds = {a.kind for a in other.addresses if a.id in ids}
+                for fact in stops:
                     open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
                     if open_:
                         other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")

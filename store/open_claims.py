@@ -4,15 +4,16 @@ Open is a claim until it is settled, and one of unknown outcome until its `deadl
 expected to show. Asked under the lock of the address.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from domain.errors import ClaimOver
 from domain.ledger import TouchRef
 from domain.ports import Search
-from store.round_trip import together
+from store.round_trip import Row, Statement, together
 from store.tables import touches
 
 ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
@@ -22,26 +23,36 @@ _BEGIN = (
     "UPDATE touches SET unused = NULL WHERE id = %(touch)s AND status = 'claimed' AND deadline = %(deadline)s"
     " AND unused = deadline AND unused > %(now)s RETURNING id"
 )
+_OTHERS = (
+    "SELECT max(t.deadline) AS until, count(*) AS open FROM touches t"
+    " JOIN lead_addresses la ON la.address_id = t.address_id"
+    " WHERE la.lead_id = %(lead)s AND t.channel = %(channel)s AND t.id <> %(touch)s"
+    " AND (t.status = 'claimed' OR (t.status = 'unknown' AND t.deadline > %(now)s))"
+)
 _LOOK = "SELECT unused, deadline FROM touches WHERE id = %(touch)s FOR UPDATE"
 
 
-async def free_at(conn: AsyncConnection, address_id: str, ref: TouchRef, now: datetime) -> datetime | None:
-    """When the next touch may go to this address (real); None: now."""
-    t = touches.c
-    open_ = or_(t.status == "claimed", and_(t.status == "unknown", t.deadline > now))
-    here = (t.address_id == address_id, t.channel == ref.channel.value, t.id != ref.touch_id, open_)
-    until, count = (await conn.execute(select(func.max(t.deadline), func.count()).where(*here))).one()
-    if not count:
+def others(ref: TouchRef, now: datetime) -> Statement:
+    """Asks for the open claims of this channel on the addresses of the lead. `now` is real."""
+    return _OTHERS, {"lead": ref.lead_id, "channel": ref.channel.value, "touch": ref.touch_id, "now": now}
+
+
+def free_at(found: Sequence[Row], now: datetime) -> datetime | None:
+    """When the next touch may go, by what `others` found (real); None: now."""
+    [row] = found
+    if not row["open"]:
         return None
-    return max(until or now, now + _A_MOMENT)  # a claim past its deadline is being looked for
+    return max(row["until"] or now, now + _A_MOMENT)  # a claim past its deadline is being looked for
 
 
-async def begin(conn: AsyncConnection, ref: TouchRef, deadline: datetime, now: datetime) -> None:
+async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: datetime) -> None:
     """The claim of this deadline is used: from now on something may have been sent. Raises ClaimOver.
 
-    A claim that another has taken over, or that is past its deadline, is used by nobody.
+    A claim that another has taken over, or that is past its deadline, is used by nobody. In a transaction of its own.
     """
-    [used] = await together(conn, [(_BEGIN, {"touch": ref.touch_id, "deadline": deadline, "now": now})])
+    use = (_BEGIN, {"touch": ref.touch_id, "deadline": deadline, "now": now})
+    async with engine.connect() as conn:
+        [used] = await together(conn, [use], commit=True)
     if not used:
         raise ClaimOver("the claim was over before its request was written")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.same_person import compatible
@@ -45,13 +45,6 @@ async def not_strangers(conn: AsyncConnection, address_id: str, lead_ids: Sequen
     wrong = select(link.c.lead_id).where(link.c.address_id == address_id, link.c.wrong)
     strangers = {str(i) for i in (await conn.execute(wrong)).scalars()}
     return [i for i in lead_ids if i not in strangers]
-
-
-async def is_wrong(conn: AsyncConnection, lead_id: str, address_id: str) -> None:
-    """Keeps that the address is not this lead's."""
-    link = tables.lead_addresses
-    ours = (link.c.lead_id == lead_id, link.c.address_id == address_id)
-    await conn.execute(update(link).where(*ours).values(wrong=True))
 
 
 async def _names(conn: AsyncConnection, vault: Vault, lead_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:

@@ -19,9 +19,12 @@ Statement = tuple[str, Mapping[str, Any]]
 Row = dict[str, Any]
 
 
-async def together(conn: AsyncConnection, statements: Sequence[Statement]) -> list[list[Row]]:
-    """Executes all in the transaction of `conn`; the rows of each. Raises DBAPIError as SQLAlchemy would."""
-    if not statements:
+async def together(conn: AsyncConnection, statements: Sequence[Statement], *, commit: bool = False) -> list[list[Row]]:
+    """Executes all in the transaction of `conn`; the rows of each. Raises DBAPIError as SQLAlchemy would.
+
+    `commit`: and commits, in the same round trip; the caller's own commit then finds nothing left to do.
+    """
+    if not statements and not commit:
         return []
     driver: Any = (await conn.get_raw_connection()).driver_connection
     try:
@@ -31,6 +34,8 @@ async def together(conn: AsyncConnection, statements: Sequence[Statement]) -> li
                 cursor = driver.cursor(row_factory=dict_row)
                 await cursor.execute(sql, values)
                 cursors.append(cursor)
+            if commit:
+                await driver.commit()
         return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
     except psycopg.Error as error:
         raise DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=_DIALECT) from None

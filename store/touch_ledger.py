@@ -59,7 +59,8 @@ class TouchLedger:
 
     async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
         asked = time.monotonic()
-        async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
+        also = (open_claims.others(ref, now), self.backpressure.brake(ref.channel), self.composer.name(ref.lead_id))
+        async with self.leads.lead(ref.lead_id, self.clock.product(now), also) as unit:
             now += timedelta(seconds=time.monotonic() - asked)  # waiting for the lock may have taken a while
             unit.now = max(unit.now, self.clock.product(now))
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
@@ -76,7 +77,7 @@ class TouchLedger:
             if carry_out.passes(unit.journal, action, unit.now, unit.closed):
                 address = unit.address(ref.channel)
                 assert address is not None  # the gate has looked
-                held = await self._held_back(unit, ref, address, now)
+                held = await self._held_back(unit, ref, now)
                 if held is not None:
                     carry_out.put_off(unit.journal, action, unit.now, held)
                 elif ref.channel is not Channel.VOICE:
@@ -85,18 +86,18 @@ class TouchLedger:
                     return claim
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
-    async def _held_back(self, unit: LeadUnit, ref: TouchRef, address: Address, now: datetime) -> Delayed | None:
+    async def _held_back(self, unit: LeadUnit, ref: TouchRef, now: datetime) -> Delayed | None:
         """By another message to the address, by the sender's limits, or by the provider: it may go, but not now."""
-        free = await open_claims.free_at(unit.conn, address.id, ref, now)
+        open_claim, brake, _ = unit.also
+        free = open_claims.free_at(open_claim, now)
         if free is not None:
             return Delayed(self.clock.product(free), *open_claims.ALONE)
         priority = of_work(unit.state, _touch(ref), unit.now)
-        held = await self.backpressure.holds(unit.conn, ref.channel, priority, now)
+        held = await self.backpressure.holds(unit.conn, ref.channel, priority, now, brake)
         return Delayed(self.clock.product(held.until), held.rule, held.reason) if held is not None else None
 
     async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
-        async with self.leads.store.engine.begin() as conn:
-            await open_claims.begin(conn, ref, claim.deadline, now)
+        await open_claims.begin(self.leads.store.engine, ref, claim.deadline, now)
 
     async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
@@ -169,7 +170,7 @@ class TouchLedger:
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def _claim(self, unit: LeadUnit, ref: TouchRef, action: Touch, address: Address, now: datetime) -> Claim:
-        message = await self.composer.message(unit, ref, address.value)
+        message = await self.composer.message(unit, ref, address.value, unit.also[2])
         if isinstance(message, Sms):
             message = replace(message, valid_for=(self.clock.real(self._use_ends(unit, ref)) - now).total_seconds())
         carry_out.claim(unit.journal, action, unit.now)

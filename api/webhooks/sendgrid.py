@@ -42,7 +42,7 @@ async def events(request: Request, services: Wired) -> Response:
     for item in batch.news:
         match item:
             case TouchUpdate():
-                new = await services.inbound.update(_PROVIDER, item)
+                new = await services.inbound.update(item)
             case NoMoreMail():
                 new = await services.inbound.no_more_mail(_PROVIDER, item)
         services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()

@@ -80,6 +80,6 @@ async def status(request: Request, services: Wired, touch: TouchId = "") -> Resp
 async def take(services: Services, update: TouchUpdate | None) -> Response:
     result = "of_no_interest"
     if update is not None:
-        result = "taken" if await services.inbound.update(PROVIDER, update) else "repeated_or_unknown"
+        result = "taken" if await services.inbound.update(update) else "repeated_or_unknown"
     services.meters.webhooks.labels(PROVIDER, result).inc()
     return Response(status_code=204)

@@ -6,14 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from domain import facts as f
 from domain.access import Role
 from domain.ports import InboundSms
 from domain.touches import Channel, TouchStatus, touch_id
-from store import idempotency, tables
+from store import idempotency
 from store.keys import create_key
 from tests.api.office import EMAIL, PHONE, Office, is_problem
 
@@ -79,8 +79,7 @@ async def _claimed(office: Office, lead_id: str) -> str:
             ),
             "system",
         )
-        table = tables.touches
-        unit.after.append(update(table).where(table.c.id == identity).values(address_id=address.id))
+        unit.touch_rows[identity] = {"address_id": address.id}
     return identity
 
 

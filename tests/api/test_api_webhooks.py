@@ -283,7 +283,7 @@ async def test_who_reports_spam_or_unsubscribes_gets_no_more_mail(office: Office
         await office.lead(first_name="Bo", phone=None, email=EMAIL),
     )
     assert first != second
-    bad = {"event": "delivered", "sg_event_id": None, "touch_id": TOUCH}
+    bad = {"event": "delivered", "touch_id": {"a": TOUCH}}
     told = {"event": word, "sg_event_id": "ev4", "email": "Ada@Example.com"}
     for _ in range(2):
         assert (await _sendgrid(office, [bad, told])).status_code == 204

@@ -86,7 +86,7 @@ def test_what_becomes_of_a_mail(
     (update,) = read(given).news
     assert isinstance(update, TouchUpdate)
     assert (update.status, update.remedy, update.code) == (status, remedy, code)
-    assert (update.event_id, update.touch_id) == (given["sg_event_id"], given["touch_id"])
+    assert update.touch_id == given["touch_id"]
     assert update.provider_id == "msg1"
     assert update.at == datetime.fromtimestamp(1772463845, UTC)
 
@@ -121,20 +121,21 @@ def test_who_wants_no_more_mail_is_known_by_address_alone(word: str) -> None:
         ["delivered"],
         {},
         event("delivered", event=["delivered"]),
-        event("delivered", sg_event_id=None),
-        event("delivered", sg_event_id="a\x00b"),
+        event("unsubscribe", sg_event_id=None, email="ada@example.com"),
+        event("unsubscribe", sg_event_id="a\x00b", email="ada@example.com"),
         event("delivered", touch_id={"a": 1}),
         event("delivered", touch_id="\ud800"),
         event("spamreport", email=None),
         event("spamreport", email="nobody"),
         event("unsubscribe", email="a\x00@example.com"),
         event("unsubscribe", email="\ud800@example.com"),
-        event("unsubscribe", sg_event_id=""),
+        event("unsubscribe", sg_event_id="", email="ada@example.com"),
     ],
 )
 def test_one_bad_event_does_not_lose_the_others(bad: object) -> None:
     taken = read(event("processed"), bad, event("delivered"))
-    assert [update.event_id for update in taken.news] == ["ev-processed", "ev-delivered"]
+    told = [update.status for update in taken.news if isinstance(update, TouchUpdate)]
+    assert told == [TouchStatus.ACCEPTED, TouchStatus.DELIVERED] and len(taken.news) == 2
     assert taken.unreadable == 1
 
 

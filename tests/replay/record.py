@@ -128,8 +128,8 @@ async def dialled(world: World, lead: str) -> None:
     assert isinstance(await world.presses_1(lead), Connected)
     state = await world.state(lead)
     dial = next(t for t in state.touches.values() if t.task_id == task)
-    ended = TouchUpdate("CA1:busy", dial.touch_id, "CA1", TouchStatus.DELIVERED, disposition=Disposition.BUSY)
-    await world.inbound.update("twilio", ended)
+    ended = TouchUpdate(dial.touch_id, "CA1", TouchStatus.DELIVERED, disposition=Disposition.BUSY)
+    await world.inbound.update(ended)
     await world.deliver()
     await world.result(lead)
 

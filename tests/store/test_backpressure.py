@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.backpressure import Limits, next_day
 from domain.ledger import Claim, TouchRef, View
@@ -13,7 +14,8 @@ from domain.ports import Accepted, OutcomeUnknown, Rejected, Remedy, Unavailable
 from domain.priority import Priority
 from domain.touches import Channel, TouchStatus
 from store import tables
-from store.backpressure import Backpressure
+from store.backpressure import Backpressure, HeldBack
+from store.round_trip import together
 from tests.store.test_rules import DESK, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
@@ -81,11 +83,18 @@ async def test_only_what_may_have_been_taken_counts(clinic: Clinic, result: obje
     assert await taken(clinic) == {"sms": counts}
 
 
+async def holds(
+    bounds: Backpressure, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime
+) -> HeldBack | None:
+    [brake] = await together(conn, [bounds.brake(channel)])
+    return await bounds.holds(conn, channel, priority, now, brake)
+
+
 async def test_imports_leave_some_of_the_day_to_those_who_have_just_asked(clinic: Clinic) -> None:
     bounds = Backpressure(Limits(per_day={Channel.SMS: 5}))
     async with clinic.store.engine.begin() as conn:
-        imported = [await bounds.holds(conn, Channel.SMS, Priority.IMPORTED, NOON) for _ in range(5)]
-        asked = [await bounds.holds(conn, Channel.SMS, Priority.INQUIRY, NOON) for _ in range(2)]
+        imported = [await holds(bounds, conn, Channel.SMS, Priority.IMPORTED, NOON) for _ in range(5)]
+        asked = [await holds(bounds, conn, Channel.SMS, Priority.INQUIRY, NOON) for _ in range(2)]
     assert [held is None for held in imported] == [True] * 4 + [False]
     assert [held is None for held in asked] == [True, False]
 
@@ -93,13 +102,13 @@ async def test_imports_leave_some_of_the_day_to_those_who_have_just_asked(clinic
 async def test_each_day_and_channel_counts_for_itself(clinic: Clinic) -> None:
     bounds = Backpressure(Limits(per_day={Channel.SMS: 1, Channel.EMAIL: 1}))
     async with clinic.store.engine.begin() as conn:
-        assert await bounds.holds(conn, Channel.SMS, Priority.CADENCE, NOON) is None
-        held = await bounds.holds(conn, Channel.SMS, Priority.CADENCE, NOON)
+        assert await holds(bounds, conn, Channel.SMS, Priority.CADENCE, NOON) is None
+        held = await holds(bounds, conn, Channel.SMS, Priority.CADENCE, NOON)
         assert held is not None
         assert held.until == datetime(2026, 3, 3, 8, 0, tzinfo=UTC), "midnight in Los Angeles"
-        assert await bounds.holds(conn, Channel.EMAIL, Priority.CADENCE, NOON) is None
-        assert await bounds.holds(conn, Channel.SMS, Priority.CADENCE, held.until) is None
-        assert await bounds.holds(conn, Channel.VOICE, Priority.CADENCE, NOON) is None, "no limit"
+        assert await holds(bounds, conn, Channel.EMAIL, Priority.CADENCE, NOON) is None
+        assert await holds(bounds, conn, Channel.SMS, Priority.CADENCE, held.until) is None
+        assert await holds(bounds, conn, Channel.VOICE, Priority.CADENCE, NOON) is None, "no limit"
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
@@ -163,8 +172,8 @@ async def test_those_who_have_just_asked_come_back_closer_together(clinic: Clini
     until = now + timedelta(seconds=30)
     async with clinic.store.engine.begin() as conn:
         await bounds.patience(conn, Channel.SMS, until)
-        slow = [await bounds.holds(conn, Channel.SMS, Priority.IMPORTED, now) for _ in range(3)]
-        fast = await bounds.holds(conn, Channel.SMS, Priority.INQUIRY, now)
+        slow = [await holds(bounds, conn, Channel.SMS, Priority.IMPORTED, now) for _ in range(3)]
+        fast = await holds(bounds, conn, Channel.SMS, Priority.INQUIRY, now)
     assert fast is not None
     assert [held.until - until for held in slow if held] == [timedelta(seconds=s) for s in (0.0, 0.5, 1.0)]
     assert fast.until - until == timedelta(seconds=0.06)
@@ -174,13 +183,13 @@ async def test_patience_that_is_over_begins_anew(clinic: Clinic) -> None:
     bounds, now = Backpressure(), datetime.now(UTC)
     async with clinic.store.engine.begin() as conn:
         await bounds.patience(conn, Channel.SMS, now + timedelta(seconds=30))
-        first = await bounds.holds(conn, Channel.SMS, Priority.CADENCE, now)
+        first = await holds(bounds, conn, Channel.SMS, Priority.CADENCE, now)
         await bounds.patience(conn, Channel.SMS, now + timedelta(seconds=10))
-        second = await bounds.holds(conn, Channel.SMS, Priority.CADENCE, now)
+        second = await holds(bounds, conn, Channel.SMS, Priority.CADENCE, now)
         assert first is not None and second is not None
         assert second.until > first.until, "a shorter wish does not shorten a longer one"
         await conn.execute(update(tables.brakes).values(until=now - timedelta(seconds=1)))
-        assert await bounds.holds(conn, Channel.SMS, Priority.CADENCE, now) is None
+        assert await holds(bounds, conn, Channel.SMS, Priority.CADENCE, now) is None
         await bounds.patience(conn, Channel.SMS, now + timedelta(seconds=30))
-        third = await bounds.holds(conn, Channel.SMS, Priority.CADENCE, now)
+        third = await holds(bounds, conn, Channel.SMS, Priority.CADENCE, now)
         assert third is not None and third.until == first.until

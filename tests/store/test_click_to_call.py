@@ -60,9 +60,9 @@ class Dialled:
     async def ended(self, how: Disposition, leg: str = "CA1") -> bool:
         return await self.clinic.click_to_call.leg_ended(DeskCallEnded(self.ref.touch_id, leg, how))
 
-    async def told(self, word: str, status: TouchStatus, disposition: Disposition | None = None) -> bool:
-        update = TouchUpdate(f"CA2:{word}", self.ref.touch_id, "CA2", status, disposition=disposition)
-        return await self.clinic.inbound.update("twilio", update)
+    async def told(self, status: TouchStatus, disposition: Disposition | None = None) -> bool:
+        update = TouchUpdate(self.ref.touch_id, "CA2", status, disposition=disposition)
+        return await self.clinic.inbound.update(update)
 
 
 async def dialled(clinic: Clinic, **who: str) -> Dialled:
@@ -217,7 +217,7 @@ async def test_the_same_request_again_is_answered_alike_and_any_other_hears_that
     late = ClickToCall(clinic.leads, lambda: datetime.now(UTC) + CLAIM_LIVES)
     assert await late.connect(call.ref.touch_id, "CA1") == OVER, "by now it is looked for"
     assert isinstance(await call.press(), Connected)
-    await call.told("ringing", TouchStatus.ACCEPTED)
+    await call.told(TouchStatus.ACCEPTED)
     assert await call.press() == OVER, "the lead's phone rings: the answer has reached the carrier"
 
 
@@ -296,13 +296,13 @@ async def test_the_leads_call_settles_the_touch(clinic: Clinic) -> None:
     call = await dialled(clinic)
     await call.ring()
     await call.press()
-    for word in ("initiated", "ringing", "in-progress"):
-        await call.told(word, TouchStatus.ACCEPTED)
+    for _ in ("initiated", "ringing", "in-progress"):
+        await call.told(TouchStatus.ACCEPTED)
     assert (await call.touch()).status is TouchStatus.ACCEPTED
     assert (await call.row())["provider_id"] == "CA2"
-    await call.told("dialled:completed", TouchStatus.DELIVERED)  # by the coordinator's call, which knows not by whom
+    await call.told(TouchStatus.DELIVERED)  # by the coordinator's call, which knows not by whom
     assert await call.held() is f.TaskState.CLAIMED
-    await call.told("completed", TouchStatus.DELIVERED, Disposition.ANSWERED)
+    await call.told(TouchStatus.DELIVERED, Disposition.ANSWERED)
     state = await clinic.state(call.ref.lead_id)
     assert state.tasks[call.task].disposition is Disposition.ANSWERED
     assert (await call.touch()).status is TouchStatus.DELIVERED
@@ -316,7 +316,7 @@ async def test_a_machine_that_was_heard_meanwhile_makes_it_a_voicemail(clinic: C
     assert await clinic.inbound.heard_machine(heard)
     assert not await clinic.inbound.heard_machine(heard)
     assert await call.held() is f.TaskState.CLAIMED, "while they talk nothing is decided"
-    await call.told("completed", TouchStatus.DELIVERED, Disposition.ANSWERED)
+    await call.told(TouchStatus.DELIVERED, Disposition.ANSWERED)
     state = await clinic.state(call.ref.lead_id)
     assert (state.tasks[call.task].state, state.tasks[call.task].disposition) == (
         f.TaskState.DONE,

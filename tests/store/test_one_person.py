@@ -211,11 +211,9 @@ async def test_each_call_of_a_promised_callback_is_heard_of(clinic: Clinic) -> N
         assert isinstance(await clinic.click_to_call.connect(dial.touch_id, f"CA-desk{number}"), Connected)
         with pytest.raises(Refused, match="on its way"):
             await clinic.commands.dial_task(DESK, task)
-        for event in ("completed", "late"):
-            told = TouchUpdate(
-                f"CA{number}:{event}", dial.touch_id, f"CA{number}", TouchStatus.DELIVERED, disposition=end
-            )
-            assert await clinic.inbound.update("twilio", told)
+        told = TouchUpdate(dial.touch_id, f"CA{number}", TouchStatus.DELIVERED, disposition=end)
+        assert await clinic.inbound.update(told)
+        assert not await clinic.inbound.update(told), "it changes nothing the second time"
     state = await clinic.state(lead)
     assert len(state.tasks[task].ended) == len(ends)
     assert (state.tasks[task].disposition, state.state) == (Disposition.ANSWERED, State.RESTING)

@@ -203,11 +203,9 @@ async def test_an_answered_call_rests_until_its_outcome(store: Store, keyring: K
         assert call.to == COORDINATOR.phone
         state = await world.state(lead)
         dial = next(t for t in state.touches.values() if t.task_id == task.id)
-        answered = TouchUpdate(
-            "CA1:completed", dial.touch_id, "CA1", TouchStatus.DELIVERED, disposition=Disposition.ANSWERED
-        )
-        assert await world.inbound.update("twilio", answered)
-        assert not await world.inbound.update("twilio", answered)  # once
+        answered = TouchUpdate(dial.touch_id, "CA1", TouchStatus.DELIVERED, disposition=Disposition.ANSWERED)
+        assert await world.inbound.update(answered)
+        assert not await world.inbound.update(answered)  # once
         await world.deliver()
         await world.until(lead, lambda s: s.rest is not None)
         await world.advance(hours=2)

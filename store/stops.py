@@ -1,0 +1,73 @@
+"""Stops live on the address: they hold for every lead that has it, now and later. Here as statements."""
+
+from collections.abc import Callable, Sequence
+
+from domain import facts as f
+from domain.consequences import WRONG_NUMBER
+from domain.touches import Channel
+from store.lead_rows import Address
+from store.round_trip import Statement
+
+KIND_OF = {Channel.SMS: "phone", Channel.VOICE: "phone", Channel.EMAIL: "email"}
+_STOP = (
+    "INSERT INTO stops (address_id, channel, cause, at, code, lead_id)"
+    " VALUES (%(address_id)s, %(channel)s, %(cause)s, %(at)s, %(code)s, %(lead_id)s)"
+    " ON CONFLICT (address_id, channel) DO UPDATE"
+    " SET cause = EXCLUDED.cause, at = EXCLUDED.at, lead_id = EXCLUDED.lead_id"
+    " WHERE EXCLUDED.cause = 'opt_out' AND stops.cause <> 'opt_out'"
+)
+_WRONG = "UPDATE lead_addresses SET wrong = true WHERE lead_id = %(lead)s AND address_id = %(address)s"
+_OTHERS = (
+    "SELECT DISTINCT lead_id FROM lead_addresses WHERE address_id = ANY(%(addresses)s::uuid[]) AND lead_id <> %(lead)s"
+    " ORDER BY lead_id"
+)
+AddressOf = Callable[[Channel], Address | None]
+
+
+def stops_in(records: Sequence[f.Recorded]) -> list[tuple[f.Recorded, f.OptedOut | f.Suppressed]]:
+    return [(r, r.fact) for r in records if isinstance(r.fact, f.OptedOut | f.Suppressed)]
+
+
+def shut(lead_id: str, address_of: AddressOf, records: Sequence[f.Recorded]) -> list[Statement]:
+    """The rows of the stops among these facts of the lead."""
+    statements: list[Statement] = []
+    for record, fact in stops_in(records):
+        for channel in fact.channels:
+            address = address_of(channel)
+            if address is None:
+                continue
+            if _is_wrong(fact):  # somebody's, and perhaps of another lead of ours
+                statements.append(wrong(lead_id, address.id))
+                continue
+            row = {
+                "address_id": address.id,
+                "channel": channel.value,
+                "cause": "opt_out" if isinstance(fact, f.OptedOut) else fact.cause,
+                "at": record.at,
+                "code": None if isinstance(fact, f.OptedOut) else fact.code,
+                "lead_id": lead_id,
+            }
+            statements.append((_STOP, row))
+    return statements
+
+
+def reaching(records: Sequence[f.Recorded]) -> list[f.OptedOut | f.Suppressed]:
+    """Those that hold for the other leads of their addresses too."""
+    return [fact for _, fact in stops_in(records) if not _is_wrong(fact)]
+
+
+def others(
+    lead_id: str, address_of: AddressOf, facts: Sequence[f.OptedOut | f.Suppressed]
+) -> tuple[Statement, set[str]]:
+    """Asks for the ids of the other leads with the addresses that these stop; and the ids of these addresses."""
+    ids = {a.id for fact in facts for channel in fact.channels if (a := address_of(channel))}
+    return (_OTHERS, {"addresses": sorted(ids), "lead": lead_id}), ids
+
+
+def wrong(lead_id: str, address_id: str) -> Statement:
+    """Keeps that the address is not this lead's."""
+    return _WRONG, {"lead": lead_id, "address": address_id}
+
+
+def _is_wrong(fact: f.OptedOut | f.Suppressed) -> bool:
+    return isinstance(fact, f.Suppressed) and fact.cause == WRONG_NUMBER

@@ -113,8 +113,10 @@ def worker(data_dir: DataDirOption = None) -> None:
     settings = _ready_settings(data_dir)
     import uvloop  # noqa: PLC0415
 
+    from config.collector import keep_what_is_loaded  # noqa: PLC0415
     from worker import run  # noqa: PLC0415
 
+    keep_what_is_loaded()
     _end_hard(lambda: uvloop.run(run(settings)))
 
 
@@ -125,6 +127,7 @@ def api(data_dir: DataDirOption = None, host: HostOption = "127.0.0.1", port: Po
     import uvicorn  # noqa: PLC0415
 
     from api.app import create_app  # noqa: PLC0415
+    from config.collector import keep_what_is_loaded  # noqa: PLC0415
     from stack.ports import check_free  # noqa: PLC0415
 
     check_free(host, port)
@@ -142,6 +145,7 @@ def api(data_dir: DataDirOption = None, host: HostOption = "127.0.0.1", port: Po
             timeout_graceful_shutdown=5,
         )
     )
+    keep_what_is_loaded()
     _end_hard(server.run)
 
 

@@ -13,6 +13,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
+from activities.heartbeat import Heartbeat
 from activities.plan import PlanActivities
 from activities.sweep import SweepActivities
 from activities.touches import TouchActivities
@@ -83,7 +84,7 @@ async def run(settings: Settings) -> None:
         sweep = SweepActivities(Sweep(SweepStore(ledger.leads), LeadWorkflows(client), clock))
         plans = PlanActivities(ledger, clock)
         workers = make_workers(client, plans, touches, limits, deployment(settings), sweep=sweep)
-        delivery = TemporalDelivery(client, settings.continue_as_new_after)
+        delivery = TemporalDelivery(client, settings.continue_as_new_after, eager=settings.deployment_name is None)
         relay = Relay(store.engine, delivery, imports_per_second=settings.imports_per_second)
         async with asyncio.TaskGroup() as group:
             for worker in workers:
@@ -245,6 +246,7 @@ def make_workers(
         workflow_runner=UnsandboxedWorkflowRunner(),
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=GRACE,
+        interceptors=[Heartbeat()],
         deployment_config=version,
     )
     channels = [
@@ -253,6 +255,7 @@ def make_workers(
             task_queue=queue,
             activities=[touches.touch],
             graceful_shutdown_timeout=GRACE,
+            interceptors=[Heartbeat()],
             max_task_queue_activities_per_second=limits.per_second.get(Channel(channel)) if limits else None,
             deployment_config=version,
         )

@@ -50,7 +50,9 @@ def _callback_at(state: LeadState, sequence: Sequence | None, now: datetime, zon
     """When the sequence's next call comes; soon if it has none, and nothing where nobody can call."""
     if not state.reachable(Channel.VOICE):
         return ""
-    calls = (u.at for u in upcoming(state, sequence, now) if u.kind == "call") if sequence is not None else ()
+    if sequence is None or not sequence.has_calls:
+        return "soon"
+    calls = (u.at for u in upcoming(state, sequence, now) if u.kind == "call")
     at = next((at for at in calls if at is not None), None)
     return _when(at, now, zone) if at is not None else "soon"
 

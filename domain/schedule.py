@@ -107,9 +107,8 @@ def pending(state: LeadState, sequence: Sequence) -> list[Due]:
             moved = enrollment.due(touch) or enrollment.slot(touch.step, touch.part)
             at = moved or planned + enrollment.rested(touch.at)
             out.append(Due(touch.step, touch.part, touch.channel, at, None, None, movable=False))
-    order = {step.key: i for i, step in enumerate(sequence.steps)}
     far = datetime.max.replace(tzinfo=enrollment.started_at.tzinfo)
-    return sorted(out, key=lambda d: (d.at or far, order.get(d.step, -1)))
+    return sorted(out, key=lambda d: (d.at or far, sequence.order.get(d.step, -1)))
 
 
 def _parts(state: LeadState, enrollment: Enrollment, step: Step) -> Iterator[Part]:
@@ -180,7 +179,7 @@ def _moved(state: LeadState, sequence: Sequence, step: Step, part: Part, since: 
     """By how much what windows and providers did since to earlier steps of its channel moves a part."""
     enrollment = state.enrollment
     assert enrollment is not None
-    order = [s.key for s in sequence.steps]
+    order = sequence.order
     return sum(
         (
             enrollment.delay(t)
@@ -190,7 +189,7 @@ def _moved(state: LeadState, sequence: Sequence, step: Step, part: Part, since: 
             and t.delayed_at is not None
             and t.delayed_at >= since
             and t.step in order
-            and order.index(t.step) < order.index(step.key)
+            and order[t.step] < order[step.key]
             and _moves(sequence.step(t.step), t.part)
             and not (t.status is TouchStatus.SKIPPED and t.due_at is not None and t.at < t.due_at)  # before its time
         ),

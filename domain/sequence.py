@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from domain.condition import Condition, parse_condition, questions
@@ -140,7 +141,7 @@ class RestUntilAnswered:
 Exit = Stop | Switch | RestUntilAnswered
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sequence:
     key: str
     code: str
@@ -150,7 +151,20 @@ class Sequence:
     version: int = 0
 
     def step(self, key: str) -> Step | None:
-        return next((s for s in self.steps if s.key == key), None)
+        return self._by_key.get(key)
+
+    @cached_property
+    def _by_key(self) -> dict[str, Step]:
+        return {step.key: step for step in self.steps}
+
+    @cached_property
+    def has_calls(self) -> bool:
+        return any(isinstance(part.action, CallTask) for step in self.steps for part in step.parts)
+
+    @cached_property
+    def order(self) -> dict[str, int]:
+        """The place of each step, by its key."""
+        return {step.key: n for n, step in enumerate(self.steps)}
 
     def templates(self) -> frozenset[str]:
         return frozenset(

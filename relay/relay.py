@@ -25,11 +25,9 @@ DELIVERY_LIMIT = 5.0
 
 
 class Deliver(Protocol):
-    """Hands one entry to Temporal. What it raises means: not delivered, or not known; it is tried again."""
-
-    async def start(self, lead_id: str, priority: int) -> None: ...
-
-    async def signal(self, lead_id: str, signal: str, fact_no: int, priority: int) -> None: ...
+    async def hand_over(self, entry: outbox.Entry) -> None:
+        """Hands it to Temporal. What it raises means: not delivered, or not known; it is tried again."""
+        ...
 
 
 class Relay:
@@ -108,10 +106,7 @@ class Relay:
     async def _hand_over(self, entry: outbox.Entry) -> bool:
         try:
             async with asyncio.timeout(DELIVERY_LIMIT):
-                if entry.signal is None:
-                    await self._deliver.start(entry.lead_id, entry.priority)
-                else:
-                    await self._deliver.signal(entry.lead_id, entry.signal, entry.fact_no, entry.priority)
+                await self._deliver.hand_over(entry)
         except Exception as error:
             # Whatever went wrong, the entry stays. The error's text may hold what was sent: only its type is told.
             what = (entry.id, entry.kind.value, entry.attempts + 1, type(error).__name__)

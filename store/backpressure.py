@@ -3,7 +3,6 @@
 Asked as the last thing before the claim, under the lead's lock: the rows locked here are the last of a transaction.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,11 +15,10 @@ from domain import desk
 from domain.backpressure import Limits
 from domain.priority import Priority
 from domain.touches import Channel
-from store.round_trip import Row, Statement
+from store.round_trip import Statement
 from store.tables import brakes, day_counts, touches
 
 _LINES = text("SELECT pg_advisory_xact_lock(7300002)")  # any constant: calls are counted one at a time
-_BRAKE = "SELECT until FROM brakes WHERE channel = %(channel)s"
 _GIVE_BACK = "UPDATE day_counts SET taken = taken - 1 WHERE channel = %(channel)s AND day = %(day)s AND taken > 0"
 _CALL_LASTS = timedelta(minutes=30)  # real; a call of which nothing was heard for so long is over
 
@@ -38,15 +36,11 @@ class HeldBack:
 class Backpressure:
     limits: Limits = field(default_factory=Limits)
 
-    def brake(self, channel: Channel) -> Statement:
-        """Asks until when the channel waits for its provider."""
-        return _BRAKE, {"channel": channel.value}
-
     async def holds(
-        self, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime, brake: Sequence[Row]
+        self, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime, brake: datetime | None
     ) -> HeldBack | None:
-        """None: it goes now, and counts. `brake`: what is found of `brake`."""
-        if any(row["until"] > now for row in brake):
+        """None: it goes now, and counts. `brake`: until when the channel waits for its provider (real)."""
+        if brake is not None and brake > now:
             return await self.waits(conn, channel, priority, now)
         if channel is Channel.VOICE and self.limits.calls is not None and await self._lines_taken(conn, now):
             reason = f"all {self.limits.calls} lines are taken"

@@ -83,8 +83,8 @@ class ClickToCall:
         address = unit.address(Channel.VOICE)
         assert address is not None  # the gate has looked
         ref = TouchRef(unit.lead_id, touch_id, touch.enrollment, touch.step, touch.part, Channel.VOICE)
-        [open_claim] = await together(unit.conn, [open_claims.others(ref, now)])
-        if open_claims.free_at(open_claim, now) is not None:
+        [[others]] = await together(unit.conn, [open_claims.others(ref, now)])
+        if open_claims.free_at(others, now) is not None:
             rule, reason = ALONE
             carry_out.change(unit.journal, call, TouchStatus.FAILED, unit.now, rule=rule, reason=reason)
             return NotConnected(rule)

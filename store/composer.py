@@ -1,6 +1,6 @@
 """What a touch says: its template with the lead's values, or what a person wrote."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -16,10 +16,7 @@ from domain.touches import RETRY, Channel
 from store import tables
 from store.engine import Store
 from store.lead_unit import LeadUnit
-from store.round_trip import Row, Statement
 from store.sequences import SequenceBook
-
-_NAME = "SELECT id, first_name FROM leads WHERE id = %(lead)s"
 
 
 @dataclass(frozen=True)
@@ -31,15 +28,8 @@ class Composer:
     voice: Voice
     system: Mapping[str, Template]
 
-    def name(self, lead_id: str) -> Statement:
-        """Asks for whom it is."""
-        return _NAME, {"lead": lead_id}
-
-    async def message(self, unit: LeadUnit, ref: TouchRef, to: str, name: Sequence[Row]) -> Sms | Email:
-        """A text or a mail: what is said in a call, the voice webhooks and the coordinator say.
-
-        `name`: what is found of `name`.
-        """
+    async def message(self, unit: LeadUnit, ref: TouchRef, to: str) -> Sms | Email:
+        """A text or a mail: what is said in a call, the voice webhooks and the coordinator say."""
         own = await self._own_words(unit, ref)
         if own is not None:
             if ref.channel is Channel.SMS:
@@ -48,8 +38,8 @@ class Composer:
             mail = compose_email(f"A message from {self.voice.organization}", own, values)
             return Email(ref.touch_id, to, mail.subject, mail.text, mail.html)
         template = self._template(unit, ref)
-        [row] = name
-        first_name = str(self.store.vault.open_row(tables.leads, row)["first_name"])
+        sealed = {"id": unit.lead_id, "first_name": unit.first_name}
+        first_name = str(self.store.vault.open_row(tables.leads, sealed)["first_name"])
         values = self.voice.values(unit.state, unit.journal.sequence, first_name, unit.now)
         if ref.channel is Channel.SMS:
             return Sms(ref.touch_id, to, render_sms(template, values))

@@ -18,7 +18,7 @@ from domain.touches import SETTLED, Channel, Disposition, TouchStatus, may_becom
 from store import tables
 from store.lead_unit import Leads, LeadUnit
 from store.persons import people
-from store.round_trip import Statement, together
+from store.round_trip import Row, Statement, alone, insert_new, together
 from store.round_trip import insert as row_of
 
 _TOUCH = "SELECT lead_id, status, channel, provider_id FROM touches WHERE id = %(touch)s"
@@ -26,10 +26,6 @@ _WITNESSED = "UPDATE touches SET provider_id = %(provider)s WHERE id = %(touch)s
 _EVENT = (
     "INSERT INTO inbound_events (provider, event_id, kind) VALUES (%(provider)s, %(event_id)s, %(kind)s)"
     " ON CONFLICT DO NOTHING RETURNING event_id"
-)
-_ADDRESS = (
-    "INSERT INTO addresses (id, kind, value, blind) VALUES (%(id)s, %(kind)s, %(value)s, %(blind)s)"
-    " ON CONFLICT DO NOTHING"
 )
 _LOCK_ADDRESS = "SELECT id FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
 _HERE = "(SELECT id FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s)"
@@ -78,8 +74,8 @@ class Inbound:
         tells nothing that its answer did not: for that the lead is not locked. A repeat needs no note of its own: a
         status never goes back, so what was told once changes nothing the second time.
         """
-        async with self.leads.store.engine.connect() as conn:
-            known = await _touch(conn, update_.touch_id, commit=True)
+        asked = _touch(update_.touch_id)
+        known = _read_touch(await alone(self.leads.store.engine, asked)) if asked is not None else None
         if known is None or known.heard(update_):
             return False
         async with self.leads.lead(known.lead_id) as unit:
@@ -127,7 +123,7 @@ class Inbound:
         vault, blind = self.leads.store.vault, self.leads.store.vault.blind(kind, value)
         row = {"id": str(uuid.uuid4()), "kind": kind, "value": value, "blind": blind}
         here = {"kind": kind, "blind": blind}
-        address = (_ADDRESS, vault.seal_row(tables.addresses, row))
+        address = insert_new(tables.addresses, vault.seal_row(tables.addresses, row))
         new, _, held, _, leads = await together(
             conn, [_event(*event), address, (_LOCK_ADDRESS, here), (_LOCK_LEADS, here), (_LEADS, here)]
         )
@@ -265,13 +261,15 @@ class _Sender:
         return [i for i in self.leads if i not in self.strangers]
 
 
-async def _touch(conn: AsyncConnection, touch_id: str, *, commit: bool = False) -> _Touch | None:
-    """By the id that a callback carries; None for anything that is no touch of ours."""
+def _touch(touch_id: str) -> Statement | None:
+    """Asks for it by the id that a callback carries; None for what is no id of ours."""
     try:
-        wanted = str(uuid.UUID(touch_id))
+        return _TOUCH, {"touch": str(uuid.UUID(touch_id))}
     except ValueError:
         return None
-    [rows] = await together(conn, [(_TOUCH, {"touch": wanted})], commit=commit)
+
+
+def _read_touch(rows: list[Row]) -> _Touch | None:
     if not rows:
         return None
     row = rows[0]
@@ -280,7 +278,11 @@ async def _touch(conn: AsyncConnection, touch_id: str, *, commit: bool = False) 
 
 async def lead_of_touch(conn: AsyncConnection, touch_id: str) -> str | None:
     """Whose touch it is, by the id that a callback carries; None for anything that is no touch of ours."""
-    touch = await _touch(conn, touch_id)
+    asked = _touch(touch_id)
+    if asked is None:
+        return None
+    [rows] = await together(conn, [asked])
+    touch = _read_touch(rows)
     return touch.lead_id if touch is not None else None
 
 

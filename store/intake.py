@@ -21,8 +21,11 @@ from domain.sources import SOURCE_CHANNELS
 from domain.touches import Channel
 from store import stops, tables
 from store.lead_unit import Leads, LeadUnit
+from store.round_trip import Statement, insert_new, together
+from store.round_trip import insert as row_of
 from store.vault import Vault
 
+_LOCK = "SELECT id, kind FROM addresses WHERE blind = ANY(%(blinds)s) ORDER BY id FOR UPDATE"
 _WORDS = (
     "first_name", "last_name", "phone", "email", "service_line", "concern", "urgency", "preferred_facility",
     "postal_code", "timezone", "language",
@@ -99,12 +102,13 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
     vault, table = leads.store.vault, tables.addresses
     given = {"phone": intake.phone, "email": intake.email}
     blinds = {kind: vault.blind(kind, value) for kind, value in given.items() if value}
-    for kind, blind in sorted(blinds.items()):
-        row = {"id": str(uuid.uuid4()), "kind": kind, "value": given[kind], "blind": blind}
-        await conn.execute(insert(table).values(vault.seal_row(table, row)).on_conflict_do_nothing())
-    query = select(table.c.id, table.c.kind).where(table.c.blind.in_(list(blinds.values())))
-    rows = (await conn.execute(query.order_by(table.c.id).with_for_update())).all()
-    return {kind: str(i) for i, kind in rows}
+    new = [
+        {"id": str(uuid.uuid4()), "kind": kind, "value": given[kind], "blind": blind}
+        for kind, blind in sorted(blinds.items())
+    ]
+    made = [insert_new(table, vault.seal_row(table, row)) for row in new]
+    *_, rows = await together(conn, [*made, (_LOCK, {"blinds": list(blinds.values())})])
+    return {row["kind"]: str(row["id"]) for row in rows}
 
 
 async def _living(leads: Leads, conn: AsyncConnection, addresses: dict[str, str], intake: Intake) -> list[str]:
@@ -143,6 +147,7 @@ async def _insert(leads: Leads, conn: AsyncConnection, intake: Intake, addresses
     vault, lead_id, now = leads.store.vault, str(uuid.uuid4()), leads.now()
     full = " ".join(filter(None, (intake.first_name, intake.last_name)))
     names = {fold_name(n) for n in (full, intake.first_name, intake.last_name or "")} - {""}
+    blinds = [vault.blind("name", n) for n in sorted(names)]
     row = {
         "id": lead_id,
         "created_at": now,
@@ -152,7 +157,7 @@ async def _insert(leads: Leads, conn: AsyncConnection, intake: Intake, addresses
         "service_line": intake.service_line,
         "postal_code": intake.postal_code,
         "details": intake.details or None,
-        "name_index": [vault.blind("name", n) for n in sorted(names)],
+        "name_index": blinds,
         "urgency": intake.urgency,
         "language": intake.language,
         "preferred_facility": intake.preferred_facility,
@@ -162,8 +167,10 @@ async def _insert(leads: Leads, conn: AsyncConnection, intake: Intake, addresses
         "state": "starting",
         "stage": "new",
     }
-    await conn.execute(insert(tables.leads).values(vault.seal_row(tables.leads, row)))
-    await _join_addresses(conn, lead_id, addresses)
+    rows = [row_of(tables.leads, vault.seal_row(tables.leads, row))]
+    rows += [row_of(tables.lead_names, {"lead_id": lead_id, "blind": blind}) for blind in blinds]
+    rows += [row_of(tables.lead_addresses, {"lead_id": lead_id, "address_id": i}) for i in addresses.values()]
+    await together(conn, rows)
     return await leads.begin(conn, lead_id, LeadState(lead_id), now)
 
 
@@ -222,7 +229,7 @@ async def _inquire(leads: Leads, unit: LeadUnit, intake: Intake, by: Actor, repe
     if repeat is None:
         sequence = leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
         unit.append(enroll(unit.state, sequence, "inquired"), "system")
-    await _evidence(leads, unit, intake, inquired.no)
+    unit.after += _evidence(leads.store.vault, unit, intake, inquired.no)
 
 
 async def _stopped(conn: AsyncConnection, address_ids: list[str]) -> tuple[Channel, ...]:
@@ -245,9 +252,9 @@ async def _mistyped(leads: Leads, conn: AsyncConnection, address_ids: list[str],
     return [row["address"] for row in found if compatible(*name, row["first_name"], row["last_name"])]
 
 
-async def _evidence(leads: Leads, unit: LeadUnit, intake: Intake, no: int) -> None:
+def _evidence(vault: Vault, unit: LeadUnit, intake: Intake, no: int) -> list[Statement]:
     """Consents as shown, this inquiry with its stamp, and what was seen before it. Added, never overwritten."""
-    vault, conn, lead_id = leads.store.vault, unit.conn, unit.lead_id
+    lead_id = unit.lead_id
     row = {
         "id": str(uuid.uuid4()),
         "lead_id": lead_id,
@@ -257,11 +264,11 @@ async def _evidence(leads: Leads, unit: LeadUnit, intake: Intake, no: int) -> No
         "details": _details(intake),
         "at": unit.now,
     }
-    await conn.execute(insert(tables.sources).values(vault.seal_row(tables.sources, row)))
+    rows = [row_of(tables.sources, vault.seal_row(tables.sources, row))]
     for consent in intake.consents:
         given = {k: consent.get(k) for k in ("channel", "purpose", "text", "ip", "url", "at")}
         given |= {"id": str(uuid.uuid4()), "lead_id": lead_id}
-        await conn.execute(insert(tables.consents).values(vault.seal_row(tables.consents, given)))
+        rows.append(row_of(tables.consents, vault.seal_row(tables.consents, given)))
     for point in intake.touchpoints:
         # only a word that we know stands in clear
         clear = point["channel"] if point["channel"] in SOURCE_CHANNELS else "other"
@@ -273,7 +280,8 @@ async def _evidence(leads: Leads, unit: LeadUnit, intake: Intake, no: int) -> No
             "at": point.get("at"),
             "data": rest or None,
         }
-        await conn.execute(insert(tables.touchpoints).values(vault.seal_row(tables.touchpoints, seen)))
+        rows.append(row_of(tables.touchpoints, vault.seal_row(tables.touchpoints, seen)))
+    return rows
 
 
 def _details(intake: Intake) -> dict[str, Any]:

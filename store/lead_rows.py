@@ -20,25 +20,28 @@ _LOCK = (
     "WITH a AS MATERIALIZED ("
     " SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id FOR UPDATE OF a),"
-    " l AS MATERIALIZED (SELECT last_fact FROM leads WHERE id = %(lead)s AND (SELECT count(*) FROM a) >= 0 FOR UPDATE)"
-    " SELECT l.last_fact, a.id, a.kind, a.value FROM l LEFT JOIN a ON true ORDER BY a.id"
+    " l AS MATERIALIZED ("
+    " SELECT last_fact, first_name FROM leads WHERE id = %(lead)s AND (SELECT count(*) FROM a) >= 0 FOR UPDATE)"
+    " SELECT l.last_fact, l.first_name, a.id, a.kind, a.value FROM l LEFT JOIN a ON true ORDER BY a.id"
 )
 _LOCK_LEAD = (
-    "WITH l AS MATERIALIZED (SELECT last_fact FROM leads WHERE id = %(lead)s FOR UPDATE)"
-    " SELECT l.last_fact, a.id, a.kind, a.value FROM l LEFT JOIN lead_addresses la ON la.lead_id = %(lead)s"
+    "WITH l AS MATERIALIZED (SELECT last_fact, first_name FROM leads WHERE id = %(lead)s FOR UPDATE)"
+    " SELECT l.last_fact, l.first_name, a.id, a.kind, a.value FROM l"
+    " LEFT JOIN lead_addresses la ON la.lead_id = %(lead)s"
     " LEFT JOIN addresses a ON a.id = la.address_id ORDER BY a.id"
 )
 _ADDRESSES = (
     "SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id"
 )
-_FACTS = (
-    "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s AND no > %(after)s"
-    " ORDER BY no"
-)
-_STOPS = (
-    "SELECT la.address_id, s.channel, la.wrong FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id"
-    " WHERE la.lead_id = %(lead)s"
+_FACT = "no, at, by_actor, kind, version, release, data"
+_FACTS = f"SELECT {_FACT} FROM facts WHERE lead_id = %(lead)s ORDER BY no"  # noqa: S608 - our own words
+# Each row holds the stops too, and there is one even without a fact.
+_NEWS = (
+    "SELECT s.stops, f.* FROM ("
+    " SELECT json_agg(json_build_array(la.address_id, s.channel, la.wrong)) AS stops"
+    " FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id WHERE la.lead_id = %(lead)s) s"
+    f" LEFT JOIN (SELECT {_FACT} FROM facts WHERE lead_id = %(lead)s AND no > %(after)s) f ON true ORDER BY f.no"
 )
 
 
@@ -53,7 +56,8 @@ class Address:
 class Rows:
     """`records`: the facts after those asked for, up to number `last`. `closed`: the channels stopped on the addresses.
 
-    `joined`: it has other addresses by now than those that are locked. `also`: what else was asked for.
+    `joined`: it has other addresses by now than those that are locked. `first_name` is sealed. `also`: what else was
+    asked for.
     """
 
     addresses: tuple[Address, ...]
@@ -61,6 +65,7 @@ class Rows:
     last: int
     closed: frozenset[Channel]
     joined: bool
+    first_name: bytes
     also: list[list[Row]]
 
 
@@ -79,17 +84,19 @@ async def load(
     """
     lead = {"lead": lead_id, "after": after}
     first = _LOCK_LEAD if locked else _LOCK
-    held, facts, stops, *more = await together(conn, [(first, lead), (_FACTS, lead), (_STOPS, lead), *also])
+    held, news, *more = await together(conn, [(first, lead), (_NEWS, lead), *also])
     if not held:
         raise NoSuchLead("no lead with this id")
     addresses = _opened(vault, [row for row in held if row["id"] is not None])
-    wrong = frozenset(PHONE) if any(row["wrong"] for row in stops) else frozenset()
+    stops = news[0]["stops"] or []  # of each address: its id, a channel stopped on it or None, whether it is wrong
+    wrong = frozenset(PHONE) if any(is_wrong for *_, is_wrong in stops) else frozenset()
     return Rows(
         addresses,
-        [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in facts],
+        [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in news if row["no"] is not None],
         held[0]["last_fact"],
-        frozenset(Channel(row["channel"]) for row in stops if row["channel"] is not None) | wrong,
-        {str(row["address_id"]) for row in stops} != {address.id for address in addresses},
+        frozenset(Channel(channel) for _, channel, _ in stops if channel is not None) | wrong,
+        {address_id for address_id, *_ in stops} != {address.id for address in addresses},
+        held[0]["first_name"],
         more,
     )
 
@@ -101,7 +108,7 @@ async def addresses(conn: AsyncConnection, vault: Vault, lead_id: str) -> tuple[
 
 async def records(conn: AsyncConnection, vault: Vault, lead_id: str) -> list[f.Recorded]:
     """The lead's facts, without its lock. Raises NewerFact."""
-    [rows] = await together(conn, [(_FACTS, {"lead": lead_id, "after": 0})])
+    [rows] = await together(conn, [(_FACTS, {"lead": lead_id})])
     return [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in rows]
 
 

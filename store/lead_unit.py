@@ -18,15 +18,17 @@ from domain.access import Actor
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
+from domain.next_action import Touch, next_action
 from domain.patience import PATIENCE, Patience
-from domain.priority import Priority, of_inquiry
+from domain.priority import Priority, of_inquiry, of_work
 from domain.signals import signal_of
+from domain.standing import Standing, standing
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
 from store import audit, lead_rows, outbox, projection, stops, tables
 from store.engine import Store
 from store.lead_rows import Address
-from store.round_trip import Row, Statement, insert, together, update, upsert
+from store.round_trip import Row, Statement, as_one, insert, together, update, upsert
 from store.sequences import SequenceBook
 from store.states import States
 from store.stops import KIND_OF
@@ -56,7 +58,9 @@ class LeadUnit:
     after: list[Statement] = field(default_factory=list)  # run once the rows of the new facts are there
     spreads: bool = True  # whether its stops reach the other leads of its addresses
     done: tuple[Actor | str, str] | None = None  # by whom and what, for the audit
+    first_name: bytes | None = None  # sealed; None: of one that is new
     also: Sequence[list[Row]] = ()  # what else was asked for with the lead, under its lock
+    _stands: tuple[LeadState, datetime, Standing] | None = None
 
     @property
     def state(self) -> LeadState:
@@ -70,6 +74,12 @@ class LeadUnit:
     def audit(self, actor: Actor | str, action: str) -> None:
         """Who did what: one row with the commit. Where nobody says so, the new facts tell it."""
         self.done = (actor, action)
+
+    def standing(self) -> Standing:
+        """Where it stands now, reckoned once as long as nothing changes."""
+        if self._stands is None or self._stands[0] is not self.state or self._stands[1] != self.now:
+            self._stands = (self.state, self.now, standing(self.state, self.journal.sequence, self.now))
+        return self._stands[2]
 
     def address(self, channel: Channel) -> Address | None:
         return next((a for a in self.addresses if a.kind == KIND_OF[channel]), None)
@@ -170,7 +180,16 @@ class Leads:
         now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
         return LeadUnit(
-            conn, lead_id, journal, rows.addresses, rows.closed, now, state, spreads=spreads, also=rows.also
+            conn,
+            lead_id,
+            journal,
+            rows.addresses,
+            rows.closed,
+            now,
+            state,
+            spreads=spreads,
+            first_name=rows.first_name,
+            also=rows.also,
         )
 
     async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
@@ -193,14 +212,15 @@ class Leads:
         statements = [self._fact(unit, record) for record in appended]
         if appended:
             statements += self._project(unit)
-            values = projection.lead_row(state, unit.journal.sequence, unit.now)
+            values = projection.lead_row(state, unit.standing())
             statements.append(update(tables.leads, "id", values | {"id": unit.lead_id}))
-        statements += self._audit(unit)
+        statements = as_one([*statements, *self._audit(unit)])
         tells = unit.new or unit.signal is not None
         if tells:
             kind, signal = (outbox.Kind.START, None) if unit.new else (outbox.Kind.SIGNAL, unit.signal)
             priority = of_inquiry(state.source) if unit.new else Priority.INQUIRY
-            statements += outbox.entry(unit.lead_id, kind, state.last_no, signal, priority)
+            first = self._first(unit) if unit.new else None
+            statements += outbox.entry(unit.lead_id, kind, state.last_no, signal, priority=priority, begins=first)
         shut = stops.shut(unit.lead_id, unit.address, appended) if unit.spreads else []
         reaching = stops.reaching(appended) if unit.spreads else []
         ask, ids = stops.others(unit.lead_id, unit.address, reaching)
@@ -210,6 +230,11 @@ class Leads:
             unit.outbox_id = rows[-2 - len(last)][0]["id"]
         if reaching:
             await self._stop_relatives(unit, reaching, ids, rows[-1])
+
+    def _first(self, unit: LeadUnit) -> outbox.First | None:
+        """What a new lead waits for: its workflow begins with it, and need not ask first. The claim looks anew."""
+        action = next_action(unit.state, unit.journal.sequence, unit.now, self.patience)
+        return outbox.first(action, of_work(unit.state, action, unit.now)) if isinstance(action, Touch) else None
 
     def _fact(self, unit: LeadUnit, record: f.Recorded) -> Statement:
         row = {"lead_id": unit.lead_id, "no": record.no, "at": record.at, "by_actor": record.by}

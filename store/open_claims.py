@@ -4,7 +4,6 @@ Open is a claim until it is settled, and one of unknown outcome until its `deadl
 expected to show. Asked under the lock of the address.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -13,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from domain.errors import ClaimOver
 from domain.ledger import TouchRef
 from domain.ports import Search
-from store.round_trip import Row, Statement, together
+from store.round_trip import Row, Statement, alone, together
 from store.tables import touches
 
 ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
@@ -24,7 +23,8 @@ _BEGIN = (
     " AND unused = deadline AND unused > %(now)s RETURNING id"
 )
 _OTHERS = (
-    "SELECT max(t.deadline) AS until, count(*) AS open FROM touches t"
+    "SELECT max(t.deadline) AS until, count(*) AS open,"
+    " (SELECT b.until FROM brakes b WHERE b.channel = %(channel)s) AS brake FROM touches t"
     " JOIN lead_addresses la ON la.address_id = t.address_id"
     " WHERE la.lead_id = %(lead)s AND t.channel = %(channel)s AND t.id <> %(touch)s"
     " AND (t.status = 'claimed' OR (t.status = 'unknown' AND t.deadline > %(now)s))"
@@ -33,13 +33,15 @@ _LOOK = "SELECT unused, deadline FROM touches WHERE id = %(touch)s FOR UPDATE"
 
 
 def others(ref: TouchRef, now: datetime) -> Statement:
-    """Asks for the open claims of this channel on the addresses of the lead. `now` is real."""
+    """Asks for the open claims of this channel on the addresses of the lead, and for the channel's brake.
+
+    `now` is real. See `free_at`, and store.backpressure for the brake.
+    """
     return _OTHERS, {"lead": ref.lead_id, "channel": ref.channel.value, "touch": ref.touch_id, "now": now}
 
 
-def free_at(found: Sequence[Row], now: datetime) -> datetime | None:
+def free_at(row: Row, now: datetime) -> datetime | None:
     """When the next touch may go, by what `others` found (real); None: now."""
-    [row] = found
     if not row["open"]:
         return None
     return max(row["until"] or now, now + _A_MOMENT)  # a claim past its deadline is being looked for
@@ -50,10 +52,7 @@ async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: dat
 
     A claim that another has taken over, or that is past its deadline, is used by nobody. In a transaction of its own.
     """
-    use = (_BEGIN, {"touch": ref.touch_id, "deadline": deadline, "now": now})
-    async with engine.connect() as conn:
-        [used] = await together(conn, [use], commit=True)
-    if not used:
+    if not await alone(engine, (_BEGIN, {"touch": ref.touch_id, "deadline": deadline, "now": now})):
         raise ClaimOver("the claim was over before its request was written")
 
 

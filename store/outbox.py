@@ -1,6 +1,7 @@
 """What Temporal has yet to hear, written in the transaction of the fact and delivered after it by `relay/`."""
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,6 +9,7 @@ from sqlalchemy import ColumnElement, Insert, delete, func, insert, literal, or_
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.next_action import Touch
 from domain.priority import Priority
 from store.round_trip import Statement, together
 from store.round_trip import insert as row_of
@@ -16,6 +18,7 @@ from store.tables import leads, outbox, tasks, touches
 WAKE = "tend_outbox"  # notified when a row is committed
 DELIVERED = "tend_delivered"  # notified with the ids, comma-separated, when rows were delivered
 
+First = Mapping[str, str | int]
 _IDS_A_NOTICE = 300  # a notice holds less than 8000 bytes; an id has at most 19 digits and its comma
 
 
@@ -26,7 +29,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One start or signal on its way. `attempts` counts deliveries that failed."""
+    """One start or signal on its way. `attempts` counts deliveries that failed.
+
+    `first`, of a start: the touch that its workflow begins with, as a `Do` of workflows.messages; None: it plans.
+    """
 
     id: int
     lead_id: str
@@ -35,6 +41,18 @@ class Entry:
     fact_no: int
     attempts: int
     priority: int
+    first: First | None = None
+
+
+def first(touch: Touch, priority: Priority) -> First:
+    return {
+        "enrollment": touch.enrollment,
+        "step": touch.step,
+        "part": touch.part,
+        "channel": touch.channel.value,
+        "touch_id": touch.touch_id,
+        "priority": priority.value,
+    }
 
 
 async def add(
@@ -47,16 +65,25 @@ async def add(
     priority: Priority = Priority.INQUIRY,
 ) -> int:
     """Puts a start or signal in the outbox and answers its id. The relays wake when the transaction commits."""
-    told = await together(conn, entry(lead_id, Kind(kind), fact_no, signal, priority))
+    told = await together(conn, entry(lead_id, Kind(kind), fact_no, signal, priority=priority))
     entry_id: int = told[0][0]["id"]
     return entry_id
 
 
-def entry(lead_id: str, kind: Kind, fact_no: int, signal: str | None, priority: Priority) -> list[Statement]:
+def entry(
+    lead_id: str, kind: Kind, fact_no: int, signal: str | None, *, priority: Priority, begins: First | None = None
+) -> list[Statement]:
     """The same, to be written with others; the first of both answers its id."""
     if (kind is Kind.SIGNAL) != (signal is not None):
         raise ValueError("a signal has a name, a start has none")
-    row = {"lead_id": lead_id, "kind": kind.value, "signal": signal, "fact_no": fact_no, "priority": priority.value}
+    row = {
+        "lead_id": lead_id,
+        "kind": kind.value,
+        "signal": signal,
+        "fact_no": fact_no,
+        "priority": priority.value,
+        "first": json.dumps(begins) if begins is not None else None,
+    }
     return [row_of(outbox, row, "id"), (f"NOTIFY {WAKE}", {})]
 
 
@@ -110,7 +137,7 @@ async def take(conn: AsyncConnection, limit: int, down_to: Priority = Priority.I
         .with_for_update(skip_locked=True, of=outbox)
     )
     rows = (await conn.execute(due)).all()
-    return [Entry(r.id, r.lead_id, Kind(r.kind), r.signal, r.fact_no, r.attempts, r.priority) for r in rows]
+    return [Entry(r.id, r.lead_id, Kind(r.kind), r.signal, r.fact_no, r.attempts, r.priority, r.first) for r in rows]
 
 
 async def done(conn: AsyncConnection, ids: Sequence[int]) -> None:

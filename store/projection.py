@@ -1,17 +1,14 @@
 """From a lead's state to the rows that show it. Pure, so that all rows can be made again from the facts."""
 
 import uuid
-from datetime import datetime
 from typing import Any
 
 from domain.lead_state import Appointment, LeadState, Task, Touch
-from domain.sequence import Sequence
-from domain.standing import standing
+from domain.standing import Standing
 
 
-def lead_row(state: LeadState, sequence: Sequence | None, now: datetime) -> dict[str, Any]:
-    """The part of the lead's row that facts decide. `now` is product time."""
-    stands = standing(state, sequence, now)
+def lead_row(state: LeadState, stands: Standing) -> dict[str, Any]:
+    """The part of the lead's row that facts decide."""
     enrollment = state.enrollment
     return {
         "state": stands.state.value,

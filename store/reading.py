@@ -95,7 +95,8 @@ def _filtered(wanted: LeadFilter) -> Select[Any]:
     if wanted.found is not None:
         kind, blind = wanted.found
         if kind == "name":
-            return query.where(_LEAD.c.name_index.contains([blind]))
+            named = tables.lead_names
+            return query.where(_LEAD.c.id.in_(select(named.c.lead_id).where(named.c.blind == blind)))
         link, address = tables.lead_addresses, tables.addresses
         has = select(link.c.lead_id).join(address, address.c.id == link.c.address_id)
         query = query.where(_LEAD.c.id.in_(has.where(address.c.kind == kind, address.c.blind == blind)))

@@ -12,7 +12,7 @@ from psycopg.rows import dict_row
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 Statement = tuple[str, Mapping[str, Any]]
@@ -38,11 +38,44 @@ async def together(conn: AsyncConnection, statements: Sequence[Statement], *, co
                 await driver.commit()
         return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
     except psycopg.Error as error:
-        raise DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=_DIALECT) from None
+        raise _told(error) from None
+
+
+async def alone(engine: AsyncEngine, statement: Statement) -> list[Row]:
+    """One statement that is its own transaction: neither its beginning nor its commit is asked for. Its rows."""
+    async with engine.connect() as conn:
+        driver: Any = (await conn.get_raw_connection()).driver_connection
+        await driver.set_autocommit(True)
+        try:
+            cursor = driver.cursor(row_factory=dict_row)
+            await cursor.execute(*statement)
+            return await cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise _told(error) from None
+        finally:
+            if not driver.closed:
+                await driver.set_autocommit(False)
+
+
+def as_one(statements: Sequence[Statement]) -> list[Statement]:
+    """The same writes in one statement, if they are many: all see what was there before, and no row is of two.
+
+    None of them answers rows.
+    """
+    if len(statements) < 2:
+        return list(statements)
+    values = {f"s{n}_{name}": value for n, (_, row) in enumerate(statements) for name, value in row.items()}
+    return [(_merged(tuple(sql for sql, _ in statements)), values)]
 
 
 def insert(table: Table, row: Mapping[str, Any], returning: str = "") -> Statement:
     return _insert(table, tuple(row), "", returning), row
+
+
+def insert_new(table: Table, row: Mapping[str, Any]) -> Statement:
+    """Nothing, where there is one like it already."""
+    sql, values = insert(table, row)
+    return f"{sql} ON CONFLICT DO NOTHING", values
 
 
 def upsert(table: Table, row: Mapping[str, Any]) -> Statement:
@@ -67,3 +100,13 @@ def _insert(table: Table, columns: tuple[str, ...], key: str, returning: str) ->
 def _update(table: Table, columns: tuple[str, ...], key: str) -> str:
     changed = ", ".join(f"{c} = %({c})s" for c in columns if c != key)
     return f"UPDATE {table.name} SET {changed} WHERE {key} = %({key})s"  # noqa: S608 - names of our own tables
+
+
+@lru_cache(maxsize=512)
+def _merged(statements: tuple[str, ...]) -> str:
+    *first, last = (sql.replace("%(", f"%(s{n}_") for n, sql in enumerate(statements))
+    return f"WITH {', '.join(f's{n} AS ({sql})' for n, sql in enumerate(first))} {last}"
+
+
+def _told(error: psycopg.Error) -> BaseException:
+    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=_DIALECT)

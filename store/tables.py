@@ -17,6 +17,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -84,7 +85,7 @@ leads = Table(
     _sealed("service_line"),
     _sealed("postal_code"),
     _sealed_json("details"),  # insurance, best times and what else the form said
-    Column("name_index", ARRAY(LargeBinary), nullable=False, server_default=text("'{}'")),  # blind: full, first, last
+    Column("name_index", ARRAY(LargeBinary), nullable=False, server_default=text("'{}'")),  # of an earlier release
     _text("urgency"),
     _text("language", null=True),
     _text("preferred_facility", null=True),
@@ -110,13 +111,21 @@ leads = Table(
     Index(None, "state"),
     Index(None, "stage"),
     Index(None, "preferred_facility"),
-    Index(None, "name_index", postgresql_using="gin"),
 )
 Index("leads_created_at_id_idx", leads.c.created_at.desc(), leads.c.id.desc())
 # What the sweep goes through.
 _living = leads.c.exit_reason.is_(None)
 Index("leads_living_next_at_idx", leads.c.next_at, postgresql_where=_living)
 Index("leads_living_id_idx", leads.c.id, postgresql_where=_living)
+
+# By what a lead's name is searched: full, first, last. Not in its row, which is written anew with each fact.
+lead_names = Table(
+    "lead_names",
+    metadata,
+    _lead(),
+    Column("blind", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("blind", "lead_id"),
+)
 
 # A phone number or e-mail address, once, whoever shares it: stops and claims lock this row.
 addresses = Table(
@@ -332,6 +341,7 @@ outbox = Table(
     _int("attempts", server_default=text("0")),
     _time("not_before", server_default=_now),  # real
     _int("priority", server_default=text("2")),  # see domain.priority
+    Column("first", JSONB, nullable=True),  # see outbox.Entry
     Index(None, "priority", "id"),
     Index(None, "lead_id", "priority", "id"),
 )

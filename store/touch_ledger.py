@@ -28,7 +28,6 @@ from domain.ports import (
     Unseen,
 )
 from domain.priority import Priority, of_work
-from domain.standing import standing
 from domain.touches import Channel, TouchStatus, may_become
 from domain.unknown import ALONE_FOR, still_unknown
 from store import open_claims, tables
@@ -59,8 +58,8 @@ class TouchLedger:
 
     async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
         asked = time.monotonic()
-        also = (open_claims.others(ref, now), self.backpressure.brake(ref.channel), self.composer.name(ref.lead_id))
-        async with self.leads.lead(ref.lead_id, self.clock.product(now), also) as unit:
+        others = open_claims.others(ref, now)
+        async with self.leads.lead(ref.lead_id, self.clock.product(now), [others]) as unit:
             now += timedelta(seconds=time.monotonic() - asked)  # waiting for the lock may have taken a while
             unit.now = max(unit.now, self.clock.product(now))
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
@@ -88,12 +87,12 @@ class TouchLedger:
 
     async def _held_back(self, unit: LeadUnit, ref: TouchRef, now: datetime) -> Delayed | None:
         """By another message to the address, by the sender's limits, or by the provider: it may go, but not now."""
-        open_claim, brake, _ = unit.also
-        free = open_claims.free_at(open_claim, now)
+        [[others]] = unit.also
+        free = open_claims.free_at(others, now)
         if free is not None:
             return Delayed(self.clock.product(free), *open_claims.ALONE)
         priority = of_work(unit.state, _touch(ref), unit.now)
-        held = await self.backpressure.holds(unit.conn, ref.channel, priority, now, brake)
+        held = await self.backpressure.holds(unit.conn, ref.channel, priority, now, others["brake"])
         return Delayed(self.clock.product(held.until), held.rule, held.reason) if held is not None else None
 
     async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
@@ -170,7 +169,7 @@ class TouchLedger:
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def _claim(self, unit: LeadUnit, ref: TouchRef, action: Touch, address: Address, now: datetime) -> Claim:
-        message = await self.composer.message(unit, ref, address.value, unit.also[2])
+        message = await self.composer.message(unit, ref, address.value)
         if isinstance(message, Sms):
             message = replace(message, valid_for=(self.clock.real(self._use_ends(unit, ref)) - now).total_seconds())
         carry_out.claim(unit.journal, action, unit.now)
@@ -273,7 +272,7 @@ class TouchLedger:
         sequence = unit.journal.sequence
         return View(
             action,
-            standing(unit.state, sequence, unit.now),
+            unit.standing(),
             sequence.code if sequence else None,
             unit.state.facility,
             unit.now,

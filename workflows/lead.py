@@ -14,7 +14,7 @@ from temporalio.common import Priority
 with workflow.unsafe.imports_passed_through():
     from workflows import messages as m
     from workflows import names
-    from workflows.options import PLAN_LIMIT, PLAN_RETRY, TOUCH_LIMIT, TOUCH_RETRY
+    from workflows.options import LOST_AFTER, PLAN_LIMIT, PLAN_RETRY, TOUCH_LIMIT, TOUCH_RETRY
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -32,7 +32,7 @@ class LeadWorkflow:
 
     @workflow.run
     async def run(self, start: m.LeadStart) -> str:
-        plan = await self._ask()
+        plan = await (self._carry_out(start.first) if start.first is not None else self._ask())
         while True:
             self._plan = plan
             match plan.action:
@@ -42,7 +42,7 @@ class LeadWorkflow:
                 case "wait":
                     self._show(plan)
                     if self._should_renew(start):
-                        workflow.continue_as_new(start)
+                        workflow.continue_as_new(start.model_copy(update={"first": None}))
                     plan = await self._rest(plan)
                 case "finish":
                     self._show(plan)
@@ -58,6 +58,7 @@ class LeadWorkflow:
                 self._lead,
                 result_type=m.Plan,
                 start_to_close_timeout=PLAN_LIMIT,
+                heartbeat_timeout=LOST_AFTER,
                 retry_policy=PLAN_RETRY,
                 summary="what is next",
             )
@@ -73,6 +74,7 @@ class LeadWorkflow:
             result_type=m.Plan,
             task_queue=names.CHANNEL_QUEUES[do.channel] if touch else names.LEADS_QUEUE,
             start_to_close_timeout=TOUCH_LIMIT if touch else PLAN_LIMIT,
+            heartbeat_timeout=LOST_AFTER,
             retry_policy=TOUCH_RETRY if touch else PLAN_RETRY,
             summary=do.summary,
             priority=Priority(priority_key=do.priority),

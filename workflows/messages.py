@@ -11,13 +11,6 @@ class _Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class LeadStart(_Message):
-    """`renew_after`: continue as new after so many events (tests and drills); None: when the server suggests it."""
-
-    lead_id: str
-    renew_after: int | None = None
-
-
 class Signal(_Message):
     """What every signal carries. `fact`: the number of the fact that is the reason."""
 
@@ -45,6 +38,17 @@ class Do(_Message):
                 return f"{self.step}: open the task"
             case "expire_task":
                 return "a task's time has passed"
+
+
+class LeadStart(_Message):
+    """`renew_after`: continue as new after so many events (tests and drills); None: when the server suggests it.
+
+    `first`: what to begin with; None: what a plan says.
+    """
+
+    lead_id: str
+    renew_after: int | None = None
+    first: Do | None = None
 
 
 class LeadRef(_Message):

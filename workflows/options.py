@@ -7,6 +7,12 @@ from temporalio.common import Priority, RetryPolicy
 # By the exception's name: a lead that is not there (a database older than Temporal) will not be there later either.
 HOPELESS = ["NoSuchLead"]
 
+# Whose worker is killed or frozen is given to another after so long; see activities.heartbeat.
+LOST_AFTER = timedelta(seconds=3)
+
+# A workflow's task takes milliseconds; that of a killed worker is given to another after so long, not after 10 s.
+TASK_LIMIT = timedelta(seconds=3)
+
 # A plan is one short transaction; while the database is away it is tried until it is back.
 PLAN_LIMIT = timedelta(seconds=10)
 PLAN_RETRY = RetryPolicy(

@@ -32,11 +32,8 @@ class Recorder:
         self.trouble: Callable[[tuple[str, str, int], int], Any] = lambda entry, attempt: None
         self._changed = asyncio.Condition()
 
-    async def start(self, lead_id: str, priority: int) -> None:
-        await self._take((lead_id, "start", 0))
-
-    async def signal(self, lead_id: str, signal: str, fact_no: int, priority: int) -> None:
-        await self._take((lead_id, signal, fact_no))
+    async def hand_over(self, entry: outbox.Entry) -> None:
+        await self._take((entry.lead_id, entry.signal or "start", entry.fact_no if entry.signal else 0))
 
     async def _take(self, entry: tuple[str, str, int]) -> None:
         self.attempts[entry] += 1

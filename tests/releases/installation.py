@@ -127,10 +127,7 @@ class Installation:
         async with self.store.engine.begin() as conn:
             while entries := await outbox.take(conn, 50):
                 for entry in entries:
-                    if entry.signal is None:
-                        await self.delivery.start(entry.lead_id)
-                    else:
-                        await self.delivery.signal(entry.lead_id, entry.signal, entry.fact_no)
+                    await self.delivery.hand_over(entry)
                 await outbox.done(conn, [e.id for e in entries])
 
     async def take_in(self, number: int) -> str:

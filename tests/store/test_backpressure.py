@@ -15,7 +15,6 @@ from domain.priority import Priority
 from domain.touches import Channel, TouchStatus
 from store import tables
 from store.backpressure import Backpressure, HeldBack
-from store.round_trip import together
 from tests.store.test_rules import DESK, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
@@ -86,7 +85,7 @@ async def test_only_what_may_have_been_taken_counts(clinic: Clinic, result: obje
 async def holds(
     bounds: Backpressure, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime
 ) -> HeldBack | None:
-    [brake] = await together(conn, [bounds.brake(channel)])
+    brake = await conn.scalar(select(tables.brakes.c.until).where(tables.brakes.c.channel == channel.value))
     return await bounds.holds(conn, channel, priority, now, brake)
 
 

@@ -20,6 +20,7 @@ from domain.lead_state import LeadState
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import ExpireTask, Finish, OpenTask, Touch, Wait
 from domain.ports import Accepted, InboundSms, OutcomeUnknown
+from domain.standing import standing
 from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
 from store import projection, tables
@@ -133,7 +134,7 @@ async def test_every_row_can_be_made_again_from_the_facts(clinic: Clinic) -> Non
     assert state.enrollment is not None
     assert [r.no for r in records] == list(range(1, len(records) + 1))
     sequence = clinic.leads.book.get(state.enrollment.sequence, state.enrollment.version)
-    made = projection.lead_row(state, sequence, records[-1].at)
+    made = projection.lead_row(state, standing(state, sequence, records[-1].at))
     assert {k: before["leads"][lead][k] for k in made} == made
     touches = [projection.touch_row(lead, t) for t in state.touches.values() if t.channel is not None]
     tasks = [projection.task_row(lead, t) for t in state.tasks.values()]

@@ -59,7 +59,7 @@ async def test_a_wake_without_a_start_starts_the_workflow(store: Store, keyring:
         assert len(world.sent("sms")) == 2
 
 
-async def test_signals_before_the_first_task_need_one_plan_only(store: Store, keyring: KeyRing) -> None:
+async def test_signals_before_the_first_task_need_no_plan(store: Store, keyring: KeyRing) -> None:
     async with open_world(store, keyring, working=False) as world:
         lead = await world.inquire()
         await world.deliver()
@@ -68,5 +68,27 @@ async def test_signals_before_the_first_task_need_one_plan_only(store: Store, ke
         assert await heard_before_the_first_task(world, lead) == len(names.SIGNALS)
         async with world.working():
             happened = activities(await world.idle(lead))
-        assert happened[len(names.SIGNALS) :] == [names.PLAN, names.TOUCH, "TIMER_STARTED"]
+        assert happened[len(names.SIGNALS) :] == [names.TOUCH, "TIMER_STARTED"]
         assert len(world.sent("sms")) == 1
+
+
+async def test_a_pause_before_the_first_task_holds_what_it_begins_with(store: Store, keyring: KeyRing) -> None:
+    async with open_world(store, keyring, working=False) as world:
+        lead = await world.inquire()
+        await world.deliver()  # with the first text to begin with
+        await world.tick()
+        await world.commands.pause(COORDINATOR, lead, "asked to wait", None)
+        async with world.working():
+            happened = activities(await world.idle(lead))
+        assert happened == [names.TOUCH]
+        assert world.sent("sms") == world.sent("email") == []
+
+
+async def test_by_night_it_begins_with_what_may_go_at_once(store: Store, keyring: KeyRing) -> None:
+    async with open_world(store, keyring, start=UTC_TEN.replace(hour=6)) as world:
+        lead = await world.inquire()
+        await world.deliver()
+        await world.until(lead, lambda _: len(world.sent("email")) == 1, "the mail")
+        happened = activities(await world.idle(lead))
+        assert happened[:2] == [names.TOUCH, names.TOUCH] and names.PLAN not in happened
+        assert world.sent("sms") == []

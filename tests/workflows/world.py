@@ -116,10 +116,7 @@ class World:
         async with self.store.engine.begin() as conn:
             while entries := await outbox.take(conn, 20):
                 for entry in entries:
-                    if entry.signal is None:
-                        await self.delivery.start(entry.lead_id)
-                    else:
-                        await self.delivery.signal(entry.lead_id, entry.signal, entry.fact_no)
+                    await self.delivery.hand_over(entry)
                 await outbox.done(conn, [e.id for e in entries])
 
     def handle(self, lead_id: str) -> WorkflowHandle[object, str]:

@@ -1,0 +1,18 @@
+"""Blind indexes of names in a table of their own: the row of a lead is written anew with each fact, its names are not.
+
+The column stays for an earlier build beside this one; it is no longer looked at.
+"""
+
+from alembic import op
+
+revision = "20261129_lead_names"
+down_revision = "20261129_first_touch"
+
+
+def upgrade() -> None:
+    op.execute(
+        "CREATE TABLE lead_names (lead_id uuid NOT NULL REFERENCES leads (id), blind bytea NOT NULL,"
+        " PRIMARY KEY (blind, lead_id))"
+    )
+    op.execute("INSERT INTO lead_names (lead_id, blind) SELECT DISTINCT id, unnest(name_index) FROM leads")
+    op.execute("DROP INDEX leads_name_index_idx")

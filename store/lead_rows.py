@@ -34,14 +34,14 @@ _ADDRESSES = (
     "SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id"
 )
-_FACT = "no, at, by_actor, kind, version, release, data"
-_FACTS = f"SELECT {_FACT} FROM facts WHERE lead_id = %(lead)s ORDER BY no"  # noqa: S608 - our own words
+_FACTS = "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s ORDER BY no"
 # Each row holds the stops too, and there is one even without a fact.
 _NEWS = (
     "SELECT s.stops, f.* FROM ("
     " SELECT json_agg(json_build_array(la.address_id, s.channel, la.wrong)) AS stops"
     " FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id WHERE la.lead_id = %(lead)s) s"
-    f" LEFT JOIN (SELECT {_FACT} FROM facts WHERE lead_id = %(lead)s AND no > %(after)s) f ON true ORDER BY f.no"
+    " LEFT JOIN (SELECT no, at, by_actor, kind, version, release, data FROM facts"
+    " WHERE lead_id = %(lead)s AND no > %(after)s) f ON true ORDER BY f.no"
 )
 
 

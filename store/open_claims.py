@@ -56,13 +56,14 @@ async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: dat
         raise ClaimOver("the claim was over before its request was written")
 
 
-async def unused(conn: AsyncConnection, ref: TouchRef, now: datetime) -> bool:
-    """Whether the claim is over and its holder never came to write the request: then nothing was sent.
+async def unused(conn: AsyncConnection, ref: TouchRef) -> bool:
+    """Whether the claim's holder has not come to write the request: then nothing was sent, and who asks may claim anew.
 
-    Locks the row: from here on nobody uses that claim any more. A holder of a release that does not say so may have.
+    Locks the row: once it is claimed anew, the holder, should it live, finds its claim over. A holder of a release that
+    does not say so may have used it.
     """
     [row] = await together(conn, [(_LOOK, {"touch": ref.touch_id})])
-    return bool(row) and row[0]["unused"] is not None and row[0]["unused"] == row[0]["deadline"] <= now
+    return bool(row) and row[0]["unused"] is not None and row[0]["unused"] == row[0]["deadline"]
 
 
 async def search(conn: AsyncConnection, ref: TouchRef, address_id: str, claimed_at: datetime) -> Search:

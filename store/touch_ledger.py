@@ -64,7 +64,7 @@ class TouchLedger:
             unit.now = max(unit.now, self.clock.product(now))
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is not None and touch.status is TouchStatus.CLAIMED:
-                if not await open_claims.unused(unit.conn, ref, now):
+                if not await open_claims.unused(unit.conn, ref):
                     return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
                 unit.after.append(self.backpressure.gives_back(ref.channel, now))
                 carry_out.put_off(unit.journal, _touch(ref), unit.now, Delayed(unit.now, *open_claims.UNUSED))

@@ -157,7 +157,6 @@ async def _insert(leads: Leads, conn: AsyncConnection, intake: Intake, addresses
         "service_line": intake.service_line,
         "postal_code": intake.postal_code,
         "details": intake.details or None,
-        "name_index": blinds,
         "urgency": intake.urgency,
         "language": intake.language,
         "preferred_facility": intake.preferred_facility,

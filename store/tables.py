@@ -17,7 +17,6 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    PrimaryKeyConstraint,
     Table,
     Text,
     UniqueConstraint,
@@ -124,7 +123,7 @@ lead_names = Table(
     metadata,
     _lead(),
     Column("blind", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("blind", "lead_id"),
+    Index(None, "blind", postgresql_using="hash"),
 )
 
 # A phone number or e-mail address, once, whoever shares it: stops and claims lock this row.
@@ -239,7 +238,7 @@ touches = Table(
     _time("leg_at", null=True),  # real: when it was asked for
     _time("updated_at", server_default=_clock),
     Index(None, "lead_id"),
-    Index(None, "provider_id"),
+    Index(None, "provider_id", postgresql_using="hash"),
     Index(None, "address_id", "claimed_at"),
 )
 Index(

@@ -15,6 +15,7 @@ from config.settings import Settings
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.clock import Clock, Pace, virtual_clock
+from domain.errors import ClaimOver
 from domain.fold import fold
 from domain.lead_state import LeadState
 from domain.ledger import Claim, TouchRef, View
@@ -184,17 +185,25 @@ async def test_no_claim_is_made_after_a_stop_was_answered(clinic: Clinic) -> Non
             assert isinstance(after, View) or after.search is not None
 
 
-async def test_a_second_claim_of_one_touch_is_held_not_sent(clinic: Clinic) -> None:
+async def test_of_four_claims_of_one_touch_only_one_is_used(clinic: Clinic) -> None:
     lead = await clinic.inquire()
-    ref = await clinic.next_touch(lead)
-    claims = await asyncio.gather(*(clinic.ledger.claim(ref, datetime.now(UTC)) for _ in range(4)))
-    assert sorted(c.search is not None for c in claims if isinstance(c, Claim)) == [False, True, True, True]
+    ref, now = await clinic.next_touch(lead), datetime.now(UTC)
+    claims = await asyncio.gather(*(clinic.ledger.claim(ref, now + timedelta(seconds=n)) for n in range(4)))
+    used = [clinic.ledger.begin(ref, claim, now) for claim in claims if isinstance(claim, Claim)]
+    assert len(used) == 4
+    assert sorted(type(one).__name__ for one in await asyncio.gather(*used, return_exceptions=True)) == [
+        *(["ClaimOver"] * 3), "NoneType",
+    ]  # fmt: skip
+    later = await clinic.ledger.claim(ref, now + timedelta(seconds=5))
+    assert isinstance(later, Claim) and later.search is not None
 
 
 async def test_a_claim_that_was_never_settled_is_looked_for_whatever_came_since(clinic: Clinic) -> None:
     lead = await clinic.inquire()
     ref = await clinic.next_touch(lead)
-    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
+    claim = await clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(claim, Claim)
+    await clinic.ledger.begin(ref, claim, datetime.now(UTC))
     await clinic.commands.opt_out(DESK, lead, ())  # its worker dies here
     again = await clinic.ledger.claim(ref, datetime.now(UTC))
     assert isinstance(again, Claim) and again.search is not None
@@ -202,6 +211,19 @@ async def test_a_claim_that_was_never_settled_is_looked_for_whatever_came_since(
     settled = await clinic.ledger.claim(ref, datetime.now(UTC))
     assert isinstance(settled, View)
     assert (await clinic.rows(lead))["touches"][ref.touch_id]["status"] == "unknown"
+
+
+async def test_after_a_stop_a_claim_that_was_never_used_is_not_made_anew(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    ref = await clinic.next_touch(lead)
+    claim = await clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(claim, Claim)
+    await clinic.commands.opt_out(DESK, lead, ())  # its worker dies here
+    again = await clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(again, View) and isinstance(again.action, Finish)
+    assert (await clinic.state(lead)).touches[1, "confirm", "sms"].status is not TouchStatus.CLAIMED
+    with pytest.raises(ClaimOver):
+        await clinic.ledger.begin(ref, claim, datetime.now(UTC))
 
 
 @pytest.mark.parametrize("name", ["Ada", "ADA", "A.", "Ada "])

@@ -10,9 +10,9 @@ down_revision = "20261129_first_touch"
 
 
 def upgrade() -> None:
-    op.execute(
-        "CREATE TABLE lead_names (lead_id uuid NOT NULL REFERENCES leads (id), blind bytea NOT NULL,"
-        " PRIMARY KEY (blind, lead_id))"
-    )
+    op.execute("CREATE TABLE lead_names (lead_id uuid NOT NULL REFERENCES leads (id), blind bytea NOT NULL)")
+    op.execute("CREATE INDEX lead_names_blind_idx ON lead_names USING hash (blind)")
     op.execute("INSERT INTO lead_names (lead_id, blind) SELECT DISTINCT id, unnest(name_index) FROM leads")
     op.execute("DROP INDEX leads_name_index_idx")
+    op.execute("DROP INDEX touches_provider_id_idx")  # equality is all that is asked of it, and this takes a third
+    op.execute("CREATE INDEX touches_provider_id_idx ON touches USING hash (provider_id)")

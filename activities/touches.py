@@ -63,9 +63,9 @@ class TouchActivities:
             result = error
         except ClaimOver:  # nothing was sent, and whoever has the claim by now settles it
             return to_plan(await self.ledger.plan(touch.lead_id, watch.now()), self.clock)
-        ring = isinstance(claim.message, Call) and claim.search is None
-        write = self.ledger.rang if ring else self.ledger.settle
-        return to_plan(await write(touch, result, watch.now()), self.clock)
+        if isinstance(claim.message, Call) and claim.search is None:
+            return to_plan(await self.ledger.rang(touch, result, watch.now()), self.clock)
+        return to_plan(await self.ledger.settle(touch, result, watch.now(), claim.deadline), self.clock)
 
     async def _send(self, ref: TouchRef, claim: Claim, watch: "_Watch") -> Accepted:
         """One request, inside the claim's time. Raises ChannelError, ClaimOver."""

@@ -60,14 +60,20 @@ class Ledger(Protocol):
         ...
 
     async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
-        """The request is about to be written. Raises ClaimOver: then it must not be.
+        """The request is about to be written. Raises ClaimOver, Unavailable: then it must not be.
 
-        A claim that ends without having begun has sent nothing, and the touch is claimed anew.
+        A claim that has not begun has sent nothing, and the touch may be claimed anew.
         """
         ...
 
-    async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
-        """Writes what the provider said. `Unavailable` puts the touch off, at most about an hour of real time."""
+    async def settle(
+        self, ref: TouchRef, result: Accepted | ChannelError, now: datetime, claimed_until: datetime | None = None
+    ) -> View:
+        """Writes what the provider said. `Unavailable` puts the touch off, at most about an hour of real time.
+
+        `claimed_until`: the deadline of the claim that it is the result of; None: of whoever has it. That nothing was
+        taken under a claim which is another's by now says nothing of the other's.
+        """
         ...
 
     async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:

@@ -6,11 +6,15 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from store.vault import Vault
 
+# What it is when the database is away: restarting, cut off, out of connections.
+AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
 CONNECT_TIMEOUT = 5  # real seconds
 STATEMENT_TIMEOUT = 10  # real seconds; waiting for a lock counts
 
@@ -58,6 +62,16 @@ def _still_there(dbapi_connection: Any, *_: object) -> None:
     heard.register(pg.socket, select.POLLIN | select.POLLHUP | select.POLLERR)
     if heard.poll(0):
         raise DisconnectionError
+
+
+def while_away(seconds: float) -> AsyncRetrying:
+    """Tries again for so long (real) while the database is away; then raises what it raised last."""
+    return AsyncRetrying(
+        retry=retry_if_exception_type(AWAY),
+        stop=stop_after_delay(seconds),
+        wait=wait_exponential(multiplier=0.1, max=1.0),
+        reraise=True,
+    )
 
 
 def plain_url(database_url: str | URL) -> str:

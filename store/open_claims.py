@@ -56,6 +56,11 @@ async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: dat
         raise ClaimOver("the claim was over before its request was written")
 
 
+def holder(ref: TouchRef) -> Statement:
+    """Asks for the deadline of the present claim, which tells it from others of the touch."""
+    return "SELECT deadline FROM touches WHERE id = %(touch)s", {"touch": ref.touch_id}
+
+
 async def unused(conn: AsyncConnection, ref: TouchRef) -> bool:
     """Whether the claim's holder has not come to write the request: then nothing was sent, and who asks may claim anew.
 

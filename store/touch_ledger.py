@@ -33,11 +33,13 @@ from domain.unknown import ALONE_FOR, still_unknown
 from store import open_claims, tables
 from store.backpressure import Backpressure
 from store.composer import Composer
+from store.engine import AWAY, while_away
 from store.lead_rows import Address
 from store.lead_unit import Leads, LeadUnit
 
 CLAIM_LIVES = timedelta(seconds=15)  # real
 PROVIDER_QUIET = timedelta(hours=1)
+REMEMBERS = 6.0  # real seconds in which the answer of a provider is written, should the database be away
 # A provider that is away is asked again after 2, 4, 8 ... 300 real seconds, about an hour long; a call that somebody
 # waits for at the desk, for a few seconds.
 MOST_ATTEMPTS, MOST_DIALS = 20, 3
@@ -96,13 +98,30 @@ class TouchLedger:
         return Delayed(self.clock.product(held.until), held.rule, held.reason) if held is not None else None
 
     async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
-        await open_claims.begin(self.leads.store.engine, ref, claim.deadline, now)
+        try:
+            await open_claims.begin(self.leads.store.engine, ref, claim.deadline, now)
+        except AWAY as error:  # whether it is used nobody knows by now, but we do: nothing is sent
+            raise Unavailable(f"its claim could not be used ({type(error).__name__})") from None
 
-    async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
-        async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
+    async def settle(
+        self, ref: TouchRef, result: Accepted | ChannelError, now: datetime, claimed_until: datetime | None = None
+    ) -> View:
+        async for attempt in while_away(REMEMBERS):  # what is known now nobody else will know
+            with attempt:
+                return await self._settled(ref, result, now, claimed_until)
+        raise AssertionError("the last attempt has raised")
+
+    async def _settled(
+        self, ref: TouchRef, result: Accepted | ChannelError, now: datetime, claimed_until: datetime | None
+    ) -> View:
+        untaken = claimed_until is not None and isinstance(result, Unavailable | Rejected)
+        also = [open_claims.holder(ref)] if untaken else []
+        async with self.leads.lead(ref.lead_id, self.clock.product(now), also) as unit:
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("this touch was never claimed")
+            if untaken and unit.also[0][0]["deadline"] != claimed_until:
+                return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))  # another has it by now
             row: dict[str, Any] = {"deadline": None}  # see open_claims
             match result:
                 case Accepted(provider_id=provider_id, status=status):

@@ -63,7 +63,9 @@ class FakeLedger:
         if self.over:
             raise ClaimOver("another has it")
 
-    async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
+    async def settle(
+        self, ref: TouchRef, result: Accepted | ChannelError, now: datetime, claimed_until: datetime | None = None
+    ) -> View:
         self.asked.append(("settle", now))
         self.touches.append(ref)
         self.settled.append(result)

@@ -1,18 +1,20 @@
 """At most one open claim for each address and channel, and where a lost touch is looked for."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import event, update
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from domain.errors import ClaimOver
 from domain.ledger import Claim, TouchRef, View
-from domain.ports import Accepted, OutcomeUnknown, Unseen
+from domain.ports import Accepted, OutcomeUnknown, Rejected, Remedy, Unavailable, Unseen
 from domain.touches import Channel, TouchStatus
 from domain.unknown import ALONE_FOR
 from store import tables
+from store.engine import Store, make_engine
 from store.open_claims import ALONE
 from tests.store.test_rules import DESK, TEN, Clinic, clinic
 
@@ -185,3 +187,54 @@ async def test_who_claims_anew_and_who_comes_back_do_not_both_send(clinic: Clini
         )
         assert isinstance(second, Claim)
         assert isinstance(begun, ClaimOver) == (second.search is None)
+
+
+@pytest.mark.parametrize(
+    "late",
+    [Unavailable("no connection"), Unavailable("too many", code="429"), Rejected("bad", "21211", Remedy.SUPPRESS)],
+)
+async def test_what_a_thawed_worker_tells_of_its_claim_says_nothing_of_the_next_one(
+    clinic: Clinic, late: Unavailable | Rejected
+) -> None:
+    one, _ = await two_leads(clinic)
+    now = datetime.now(UTC)
+    first = await clinic.ledger.claim(one, now)
+    second = await clinic.ledger.claim(one, now + timedelta(seconds=4))
+    assert isinstance(first, Claim) and isinstance(second, Claim)
+    await clinic.ledger.begin(one, second, now + timedelta(seconds=4))
+    await clinic.ledger.settle(one, late, now + timedelta(seconds=5), first.deadline)
+    touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+    assert touch.status is TouchStatus.CLAIMED, "the second one is on its way"
+    await clinic.ledger.settle(one, Accepted("SM1"), now + timedelta(seconds=6), second.deadline)
+    touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+    assert touch.status is TouchStatus.ACCEPTED
+
+
+async def test_an_answer_is_written_once_the_database_is_back(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    claim = await clinic.ledger.claim(one, datetime.now(UTC))
+    assert isinstance(claim, Claim)
+    failures = [OperationalError("it restarts", None, Exception()) for _ in range(2)]
+
+    def away(_: object) -> None:
+        if failures:
+            raise failures.pop()
+
+    engine = clinic.store.engine.sync_engine
+    event.listen(engine, "begin", away)
+    try:
+        await clinic.ledger.settle(one, Accepted("SM1"), datetime.now(UTC), claim.deadline)
+    finally:
+        event.remove(engine, "begin", away)
+    assert not failures
+    assert (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"].status is TouchStatus.ACCEPTED
+
+
+async def test_a_claim_that_cannot_be_used_sends_nothing(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    claim = await clinic.ledger.claim(one, datetime.now(UTC))
+    assert isinstance(claim, Claim)
+    nobody = Store(make_engine("postgresql://tend@127.0.0.1:1/tend"), clinic.store.vault)
+    cut_off = replace(clinic.ledger, leads=replace(clinic.leads, store=nobody))
+    with pytest.raises(Unavailable):
+        await cut_off.begin(one, claim, datetime.now(UTC))

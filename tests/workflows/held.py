@@ -88,8 +88,10 @@ class WatchedLedger:
     async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
         await self.ledger.begin(ref, claim, now)
 
-    async def settle(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
-        return await self._tell("settle", await self.ledger.settle(ref, result, now))
+    async def settle(
+        self, ref: TouchRef, result: Accepted | ChannelError, now: datetime, claimed_until: datetime | None = None
+    ) -> View:
+        return await self._tell("settle", await self.ledger.settle(ref, result, now, claimed_until))
 
     async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         return await self._tell("rang", await self.ledger.rang(ref, result, now))

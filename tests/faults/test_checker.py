@@ -328,12 +328,18 @@ def test_every_kind_of_violation_was_planted() -> None:
 
 def test_what_nobody_could_know_is_no_violation() -> None:
     """A worker that died at the very request, and a carrier that may take a message late: only then."""
-    for faults, kinds in ({"lose_answer_rate": 0.1}, {}), ({}, {"unknown": 1}):
+    lossy: Json = {"lose_answer_rate": 0.1}
+    for faults, victim, at, kinds in (
+        (lossy, "worker-1", 7.1, {}),
+        ({}, "worker-1", 7.1, {}),
+        ({}, "worker-1", 9.5, {"unknown": 1}),
+        ({}, "api", 7.1, {"unknown": 1}),
+    ):
         run = Run()
         run.faults = faults
         _review(run)
         run.keep_from_carrier("link")["status"] = "unknown"
-        run.struck.append(Struck("worker-1", "kill", real(7.1), real(7.1), 4711))
+        run.struck.append(Struck(victim, "kill", real(at), real(at), 4711))
         verdict = run.verdict()
         assert verdict.counts == kinds
         share = verdict.on if faults else verdict.off

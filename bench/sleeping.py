@@ -8,21 +8,13 @@ from temporalio.client import Client as Temporal
 
 from bench.carrier import carrier
 from bench.figures import Figure, Row
-from bench.load import AREA_CODES, temporal_of, until
+from bench.load import temporal_of, until
 from bench.processes import memory
 from bench.restart import ready
 from bench.sides import Side, product
-from config.data_dir import load_settings
-from domain.access import Actor, Role
-from store.engine import Store, make_engine
-from store.intake import Intake, take_in
-from store.lead_unit import Leads
-from store.sequences import SequenceBook
-from store.vault import Vault
-from wire.keyring import KeyRing
+from bench.written import A_TRANSACTION, write, writer
 
 FULL, SOME = 100_000, 2_000
-A_TRANSACTION = 50
 AHEAD = 2_000  # leads written and not yet asleep, so that memory holds no heap of starts
 ASLEEP_WITHIN, READY_WITHIN = 120.0, 120.0  # real seconds, since the last one fell asleep; since the start
 _ASLEEP = "WorkflowType = 'LeadWorkflow' AND TendNextAt IS NOT NULL"
@@ -83,50 +75,14 @@ async def run(leads: int = SOME) -> Figure:
 
 async def _put_to_sleep(side: Side, temporal: Temporal, first: int, end: int) -> int:
     """The leads of these numbers; how many sleep in all."""
-    assert side.launched is not None
-    keys = load_settings(side.launched.directory.path).keys
-    assert keys is not None
-    store = Store(make_engine(side.database_url, pool_size=2), Vault(KeyRing.parse(keys.get_secret_value())))
-    try:
-        book = SequenceBook(store)
-        await book.refresh()
-        leads, by = Leads(store, book, side.now), Actor("bench", "bench", Role.ADMIN)
+    async with writer(side) as leads:
         for start in range(first, end, A_TRANSACTION):
-            async with store.engine.begin() as conn:
-                for number in range(start, min(start + A_TRANSACTION, end)):
-                    await take_in(leads, conn, _intake(number), by)
+            await write(leads, range(start, min(start + A_TRANSACTION, end)), "bench_asleep", "web_form")
             if start % AHEAD == 0:  # so many at most are on their way
                 await until(partial(_asleep, temporal, start - AHEAD), ASLEEP_WITHIN, 0.5)
         await until(partial(_asleep, temporal, end + 1), ASLEEP_WITHIN, 0.5)  # and the one that tried the way
-    finally:
-        await store.engine.dispose()
     return (await temporal.count_workflows(_ASLEEP)).count
 
 
 async def _asleep(temporal: Temporal, wanted: int) -> bool:
     return (await temporal.count_workflows(_ASLEEP)).count >= wanted
-
-
-def _intake(number: int) -> Intake:
-    line, area = divmod(number, len(AREA_CODES))
-    return Intake(
-        first_name="Test",
-        last_name=f"Lead {number}",
-        phone=f"+1{AREA_CODES[area]}555{line:04}",  # an exchange that is given to nobody
-        email=f"asleep{number}@example.com",
-        service_line=None,
-        concern=None,
-        urgency="routine",
-        preferred_facility=None,
-        postal_code="10001",
-        timezone=None,
-        language=None,
-        zones=("America/New_York",),
-        channels=(),
-        details={},
-        source={"channel": "web_form", "form": "bench"},
-        touchpoints=[],
-        consents=[],
-        sequence="bench_asleep",
-        is_test=False,
-    )

@@ -13,7 +13,7 @@ from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkerDeploymentConfig
 
-from activities.heartbeat import Heartbeat
+from activities.heartbeat import THROTTLE, Heartbeat
 from activities.plan import PlanActivities
 from activities.sweep import SweepActivities
 from activities.touches import TouchActivities
@@ -247,6 +247,7 @@ def make_workers(
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=GRACE,
         interceptors=[Heartbeat()],
+        max_heartbeat_throttle_interval=THROTTLE,
         deployment_config=version,
     )
     channels = [
@@ -256,6 +257,7 @@ def make_workers(
             activities=[touches.touch],
             graceful_shutdown_timeout=GRACE,
             interceptors=[Heartbeat()],
+            max_heartbeat_throttle_interval=THROTTLE,
             max_task_queue_activities_per_second=limits.per_second.get(Channel(channel)) if limits else None,
             deployment_config=version,
         )

@@ -5,12 +5,14 @@ what it has begun at a provider is settled, and the other one waits for its clai
 """
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
 BEATS = 3  # in the time after which Temporal takes it for lost
+THROTTLE = timedelta(seconds=1)  # the SDK would hold them back for four fifths of that time
 
 
 class Heartbeat(Interceptor):
@@ -31,6 +33,15 @@ class _Beating(ActivityInboundInterceptor):
             details = activity.cancellation_details()
             if details is None or details.worker_shutdown:
                 work.cancel()
-            await asyncio.wait({work})
+            await _ended(work)
             raise
         return work.result()
+
+
+async def _ended(work: "asyncio.Future[Any]") -> None:
+    """A second cancellation, as the worker stops, is the work's."""
+    try:
+        await asyncio.wait({work})
+    except asyncio.CancelledError:
+        work.cancel()
+        await asyncio.wait({work})

@@ -25,6 +25,7 @@ from domain.ports import (
     Sms,
     SmsChannel,
     Unavailable,
+    Unread,
     Unseen,
     VoiceChannel,
 )
@@ -86,7 +87,7 @@ class TouchActivities:
                 return await self.voice.ring(claim.message, limit)
 
     async def _look(self, claim: Claim, search: Search, watch: "_Watch") -> Accepted:
-        """An earlier try may have sent it: once its time is over, ask the provider's list. Raises Unseen."""
+        """An earlier try may have sent it: once its time is over, ask the provider's list. Raises Unseen, Unread."""
         left = (claim.deadline - watch.now()).total_seconds()
         if left > 0:
             raise _again("an earlier try may still be on its way", left)
@@ -100,7 +101,7 @@ class TouchActivities:
                 case Email():
                     pass  # the provider keeps no list: its events may have told by now
         except ChannelError as error:
-            raise Unseen("the provider's list did not answer", error.code) from None
+            raise Unread("the provider's list did not answer", error.code) from None
         if found is None:
             raise Unseen("the provider does not show it")
         return found

@@ -40,7 +40,8 @@ async def run() -> Figure:
         ),
         (
             f"{LEADS:,} leads of a list, written by the store's own intake in {took:.0f} s, each with a text at once; "
-            f"their starts wait in the outbox and go at the default of 20 a second. New leads over HTTP for {SECONDS:g} s.",
+            "their starts wait in the outbox and go at the default of 20 a second. New leads over HTTP for "
+            f"{SECONDS:g} s.",
             "From the request to the text's arrival at the carrier; what was refused or never came counts as never.",
         ),
     )

@@ -124,12 +124,17 @@ class SendGridEmail:
 
 
 def _in_thread(loop: asyncio.AbstractEventLoop, begin: Begin, left: float) -> None:
-    """Asks from the mail's thread. Raises what `begin` raises, and TimeoutError."""
+    """Asks from the mail's thread. Raises what `begin` raises, and NotConnected if it takes too long."""
 
     async def ask() -> None:
         await begin()
 
-    asyncio.run_coroutine_threadsafe(ask(), loop).result(left)
+    asked = asyncio.run_coroutine_threadsafe(ask(), loop)
+    try:
+        asked.result(left)
+    except TimeoutError:
+        asked.cancel()
+        raise NotConnected from None  # nothing is written
 
 
 def _until_reset(headers: Mapping[str, str] | None) -> float | None:

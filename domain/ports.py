@@ -15,6 +15,7 @@ from domain.touches import Channel, Disposition, TouchStatus
 #   Rejected         the provider refused for good; `remedy` says what follows
 #   OutcomeUnknown   it may have been taken: never send again
 #     Unseen         looked for at the provider, and not to be seen, which proves nothing
+#     Unread         its list did not answer: that was no look at all
 
 
 class Remedy(StrEnum):
@@ -54,6 +55,10 @@ class OutcomeUnknown(ChannelError):
 
 
 class Unseen(OutcomeUnknown):
+    pass
+
+
+class Unread(OutcomeUnknown):
     pass
 
 

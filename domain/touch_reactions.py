@@ -21,7 +21,7 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
     if now is None or now.no != no:
         return  # a late or repeated callback: nothing changed
     if fact.status is TouchStatus.UNKNOWN:
-        yield from became_unknown(state, now, fact, at, book)
+        yield from became_unknown(state, fact, at, book)
         if fact.channel is not None and is_given_up(fact.channel, fact.looks):
             yield from _sent_once_more(state, fact, now, at, book)
         return

@@ -11,6 +11,7 @@ from typing import Any
 from domain import facts as f
 from domain.consequences import Book, sequence_of, task_id
 from domain.lead_state import LeadState, Touch
+from domain.ports import OutcomeUnknown, Unread, Unseen
 from domain.schedule import looked_for
 from domain.sequence import IfUnknown, Sequence
 from domain.touches import RETRY, Channel, TouchStatus
@@ -19,6 +20,9 @@ from domain.touches import RETRY, Channel, TouchStatus
 # SendGrid keeps no list; its events are given a minute before a person is asked.
 _PAUSES = (5, 15, 30, 60, 120, 300, 900, 3600, 14_400)
 _LOOKS = {Channel.SMS: _PAUSES, Channel.VOICE: _PAUSES, Channel.EMAIL: (60,)}
+
+# A list that does not answer is asked again after so long at least.
+_UNREAD = timedelta(minutes=1)
 
 _GIVEN_UP = 6  # looks, nine minutes: after these a step that says so is sent once more
 
@@ -33,11 +37,20 @@ def pause_before_look(channel: Channel, looks: int) -> timedelta | None:
 
 
 def still_unknown(
-    touch: Touch, channel: Channel, after: Callable[[timedelta], datetime], *, looked: bool
+    touch: Touch, channel: Channel, after: Callable[[timedelta], datetime], result: OutcomeUnknown
 ) -> dict[str, Any]:
-    """The fields of the fact that its outcome is unknown. `after`: the product time so much real time from now."""
-    looks = touch.looks + looked
+    """The fields of the fact that its outcome is unknown. `after`: the product time so much real time from now.
+
+    A list that did not answer counts once, so that a person is asked, and never again: by it nobody gives a touch up.
+    """
+    looks = touch.looks
+    if isinstance(result, Unseen):
+        looks += 1
+    elif isinstance(result, Unread):
+        looks = max(looks, 1)
     pause = pause_before_look(channel, looks)
+    if isinstance(result, Unread) and pause is not None:
+        pause = max(pause, _UNREAD)
     return {"look_at": after(pause) if pause is not None else None, "looks": looks}
 
 
@@ -79,12 +92,13 @@ def if_unknown(state: LeadState, fact: f.TouchChanged, book: Book) -> IfUnknown:
     return step.if_unknown if step else IfUnknown.GO_ON
 
 
-def became_unknown(state: LeadState, touch: Touch, fact: f.TouchChanged, at: datetime, book: Book) -> Iterator[f.Fact]:
+def became_unknown(state: LeadState, fact: f.TouchChanged, at: datetime, book: Book) -> Iterator[f.Fact]:
     """A person is asked once the first look was in vain, and at once where the sequence waits for the answer."""
     policy = if_unknown(state, fact, book)
     review = review_id(state.lead_id, fact.touch_id)
-    if review not in state.tasks and (fact.looks > 0 or fact.look_at is None or policy is IfUnknown.HOLD):
+    first = review not in state.tasks
+    if first and (fact.looks > 0 or fact.look_at is None or policy is IfUnknown.HOLD):
         reason = f"unknown whether {fact.channel} of step {fact.step} went out"
         yield f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=at, reason=reason)
-    if policy is IfUnknown.HOLD and touch.looks == 0 and fact.look_at is not None:
+    if first and policy is IfUnknown.HOLD:
         yield f.Rested(cause=f"unknown whether {fact.step} went out", task_id=review, resume_after=0.0)

@@ -125,10 +125,10 @@ async def settle(conn: AsyncConnection) -> None:
     await conn.execute(update(homes).values(_row() | {"restored_at": None}))
 
 
-async def alive(conn: AsyncConnection) -> None:
-    """A worker is at work on it. Of a copy nothing is changed."""
+async def alive(conn: AsyncConnection) -> bool:
+    """A worker is at work on it. False of a copy, of which nothing is changed."""
     own = update(homes).where(text(_OWN), homes.c.restored_at.is_(None))
-    await conn.execute(own.values(_row() | {"worked": True}))
+    return (await conn.execute(own.values(_row() | {"worked": True}))).rowcount > 0
 
 
 def _row() -> dict[str, Any]:
@@ -140,7 +140,10 @@ async def keep_alive(engine: AsyncEngine, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             async with engine.begin() as conn:
-                await alive(conn)
+                its_own = await alive(conn)
+            if not its_own:  # put back under the connections that we had
+                log.warning("%s", Restored())
+                stop.set()
         except (Restored, Unready) as error:
             log.warning("%s", error)
             stop.set()

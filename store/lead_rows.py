@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -41,7 +42,7 @@ _NEWS = (
     " SELECT json_agg(json_build_array(la.address_id, s.channel, la.wrong)) AS stops"
     " FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id WHERE la.lead_id = %(lead)s) s"
     " LEFT JOIN (SELECT no, at, by_actor, kind, version, release, data FROM facts"
-    " WHERE lead_id = %(lead)s AND no > %(after)s) f ON true ORDER BY f.no"
+    " WHERE lead_id = %(lead)s AND no >= %(after)s) f ON true ORDER BY f.no"
 )
 
 
@@ -56,8 +57,8 @@ class Address:
 class Rows:
     """`records`: the facts after those asked for, up to number `last`. `closed`: the channels stopped on the addresses.
 
-    `joined`: it has other addresses by now than those that are locked. `first_name` is sealed. `also`: what else was
-    asked for.
+    `known_at`: when the fact was after which was asked, if there is one. `joined`: it has other addresses by now than
+    those that are locked. `first_name` is sealed. `also`: what else was asked for.
     """
 
     addresses: tuple[Address, ...]
@@ -65,6 +66,7 @@ class Rows:
     last: int
     closed: frozenset[Channel]
     joined: bool
+    known_at: datetime | None
     first_name: bytes
     also: list[list[Row]]
 
@@ -92,10 +94,11 @@ async def load(
     wrong = frozenset(PHONE) if any(is_wrong for *_, is_wrong in stops) else frozenset()
     return Rows(
         addresses,
-        [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in news if row["no"] is not None],
+        [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in news if (row["no"] or 0) > after],
         held[0]["last_fact"],
         frozenset(Channel(channel) for _, channel, _ in stops if channel is not None) | wrong,
         {address_id for address_id, *_ in stops} != {address.id for address in addresses},
+        next((row["at"] for row in news if row["no"] == after), None),
         held[0]["first_name"],
         more,
     )

@@ -93,10 +93,7 @@ class Leads:
     book: SequenceBook
     now: Callable[[], datetime]
     patience: Patience = PATIENCE
-    states: States = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.states = States(self.store.engine)
+    states: States = field(default_factory=States)
 
     @asynccontextmanager
     async def lead(
@@ -172,7 +169,7 @@ class Leads:
         known = self.states.get(lead_id)
         load = partial(lead_rows.load, conn, self.store.vault, lead_id, locked=locked, also=also)
         rows = await load(after=known.last_no if known else 0)
-        if known is not None and rows.last < known.last_no:  # another history than the one that is remembered
+        if known is not None and rows.known_at != known.last_at:  # another history than the one that is remembered
             known, rows = None, await load()
         if rows.joined and not locked:
             raise _Joined

@@ -4,7 +4,7 @@ Open is a claim until it is settled, and one of unknown outcome until its `deadl
 expected to show. Asked under the lock of the address.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -16,11 +16,11 @@ from store.round_trip import Row, Statement, alone, together
 from store.tables import touches
 
 ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
-_A_MOMENT = timedelta(seconds=1)
+_A_MOMENT, _LONGEST = timedelta(seconds=1), timedelta(minutes=5)
 UNUSED = ("claim.unused", "its worker stopped before anything was sent")  # rule and reason
 _BEGIN = (
     "UPDATE touches SET unused = NULL WHERE id = %(touch)s AND status = 'claimed' AND deadline = %(deadline)s"
-    " AND unused = deadline AND unused > %(now)s RETURNING id"
+    " AND unused = deadline AND unused > %(now)s AND clock_timestamp() < %(asked)s + %(left)s RETURNING id"
 )
 _OTHERS = (
     "SELECT max(t.deadline) AS until, count(*) AS open,"
@@ -44,15 +44,21 @@ def free_at(row: Row, now: datetime) -> datetime | None:
     """When the next touch may go, by what `others` found (real); None: now."""
     if not row["open"]:
         return None
-    return max(row["until"] or now, now + _A_MOMENT)  # a claim past its deadline is being looked for
+    until = row["until"] or now
+    if until > now:
+        return max(until, now + _A_MOMENT)
+    # past its deadline it is being looked for, or its lead waits for somebody: ever more seldom asked
+    return now + min(max((now - until) / 2, _A_MOMENT), _LONGEST)
 
 
 async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: datetime) -> None:
     """The claim of this deadline is used: from now on something may have been sent. Raises ClaimOver.
 
-    A claim that another has taken over, or that is past its deadline, is used by nobody. In a transaction of its own.
+    A claim that another has taken over, or that is past its deadline, is used by nobody, nor by a database that was
+    frozen after it was asked: its clock and ours may be some seconds apart. In a transaction of its own.
     """
-    if not await alone(engine, (_BEGIN, {"touch": ref.touch_id, "deadline": deadline, "now": now})):
+    values = {"touch": ref.touch_id, "deadline": deadline, "now": now, "left": deadline - now}
+    if not await alone(engine, (_BEGIN, values | {"asked": datetime.now(UTC)})):
         raise ClaimOver("the claim was over before its request was written")
 
 

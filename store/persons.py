@@ -39,14 +39,6 @@ async def living_selves(conn: AsyncConnection, vault: Vault, lead_id: str) -> li
     return [i for i in others if compatible(*names[lead_id], *names[i])]
 
 
-async def not_strangers(conn: AsyncConnection, address_id: str, lead_ids: Sequence[str]) -> list[str]:
-    """Those to whom the address belongs: not who was found to have given a wrong one."""
-    link = tables.lead_addresses
-    wrong = select(link.c.lead_id).where(link.c.address_id == address_id, link.c.wrong)
-    strangers = {str(i) for i in (await conn.execute(wrong)).scalars()}
-    return [i for i in lead_ids if i not in strangers]
-
-
 async def _names(conn: AsyncConnection, vault: Vault, lead_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
     lead = tables.leads
     query = select(lead.c.id, lead.c.first_name, lead.c.last_name).where(lead.c.id.in_(lead_ids))

@@ -2,20 +2,19 @@
 
 from collections import OrderedDict
 
-from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from domain.lead_state import LeadState
 
 _MOST = 1000
 
 
 class States:
-    """Holds what was committed, and only that. Forgets all with each new connection: the database may be another."""
+    """Holds what was committed, and only that.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    Who reads on from a state looks whether its last fact is still there: the database may have been put back.
+    """
+
+    def __init__(self) -> None:
         self._states: OrderedDict[str, LeadState] = OrderedDict()
-        event.listen(engine.sync_engine, "connect", lambda *_: self.forget())
 
     def get(self, lead_id: str) -> LeadState | None:
         return self._states.get(lead_id)
@@ -25,6 +24,3 @@ class States:
         self._states.move_to_end(state.lead_id)
         if len(self._states) > _MOST:
             self._states.popitem(last=False)
-
-    def forget(self) -> None:
-        self._states.clear()

@@ -25,7 +25,6 @@ from domain.ports import (
     Remedy,
     Sms,
     Unavailable,
-    Unseen,
 )
 from domain.priority import Priority, of_work
 from domain.touches import Channel, TouchStatus, may_become
@@ -36,6 +35,7 @@ from store.composer import Composer
 from store.engine import AWAY, while_away
 from store.lead_rows import Address
 from store.lead_unit import Leads, LeadUnit
+from store.round_trip import together
 
 CLAIM_LIVES = timedelta(seconds=15)  # real
 PROVIDER_QUIET = timedelta(hours=1)
@@ -68,7 +68,7 @@ class TouchLedger:
             if touch is not None and touch.status is TouchStatus.CLAIMED:
                 if not await open_claims.unused(unit.conn, ref):
                     return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
-                unit.after.append(self.backpressure.gives_back(ref.channel, now))
+                await together(unit.conn, [self.backpressure.gives_back(ref.channel, now)])  # it counts once
                 carry_out.put_off(unit.journal, _touch(ref), unit.now, Delayed(unit.now, *open_claims.UNUSED))
             action = unit.journal.decide(unit.now)  # and the gate below
             if not isinstance(action, Touch) or action.touch_id != ref.touch_id:
@@ -139,11 +139,10 @@ class TouchLedger:
                         code=code, remedy=remedy,
                     )  # fmt: skip
                 case OutcomeUnknown(code=code, reason=reason):
-                    looked = isinstance(result, Unseen)
-                    more = still_unknown(touch, ref.channel, lambda real: self.clock.product(now + real), looked=looked)
+                    more = still_unknown(touch, ref.channel, lambda real: self.clock.product(now + real), result)
                     more |= {"rule": "carrier.unknown", "reason": reason, "code": code}
                     self._settle(unit, ref, touch.status, TouchStatus.UNKNOWN, **more)
-                    row = {"deadline": now + ALONE_FOR} if not looked else {}
+                    row = {"deadline": now + ALONE_FOR} if touch.status is TouchStatus.CLAIMED else {}
                 case _:
                     raise TypeError(f"no settlement for {type(result).__name__}")
             if isinstance(result, Unavailable | Rejected):
@@ -170,7 +169,7 @@ class TouchLedger:
                 case Rejected(code=code, reason=reason):  # a coordinator's number: nothing is known of the lead's
                     more = {"rule": desk.REFUSED, "reason": reason, "code": code}
                     self._settle(unit, ref, touch.status, TouchStatus.FAILED, **more)
-            if isinstance(result, Unavailable | Rejected):
+            if isinstance(result, Unavailable | Rejected) and unit.journal.appended:
                 unit.after.append(self.backpressure.gives_back(ref.channel, now))
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 

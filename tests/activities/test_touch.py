@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.touches import MARGIN, REQUEST_LIMIT
 from domain.ledger import TouchRef
 from domain.next_action import Wait
-from domain.ports import Accepted, ChannelError, OutcomeUnknown, Rejected, Remedy, Unavailable, Unseen
+from domain.ports import Accepted, ChannelError, OutcomeUnknown, Rejected, Remedy, Unavailable, Unread, Unseen
 from domain.touches import Channel, TouchStatus
 from tests.activities.conftest import Bench
 from tests.activities.ports import CLAIM_LIVES, LEAD, STARTED, view
@@ -176,7 +176,7 @@ async def test_a_list_that_does_not_answer_proves_nothing(bench: Bench, error: C
     bench.carrier.listed = error
     assert (await bench.run()).action == "wait"
     [settled] = bench.ledger.settled
-    assert isinstance(settled, Unseen)
+    assert isinstance(settled, Unread)
     assert settled.code == "E7"
     assert nothing_was_sent(bench)
 

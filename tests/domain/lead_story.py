@@ -12,7 +12,7 @@ from domain.consequences import Book, enroll, task_id
 from domain.journal import Journal
 from domain.lead_state import STOP, LeadState, Stage, State
 from domain.next_action import Action, ExpireTask, Finish, OpenTask, Touch, Wait
-from domain.ports import Remedy
+from domain.ports import OutcomeUnknown, Remedy, Unseen
 from domain.touches import Channel, Disposition, TouchStatus, may_become, touch_id
 from domain.unknown import still_unknown
 from tests.domain.sequences import BOOK
@@ -240,7 +240,7 @@ class Story:
         if touch.touch_id in self.listed:
             return self.changes(touch, TouchStatus.ACCEPTED)
         known = self.state.touches[touch.enrollment, touch.step, touch.part]
-        again = still_unknown(known, touch.channel, lambda real: self.now + real, looked=True)
+        again = still_unknown(known, touch.channel, lambda real: self.now + real, Unseen("not there"))
         return self.changes(touch, TouchStatus.UNKNOWN, **again)
 
     def lands(self) -> None:
@@ -253,7 +253,7 @@ class Story:
             more |= {"until": self.now + PUT_OFF, "rule": "channel.unavailable", "reason": "away"}
         if status is TouchStatus.UNKNOWN:
             known = self.state.touches[touch.enrollment, touch.step, touch.part]
-            more |= still_unknown(known, touch.channel, lambda real: self.now + real, looked=False)
+            more |= still_unknown(known, touch.channel, lambda real: self.now + real, OutcomeUnknown("cut"))
         if may_become(self.state.touches[touch.enrollment, touch.step, touch.part].status, status, touch.channel):
             self._carry(lambda journal: carry_out.change(journal, touch, status, self.now, **more))
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from domain.errors import ClaimOver
@@ -16,6 +16,7 @@ from domain.unknown import ALONE_FOR
 from store import tables
 from store.engine import Store, make_engine
 from store.open_claims import ALONE
+from store.round_trip import alone
 from tests.store.test_rules import DESK, TEN, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
@@ -238,3 +239,25 @@ async def test_a_claim_that_cannot_be_used_sends_nothing(clinic: Clinic) -> None
     cut_off = replace(clinic.ledger, leads=replace(clinic.leads, store=nobody))
     with pytest.raises(Unavailable):
         await cut_off.begin(one, claim, datetime.now(UTC))
+
+
+async def test_a_database_that_was_frozen_uses_no_claim_that_is_over(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    now = datetime.now(UTC)
+    claim = await clinic.ledger.claim(one, now)
+    assert isinstance(claim, Claim)
+    holder = clinic.store.engine
+    async with holder.begin() as conn:  # what is asked waits for this
+        await conn.execute(select(tables.touches.c.id).where(tables.touches.c.id == one.touch_id).with_for_update())
+        late = asyncio.create_task(clinic.ledger.begin(one, claim, claim.deadline - timedelta(seconds=0.2)))
+        over = datetime.now(UTC) + timedelta(seconds=0.5)
+        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND starts_with(query, 'UPDATE touches')"
+        while not await alone(holder, (waits, {})):
+            pass
+        while not (await alone(holder, ("SELECT clock_timestamp() > %(at)s AS over", {"at": over})))[0]["over"]:
+            pass
+        await conn.execute(text("UPDATE touches SET code = NULL WHERE id = :id"), {"id": one.touch_id})
+    with pytest.raises(ClaimOver):
+        await late
+    again = await clinic.ledger.claim(one, claim.deadline)
+    assert isinstance(again, Claim) and again.search is None

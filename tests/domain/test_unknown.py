@@ -9,9 +9,11 @@ from domain import facts as f
 from domain.errors import InvalidSequence, Refused
 from domain.lead_state import State, Task
 from domain.next_action import Touch
+from domain.ports import Unseen
 from domain.sequence import IfUnknown, parse_sequence, warnings
 from domain.signals import WITNESS, signal_of
 from domain.touches import Channel, TouchStatus, touch_id
+from domain.unknown import still_unknown
 from tests.domain.lead_story import Story, ny
 from tests.domain.sequences import BOOK, sequence
 
@@ -138,6 +140,17 @@ def test_hold_waits_for_a_person_and_then_the_steps_keep_their_distances() -> No
     story.tell(f.TaskClosed(task_id=reviews(story)[0].id, state=f.TaskState.DONE))
     story.run("2026-06-02 15:00")
     assert [row[:2] for row in story.sent()] == [("06-02 14:00", "second")]
+
+
+@pytest.mark.parametrize("channel", ["sms", "email"])
+def test_hold_holds_where_a_killed_worker_left_a_claim(channel: str) -> None:
+    story = story_with("hold", channel)
+    story.changes(story.decide(), S.CLAIMED)
+    claimed = story.state.touches[1, "first", channel]
+    assert claimed.status is S.CLAIMED
+    more = still_unknown(claimed, Channel(channel), lambda real: story.now + real, Unseen("not there"))
+    story.tell(f.TouchChanged.of(claimed, S.UNKNOWN, rule="carrier.unknown", reason="not there", **more))
+    assert story.state.state is State.RESTING and len(reviews(story)) == 1
 
 
 @pytest.mark.parametrize("status", [S.DELIVERED, S.UNDELIVERED, S.FAILED])

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from domain.errors import ClaimOver
 from domain.ledger import Claim, TouchRef, View
-from domain.ports import Accepted, OutcomeUnknown, Rejected, Remedy, Unavailable, Unseen
+from domain.ports import Accepted, OutcomeUnknown, Rejected, Remedy, Unavailable, Unread, Unseen
 from domain.touches import Channel, TouchStatus
 from domain.unknown import ALONE_FOR
 from store import tables
@@ -73,6 +73,50 @@ async def test_one_of_unknown_outcome_keeps_the_address_until_it_should_have_sho
     assert abs(free - now - ALONE_FOR) < timedelta(seconds=2)
     await clinic.do_others(two.lead_id, two, free)
     assert isinstance(await clinic.ledger.claim(two, free), Claim)
+
+
+async def test_one_whose_worker_was_killed_keeps_the_address_too(clinic: Clinic) -> None:
+    one, two = await two_leads(clinic)
+    now = datetime.now(UTC)
+    claim = await clinic.ledger.claim(one, now)
+    assert isinstance(claim, Claim)
+    await clinic.ledger.begin(one, claim, now)
+    later = claim.deadline + timedelta(seconds=2)
+    look = await clinic.ledger.claim(one, later)
+    assert isinstance(look, Claim) and look.search is not None
+    await clinic.ledger.settle(one, Unseen("not there"), later, look.deadline)
+    assert isinstance(await clinic.ledger.claim(two, later + timedelta(seconds=5)), View)
+    until = (await clinic.state(two.lead_id)).touches[1, "confirm", "sms"].until
+    assert until is not None
+    assert abs(clinic.ledger.clock.real(until) - later - ALONE_FOR) < timedelta(seconds=2)
+
+
+async def test_who_waits_for_a_claim_that_is_over_asks_ever_more_seldom(clinic: Clinic) -> None:
+    one, two = await two_leads(clinic)
+    now = datetime.now(UTC)
+    claim = await clinic.ledger.claim(one, now)
+    assert isinstance(claim, Claim)
+    await clinic.ledger.begin(one, claim, now)
+    for over, waits in ((1, 1), (20, 10)):
+        at = claim.deadline + timedelta(seconds=over)
+        await clinic.do_others(two.lead_id, two, at)
+        assert isinstance(await clinic.ledger.claim(two, at), View)
+        until = (await clinic.state(two.lead_id)).touches[1, "confirm", "sms"].until
+        assert until is not None
+        assert abs(clinic.ledger.clock.real(until) - at - timedelta(seconds=waits)) < timedelta(seconds=1)
+
+
+async def test_a_list_that_does_not_answer_is_no_look(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    now = datetime.now(UTC)
+    await clinic.ledger.claim(one, now)
+    await clinic.ledger.settle(one, OutcomeUnknown("cut"), now)
+    for minute in range(1, 9):
+        await clinic.ledger.settle(one, Unread("away"), now + timedelta(minutes=minute))
+    touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+    assert touch.looks == 1, "a person is asked, and nobody gives it up"
+    assert touch.look_at is not None
+    assert clinic.ledger.clock.real(touch.look_at) >= now + timedelta(minutes=9) - timedelta(seconds=1)
 
 
 async def test_it_is_looked_for_where_no_other_touch_stands(clinic: Clinic) -> None:

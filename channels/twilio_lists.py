@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from channels.twilio_client import TwilioClient
-from channels.twilio_sms import SLACK
+from channels.twilio_sms import SLACK, same
 from domain.ports import Listed
 from domain.touches import Channel
 
@@ -33,6 +33,9 @@ class TwilioLists:
                 for one in young:
                     yield one
                 page = await self.client.look(page.next_page_async(), PAGE_LIMIT) if young else None
+
+    def same(self, listed: str, body: str) -> bool:
+        return same(listed, body)
 
 
 def _listed(channel: Channel, record: Any) -> Listed | None:

@@ -75,7 +75,7 @@ class TwilioSms:
         """
         request = self._client.api.messages.list_async(to=sms.to, limit=LIST_SIZE, page_size=LIST_SIZE)
         for message in await self._client.look(request, limit):
-            if may_be(message, search) and _plain(str(message.body or "")) == _plain(sms.body):
+            if may_be(message, search) and same(str(message.body or ""), sms.body):
                 return accepted(message)
         return None
 
@@ -93,6 +93,11 @@ def may_be(record: Any, search: Search) -> bool:
     if made is None or not record.sid or str(record.sid) in search.known:
         return False
     return search.since - SLACK <= made and (search.until is None or made < search.until)
+
+
+def same(listed: str, body: str) -> bool:
+    """Whether Twilio lists a text with this body of ours so."""
+    return _plain(listed) == _plain(body)
 
 
 def _plain(body: str) -> str:

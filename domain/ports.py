@@ -231,3 +231,7 @@ class CarrierList(Protocol):
     def since(self, since: datetime) -> AsyncIterator[Listed]:
         """All texts and calls made at or after `since` (real, UTC), in no order. Raises OutcomeUnknown."""
         ...
+
+    def same(self, listed: str, body: str) -> bool:
+        """Whether this body in the list is what a text with that body of ours is listed as."""
+        ...

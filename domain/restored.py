@@ -3,17 +3,68 @@
 Pure: facts out. Texts and calls are in the carrier's list; of mails there is none.
 """
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.consequences import task_id
-from domain.lead_state import LeadState
+from domain.lead_state import LeadState, Touch
+from domain.ports import Listed
 from domain.schedule import direct, pending, ready
 from domain.sequence import Sequence
 from domain.touches import Channel, TouchStatus, touch_id
+from domain.unknown import ALONE_FOR
 
 RULE = "restored"
+_CLOCKS = timedelta(seconds=2)  # the carrier's times are whole seconds, and its clock is not ours
+
+Same = Callable[[str, str], bool]  # see ports.CarrierList.same
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A touch that was handed over at `at` (real), and the copy does not know whether it was taken."""
+
+    channel: Channel
+    at: datetime
+    body: str | None = field(repr=False)  # None: of a call
+
+    def may_be(self, one: Listed, same: Same) -> bool:
+        """Nothing else goes to its address for so long. What has lost its words is nobody's."""
+        in_time = self.at - _CLOCKS <= one.at <= self.at + ALONE_FOR
+        words = self.body is None or same(one.body, self.body)
+        return one.channel is self.channel and in_time and words
+
+
+def unexplained(found: Iterable[Listed], claims: Iterable[Claimed], same: Same) -> list[Listed]:
+    """What no claim of the copy accounts for, earliest first. A claim looks for its own by itself."""
+    left = sorted(found, key=lambda one: one.at)
+    for claim in sorted(claims, key=lambda claim: claim.at):
+        own = next((one for one in left if claim.may_be(one, same)), None)
+        if own is not None:
+            left.remove(own)
+    return left
+
+
+def waiting(state: LeadState, channels: Set[Channel], now: datetime) -> list[Touch]:
+    """What a person or a stop asked for and was due by `now` (product): no pause keeps it. Earliest first."""
+    due = (t for t in direct(state) if t.channel in channels and ready(t) <= now)
+    return sorted((t for t in due if t.status is not TouchStatus.CLAIMED), key=ready)
+
+
+def was_sent(touch: Touch) -> Iterator[f.Fact]:
+    """It waits in the copy, and the carrier has it."""
+    name = f.TouchChanged.of(touch, TouchStatus.CLAIMED, due_at=touch.due_at)
+    yield name
+    reason = "the database was put back from a copy that is older than this text"
+    yield name.model_copy(update={"status": TouchStatus.ACCEPTED, "rule": RULE, "reason": reason})
+
+
+def perhaps_sent(state: LeadState, channels: Set[Channel], now: datetime) -> Iterator[f.Fact]:
+    """Of what waits, each may be what the carrier has on these channels and the copy cannot explain."""
+    for touch in waiting(state, channels, now):
+        yield from _unknown(f.TouchChanged.of(touch, touch.status, due_at=touch.due_at), touch.status)
 
 
 def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int, now: datetime) -> list[f.Fact]:
@@ -69,5 +120,5 @@ def _held(state: LeadState, now: datetime) -> bool:
 def _unknown(name: f.TouchChanged, status: TouchStatus | None) -> Iterator[f.Fact]:
     if status is not TouchStatus.CLAIMED:
         yield name.model_copy(update={"status": TouchStatus.CLAIMED})
-    reason = "the database was put back from a copy that may be older than this mail"
+    reason = f"the database was put back from a copy that may be older than this {name.channel}"
     yield name.model_copy(update={"status": TouchStatus.UNKNOWN, "rule": RULE, "reason": reason})

@@ -126,7 +126,10 @@ def _tell(options: Options, compared: Compared | None, done: Progress, seconds: 
         return
     if compared is not None:
         print(f"compared with the carrier's list since {compared.since:%Y-%m-%d %H:%M:%S} UTC:")
-        print(f"  {compared.known} texts and calls are known; {compared.stopped} leads stopped for review")
+        print(
+            f"  {compared.known} texts and calls are known, {compared.found} that waited were sent meanwhile; "
+            f"{compared.stopped} leads stopped for review"
+        )
         print(
             f"  {compared.replies} replies and {compared.stops} stops taken in; {compared.mails} leads' mails unknown"
         )

@@ -1,23 +1,22 @@
 """A database that was put back from a copy, compared with what the carrier knows; before anything is sent from it."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
 from domain.opt_out_words import is_opt_out
 from domain.ports import CarrierList, InboundSms, Listed
-from domain.restored import perhaps_mailed, stop_for_review
+from domain.restored import Claimed, perhaps_mailed, perhaps_sent, stop_for_review, unexplained, waiting, was_sent
 from domain.touches import Channel
 from store.home import Home
 from store.inbound import Inbound
 from store.keys import lines
-from store.lead_unit import Leads
-from store.tables import addresses, lead_addresses, leads, touches
+from store.lead_unit import Leads, LeadUnit
+from store.tables import addresses, lead_addresses, leads, messages, touches
 
 SLACK = timedelta(minutes=2)  # real: the copy was begun at most so long after a worker had said that it is at work
 PAGE = 500
@@ -25,21 +24,19 @@ PAGE = 500
 
 @dataclass
 class Compared:
-    """What came of it. `strangers`: texts and calls to numbers of no lead in the copy, which are inquiries it lost."""
+    """What came of it. `strangers`: texts and calls to numbers of no lead in the copy, which are inquiries it lost.
+
+    `found`: texts that waited in the copy and were sent since.
+    """
 
     since: datetime  # real
     known: int = 0
+    found: int = 0
     stopped: int = 0  # leads, for review
     strangers: int = 0
     replies: int = 0
     stops: int = 0
     mails: int = 0  # of leads, now unknown
-
-
-@dataclass
-class _Unknown:
-    texts: list[Listed] = field(default_factory=list)
-    calls: list[Listed] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -53,19 +50,26 @@ class Comparison:
     async def compare(self, home: Home) -> Compared:
         """Raises OutcomeUnknown where the carrier's list cannot be read: then nothing is known."""
         assert home.noticed_at is not None
+        due = self.clock.product(home.noticed_at)  # what was due later was not sent: nobody has sent since
+        await self._doubt_claims()
         done = Compared(home.alive_at - SLACK)
         found = sorted([one async for one in self.carrier.since(done.since)], key=lambda one: one.at)
-        unknown: dict[str, _Unknown] = defaultdict(_Unknown)
+        unknown: dict[str, list[Listed]] = defaultdict(list)
         for one in await self._unknown(found):
-            (unknown[one.person].texts if one.channel is Channel.SMS else unknown[one.person].calls).append(one)
-        done.known = sum(not one.inbound for one in found) - sum(len(u.texts) + len(u.calls) for u in unknown.values())
+            unknown[one.person].append(one)
+        done.known = sum(not one.inbound for one in found) - sum(map(len, unknown.values()))
         for one in found:
             if one.inbound and one.channel is Channel.SMS:
                 await self._take_in(one, done)
         for number, theirs in unknown.items():
-            await self._stop(number, theirs, home.noticed_at, done)
-        await self._mails(self.clock.product(home.noticed_at), done)
+            await self._account(number, theirs, home.noticed_at, due, done)
+        await self._mails(due, done)
         return done
+
+    async def _doubt_claims(self) -> None:
+        """That a claim was not used holds of the moment of the copy: it may have been a moment later."""
+        async with self.leads.store.engine.begin() as conn:
+            await conn.execute(update(touches).where(touches.c.unused.is_not(None)).values(unused=None))
 
     async def _unknown(self, found: list[Listed]) -> list[Listed]:
         """What was sent, and no touch of the copy knows by its id. A coordinator's own line tells nothing of a lead."""
@@ -91,20 +95,57 @@ class Comparison:
             done.stops += is_opt_out(one.body)
             done.replies += not is_opt_out(one.body)
 
-    async def _stop(self, number: str, found: _Unknown, noticed: datetime, done: Compared) -> None:
+    async def _account(self, number: str, left: list[Listed], noticed: datetime, due: datetime, done: Compared) -> None:
+        """What neither a claim nor a text that waited accounts for stops all leads of the number."""
         async with self.leads.store.engine.connect() as conn:
             ids = await self._leads_at(conn, number)
         if not ids:
-            done.strangers += len(found.texts) + len(found.calls)
+            done.strangers += len(left)
+            return
         for lead_id in ids:
             async with self.leads.lead(lead_id) as unit:
-                claimed = await _claimed(unit.conn, lead_id)
-                texts = _unexplained(found.texts, claimed[Channel.SMS])
-                calls = _unexplained(found.calls, claimed[Channel.VOICE])
-                facts = stop_for_review(unit.state, noticed, texts, calls, unit.now) if texts or calls else []
-                for fact in facts:
+                left = unexplained(left, await self._claimed(unit), self.carrier.same)
+        for lead_id in ids:
+            async with self.leads.lead(lead_id) as unit:
+                left = await self._found(unit, number, left, due, done)
+        for lead_id in ids if left else []:
+            async with self.leads.lead(lead_id) as unit:
+                calls = sum(one.channel is Channel.VOICE for one in left)
+                stopped = stop_for_review(unit.state, noticed, len(left) - calls, calls, unit.now)
+                for fact in [*stopped, *perhaps_sent(unit.state, {one.channel for one in left}, due)]:
                     unit.append(fact, "system")
-                done.stopped += bool(facts)
+                done.stopped += bool(stopped)
+
+    async def _claimed(self, unit: LeadUnit) -> list[Claimed]:
+        """Touches that were handed over and whose outcome the copy does not know."""
+        query = select(touches).where(
+            touches.c.lead_id == unit.lead_id,
+            touches.c.status.in_(("claimed", "unknown")),
+            touches.c.claimed_at.is_not(None),
+        )
+        rows = (await unit.conn.execute(query)).mappings().all()
+        opened = [self.leads.store.vault.open_row(touches, row) for row in rows]
+        return [Claimed(Channel(row["channel"]), row["claimed_at"], row["body"]) for row in opened]
+
+    async def _found(
+        self, unit: LeadUnit, number: str, left: list[Listed], due: datetime, done: Compared
+    ) -> list[Listed]:
+        """Settles texts that a person wrote and that the carrier lists; what is left."""
+        texts = [touch for touch in waiting(unit.state, {Channel.SMS}, due) if touch.message_id is not None]
+        address = next((a.id for a in unit.addresses if a.value == number), None)
+        for touch in texts if left else []:
+            query = select(messages).where(messages.c.id == touch.message_id)
+            row = (await unit.conn.execute(query)).mappings().one()
+            body = self.leads.store.vault.open_row(messages, row)["body"]
+            same = (one for one in left if one.channel is Channel.SMS and self.carrier.same(one.body, body))
+            if (own := next(same, None)) is not None:
+                for fact in was_sent(touch):
+                    unit.append(fact, "system")
+                sent = {"provider_id": own.provider_id, "address_id": address, "claimed_at": own.at}
+                unit.touch_rows[touch.touch_id] = sent
+                left = [one for one in left if one is not own]
+                done.found += 1
+        return left
 
     async def _leads_at(self, conn: AsyncConnection, number: str) -> list[str]:
         blind = self.leads.store.vault.blind("phone", number)
@@ -117,43 +158,23 @@ class Comparison:
         )
         return [str(i) for i in (await conn.execute(query)).scalars()]
 
-    async def _mails(self, noticed: datetime, done: Compared) -> None:
-        """What was due before it was noticed (product): nothing has been sent since."""
+    async def _mails(self, due: datetime, done: Compared) -> None:
+        """What was due by then (product): nothing has been sent since. A finished lead may have been written to."""
+        open_ = touches.c.status.in_(("planned", "delayed", "claimed"))
+        written = select(touches.c.lead_id).where(touches.c.channel == Channel.EMAIL.value, open_)
+        may = or_(leads.c.exit_reason.is_(None), leads.c.id.in_(written))
         after: str | None = None
         while True:
-            query = select(leads.c.id).where(leads.c.exit_reason.is_(None)).order_by(leads.c.id).limit(PAGE)
+            query = select(leads.c.id).where(may).order_by(leads.c.id).limit(PAGE)
             async with self.leads.store.engine.connect() as conn:
                 rows = await conn.execute(query.where(leads.c.id > after) if after else query)
                 page = [str(i) for i in rows.scalars()]
             for lead_id in page:
                 async with self.leads.lead(lead_id) as unit:
-                    facts = list(perhaps_mailed(unit.state, unit.journal.sequence, noticed))
+                    facts = list(perhaps_mailed(unit.state, unit.journal.sequence, due))
                     for fact in facts:
                         unit.append(fact, "system")
                     done.mails += bool(facts)
             if len(page) < PAGE:
                 return
             after = page[-1]
-
-
-async def _claimed(conn: AsyncConnection, lead_id: str) -> dict[Channel, list[datetime]]:
-    """When touches were handed over whose outcome the copy does not know: they are looked for by themselves."""
-    query = select(touches.c.channel, touches.c.claimed_at).where(
-        touches.c.lead_id == lead_id,
-        touches.c.status.in_(("claimed", "unknown")),
-        touches.c.claimed_at.is_not(None),
-    )
-    out: dict[Channel, list[datetime]] = {channel: [] for channel in Channel}
-    for channel, at in (await conn.execute(query)).all():
-        out[Channel(channel)].append(at)
-    return out
-
-
-def _unexplained(found: Iterable[Listed], claimed: list[datetime]) -> int:
-    """How many no claim of the copy accounts for: each may account for the first that came after it."""
-    left = sorted(found, key=lambda one: one.at)
-    for at in sorted(claimed):
-        own = next((one for one in left if one.at >= at - SLACK), None)
-        if own is not None:
-            left.remove(own)
-    return len(left)

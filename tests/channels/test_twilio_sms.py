@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from channels import twilio_client as module
 from channels.twilio_client import TwilioClient
+from channels.twilio_lists import TwilioLists
 from channels.twilio_sms import TwilioSms
 from domain.errors import ClaimOver
 from domain.ports import OutcomeUnknown, Rejected, Remedy, Search, Sms, Unavailable
@@ -162,6 +163,12 @@ async def test_finding(provider: Provider, sms: TwilioSms) -> None:
 
     provider.answer(200, {"messages": [texts[0], texts[2]], "page": 0, "next_page_uri": None})
     assert await sms.find(SMS, Search(SINCE), 5) is None
+
+
+def test_the_list_knows_a_text_as_it_was_encoded(client: TwilioClient) -> None:
+    lists = TwilioLists(client)
+    assert lists.same(SMS.body.replace("“", '"').replace("”", '"'), SMS.body)
+    assert not lists.same("another text", SMS.body)
 
 
 async def test_what_is_another_touchs_is_not_found(provider: Provider, sms: TwilioSms) -> None:

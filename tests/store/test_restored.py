@@ -1,8 +1,9 @@
 """A copy compared with the carrier's list: nobody gets again what they may have had; what they wrote is taken in."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest_asyncio
 from sqlalchemy import func, select
@@ -13,15 +14,17 @@ from domain.clock import Pace as Stretch
 from domain.facts import ExitReason, TaskKind
 from domain.lead_state import State, Task
 from domain.ledger import Claim, TouchRef
-from domain.ports import Accepted, Listed
+from domain.next_action import Touch
+from domain.ports import Accepted, InboundSms, Listed, OutcomeUnknown
 from domain.touches import Channel, TouchStatus, touch_id
+from domain.unknown import ALONE_FOR
 from store import outbox
 from store.engine import Store
 from store.home import Home
 from store.keys import create_key
 from store.restored import Compared, Comparison
-from store.tables import messages
-from tests.store.test_rules import Clinic
+from store.tables import messages, touches
+from tests.store.test_rules import DESK, Clinic
 from wire.keyring import KeyRing
 from worker import make_ledger, open_book
 
@@ -40,6 +43,9 @@ class Carrier:
         self.asked.append(since)
         for one in reversed(self.listed):
             yield one
+
+    def same(self, listed: str, body: str) -> bool:
+        return listed == body
 
     def has(self, sid: str, body: str = "", *, call: bool = False, inbound: bool = False, to: str = NUMBER) -> None:
         channel = Channel.VOICE if call else Channel.SMS
@@ -65,6 +71,31 @@ class Restored:
         if sid is not None:
             await self.clinic.ledger.settle(ref, Accepted(sid), datetime.now(UTC))
         return ref
+
+    async def words(self, lead: str, ref: TouchRef) -> str:
+        return str((await self.clinic.rows(lead))["touches"][ref.touch_id]["body"])
+
+    async def writes(self, lead: str, body: str, channel: Channel = Channel.SMS) -> str:
+        """A person's own words, which wait. The touch's id."""
+        return await self.clinic.commands.message(DESK, lead, channel, body)
+
+    async def touch(self, touch: str) -> Any:
+        async with self.clinic.store.engine.connect() as conn:
+            return (await conn.execute(select(touches).where(touches.c.id == touch))).one()
+
+    async def would_send(self, lead: str) -> list[str]:
+        """The touches that a worker hands over within a minute."""
+        now, sent = datetime.now(UTC) + timedelta(minutes=1), []
+        view = await self.clinic.ledger.plan(lead, now)
+        while isinstance(do := view.action, Touch):
+            ref = TouchRef(lead, do.touch_id, do.enrollment, do.step, do.part, do.channel)
+            claim = await self.clinic.ledger.claim(ref, now)
+            if isinstance(claim, Claim):
+                if claim.search is None:
+                    sent.append(ref.touch_id)
+                claim = await self.clinic.ledger.settle(ref, Accepted(f"new-{ref.touch_id}"), now)
+            view = claim
+        return sent
 
     async def reviews(self, lead: str) -> list[Task]:
         return [t for t in (await self.clinic.state(lead)).tasks.values() if t.kind is TaskKind.REVIEW]
@@ -113,10 +144,10 @@ async def test_a_call_to_a_coordinators_line_is_no_lost_inquiry(copy: Restored) 
 
 async def test_a_claim_of_the_copy_is_looked_for_and_stops_nobody(copy: Restored) -> None:
     lead = await copy.clinic.inquire()
-    await copy.send_first(lead, sid=None)
-    copy.carrier.has("SM1")
+    ref = await copy.send_first(lead, sid=None)
+    copy.carrier.has("SM1", await copy.words(lead, ref))
     assert (await copy.compare()).stopped == 0
-    copy.carrier.has("SM2")
+    copy.carrier.has("SM2", await copy.words(lead, ref))
     assert (await copy.compare()).stopped == 1
 
 
@@ -177,3 +208,127 @@ async def test_nothing_is_told_to_temporal_but_what_waits(copy: Restored) -> Non
     await copy.compare()
     async with copy.clinic.store.engine.begin() as conn:
         assert {entry.lead_id for entry in await outbox.take(conn, 10)} == {lead}
+
+
+async def test_a_claim_that_was_not_used_yet_in_the_copy_may_have_been_used_since(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    ref = await copy.send_first(lead, sid=None)
+    assert (await copy.touch(ref.touch_id)).unused is not None
+    copy.carrier.has("SM1", await copy.words(lead, ref))
+    assert (await copy.compare()).stopped == 0
+    assert (await copy.touch(ref.touch_id)).unused is None
+    claim = await copy.clinic.ledger.claim(ref, datetime.now(UTC) + timedelta(hours=1))
+    assert isinstance(claim, Claim)
+    assert claim.search is not None
+
+
+async def test_an_old_claim_accounts_for_no_text_of_another_time(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    ref = await copy.send_first(lead, sid=None)
+    await copy.clinic.ledger.settle(ref, OutcomeUnknown("cut"), datetime.now(UTC))
+    copy.carrier.has("SM1", await copy.words(lead, ref))
+    assert (await copy.compare()).stopped == 0
+    copy.carrier.listed[0] = replace(copy.carrier.listed[0], at=datetime.now(UTC) + ALONE_FOR * 2)
+    assert (await copy.compare()).stopped == 1
+
+
+async def test_a_claim_accounts_for_no_text_with_other_words(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    ref = await copy.send_first(lead, sid=None)
+    copy.carrier.has("SM1", await copy.words(lead, ref))
+    assert (await copy.compare()).stopped == 0
+    copy.carrier.listed.clear()
+    copy.carrier.has("SM2", "Another text.")
+    assert (await copy.compare()).stopped == 1
+
+
+async def test_a_text_whose_words_are_gone_is_nobodys(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid=None)
+    copy.carrier.has("SM1")
+    assert (await copy.compare()).stopped == 1
+
+
+async def test_a_persons_words_that_waited_and_were_sent_are_settled(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid="SM1")
+    once, again = [await copy.writes(lead, "Shall we call?") for _ in range(2)]
+    copy.carrier.has("SM1")
+    copy.carrier.has("SM2", "Shall we call?")
+    compared = await copy.compare(timedelta(minutes=1))
+    assert (compared.known, compared.found, compared.stopped) == (1, 1, 0)
+    settled = [one for one in (once, again) if (await copy.touch(one)).provider_id == "SM2"]
+    assert len(settled) == 1
+    assert (await copy.touch(settled[0])).status == "accepted"
+    assert (await copy.touch(settled[0])).address_id is not None
+    compared = await copy.compare(timedelta(minutes=1))
+    assert (compared.known, compared.found) == (2, 0)
+    assert settled[0] not in await copy.would_send(lead)
+
+
+async def test_words_that_waited_for_the_morning_and_were_sent_in_it_are_settled(copy: Restored) -> None:
+    lead = await copy.clinic.inquire(zones=("Asia/Tokyo",))  # where it is past nine in the evening
+    touch = await copy.writes(lead, "Good morning.")
+    await copy.clinic.ledger.plan(lead, datetime.now(UTC))
+    assert (await copy.touch(touch)).status == "delayed"
+    copy.carrier.has("SM1", "Good morning.")
+    assert (await copy.compare(timedelta(hours=12))).found == 1
+    assert (await copy.touch(touch)).status == "accepted"
+
+
+async def test_words_whose_time_had_not_come_were_not_sent(copy: Restored) -> None:
+    lead = await copy.clinic.inquire(zones=("Asia/Tokyo",))
+    touch = await copy.writes(lead, "Good morning.")
+    await copy.clinic.ledger.plan(lead, datetime.now(UTC))
+    copy.carrier.has("SM1", "Good morning.")
+    assert (await copy.compare()).stopped == 1
+    assert (await copy.touch(touch)).status == "delayed"
+
+
+async def test_words_that_the_carrier_may_have_are_unknown_and_not_sent(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid="SM1")
+    touch = await copy.writes(lead, "Shall we call?")
+    copy.carrier.has("SM2")  # its words are gone
+    assert (await copy.compare(timedelta(minutes=1))).stopped == 1
+    assert (await copy.touch(touch)).status == "unknown"
+    assert "unknown whether sms of step staff went out" in [r.reason for r in await copy.reviews(lead)]
+    assert await copy.would_send(lead) == []
+    assert (await copy.compare(timedelta(minutes=1))).stopped == 0
+
+
+async def test_words_are_sent_where_the_carrier_has_nothing_to_explain(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid="SM1")
+    copy.carrier.has("SM1")
+    touch = await copy.writes(lead, "Shall we call?")
+    await copy.compare(timedelta(minutes=1))
+    assert touch in await copy.would_send(lead)
+
+
+async def test_a_stop_that_waited_to_be_confirmed_is_not_confirmed_again(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    await copy.clinic.inbound.reply(InboundSms("SM1:received", NUMBER, "+15005550006", "Please stop"))
+    (waits,) = [t.touch_id for t in (await copy.clinic.state(lead)).touches.values() if t.step == "stop"]
+    copy.carrier.has("SM2", "You are unsubscribed.")
+    await copy.compare(timedelta(minutes=1))
+    assert (await copy.touch(waits)).status == "unknown"
+    assert await copy.would_send(lead) == []
+
+
+async def test_a_number_that_leads_share_has_one_text_once(copy: Restored) -> None:
+    ada, ben = [await copy.clinic.inquire(name) for name in ("Ada", "Ben")]
+    touch = await copy.writes(ben, "Shall we call?")
+    copy.carrier.has("SM1", "Shall we call?")
+    compared = await copy.compare(timedelta(minutes=1))
+    assert (compared.found, compared.stopped) == (1, 0)
+    assert (await copy.touch(touch)).provider_id == "SM1"
+    assert (await copy.clinic.state(ada)).state is not State.PAUSED
+
+
+async def test_a_mail_to_a_finished_lead_that_waited_is_unknown(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    await copy.clinic.inbound.reply(InboundSms("SM1:received", NUMBER, "+15005550006", "STOP", is_stop=True))
+    touch = await copy.writes(lead, "We are sorry.", Channel.EMAIL)
+    assert (await copy.compare(timedelta(minutes=1))).mails == 1
+    assert (await copy.touch(touch)).status == "unknown"

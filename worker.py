@@ -49,7 +49,7 @@ from store.sweep import SweepStore
 from store.touch_ledger import TouchLedger
 from store.vault import Vault
 from wire.connect import connect, register_search_attributes
-from wire.deployments import Build, Deployments
+from wire.deployments import Deployments
 from wire.keyring import KeyRing
 from workflows import names
 from workflows.lead import LeadWorkflow
@@ -137,10 +137,10 @@ async def tell_unless_current(client: Client, settings: Settings) -> None:
     if settings.deployment_name is None:
         return
     try:
-        builds = await Deployments(client, settings.deployment_name).builds()
+        current = await Deployments(client, settings.deployment_name).is_current(settings.build_id or "")
     except RPCError:
         return  # the relay and the workers will say that Temporal is away
-    if Build(settings.build_id or "", "current") not in builds:
+    if not current:
         log.warning("this build gets no work until `tend release current` names it", build=settings.build_id)
 
 

@@ -69,12 +69,13 @@ class Written(BaseModel):
 class Booked(BaseModel):
     """`changed`: false when the event told nothing new."""
 
-    model_config = example(lead_id=LEAD, appointment_id="appt-1001", changed=True, state="active")
+    model_config = example(lead_id=LEAD, appointment_id="appt-1001", changed=True, state="active", in_flight=[])
 
     lead_id: str
     appointment_id: str
     changed: bool
     state: State
+    in_flight: Annotated[list[str], Field(description="Touches claimed, or unknown: they may still arrive.")]
 
 
 class SequenceRef(BaseModel):

@@ -11,6 +11,7 @@ from domain import facts as f
 from domain.access import Actor
 from domain.appointment_fold import tells_more
 from domain.errors import InvalidInput, NotFound, Refused
+from domain.schedule import in_flight
 from store import tables
 from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves, people
@@ -36,6 +37,7 @@ class Booked:
     appointment_id: str
     changed: bool
     state: str
+    in_flight: list[str]  # touches that may still arrive
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Bookings:
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
             unit.audit(actor, f"appointment_{booking.event}")
-        return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value)
+        return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, in_flight(unit.state))
 
     async def _lead(self, conn: AsyncConnection, booking: Booking) -> str:
         """By the appointment, else as named, else the one living lead with that address."""

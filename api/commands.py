@@ -17,7 +17,7 @@ from domain import facts as f
 from domain.access import Actor, Role
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.lead_state import STAFF
-from domain.schedule import left_claimed, looked_for
+from domain.schedule import in_flight
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import tables
@@ -113,9 +113,8 @@ class Commands:
             applied = False
         else:
             applied = held.waiter is None or await held.waiter.wait(TEMPORAL_TAKES_WITHIN)
-        own = [t.touch_id for t in [*left_claimed(state), *looked_for(state)]]
-        in_flight = list(dict.fromkeys(own + held.in_flight))
-        return Applied(commands.snapshot(state), "applied" if applied else "pending", in_flight)
+        flying = list(dict.fromkeys(in_flight(state) + held.in_flight))
+        return Applied(commands.snapshot(state), "applied" if applied else "pending", flying)
 
     # --- the lead ----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from config.settings import Settings
 from wire.connect import connect
+from wire.deployments import Deployments
 from wire.keyring import KeyRing
 from workflows import names
 
@@ -49,6 +50,10 @@ def checks(settings: Settings, keyring: KeyRing) -> Mapping[str, Check]:
         polled = [poller.last_access_time.ToDatetime(UTC) for poller in found.pollers]
         if not any(datetime.now(UTC) - at < POLLED_WITHIN for at in polled):
             raise ConnectionError("no worker asks for work")
+        if settings.deployment_name is not None:
+            builds = await Deployments(await connected(), settings.deployment_name).builds()
+            if not any(build.status == "current" for build in builds):
+                raise ConnectionError("no build is the current one: none gets work")
 
     async def carrier() -> None:
         if settings.carrier == "sandbox":

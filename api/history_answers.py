@@ -125,6 +125,10 @@ class TimelineEntry(BaseModel):
     intent: str | None = None
     touch_id: str | None = None
     event: str | None = None
+    in_flight: list[str] | None = Field(
+        default=None,
+        description="Of a stop, a pause or a booking: touches already claimed, or unknown; they may arrive.",
+    )
     appointment_id: str | None = None
     starts_at: Time | None = None
     occurred_at: Time | None = None

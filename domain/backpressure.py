@@ -15,7 +15,7 @@ _IMPORTS_MAY_USE = 0.8
 CALLS_FULL_FOR = timedelta(seconds=5)  # until it is looked again whether a line is free
 # After the provider's "too many requests" its channel's touches come back one after the other, so far apart.
 _APART = 0.2
-_APART_JUST_ASKED = 0.02
+_APART_JUST_ASKED = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,11 @@ def looked_for(state: LeadState) -> list[Touch]:
     return [t for t in state.touches.values() if t.status is TouchStatus.UNKNOWN and t.look_at is not None]
 
 
+def in_flight(state: LeadState) -> list[str]:
+    """The ids of touches that may still arrive, whatever happens now."""
+    return [t.touch_id for t in [*left_claimed(state), *looked_for(state)]]
+
+
 def ready(touch: Touch) -> datetime:
     """When a touch that a person or a stop asked for may go."""
     return touch.until or touch.due_at or touch.at

@@ -23,6 +23,7 @@ from domain.errors import TendError
 from domain.ports import ChannelError
 from domain.sweep import Missed
 from relay.sweep_schedule import find_schedule, make_schedule
+from stack.builds import waits
 from stack.database import Tools, tools
 from stack.pollers import workers_at
 from stack.preflight import check_ring
@@ -246,6 +247,10 @@ async def _workers(settings: Settings, found: Tools) -> Line:
     count = await workers_at(found.client, settings.temporal_namespace)
     if not count:
         return wrong("workers", "none asks for work: nothing is sent", "start `tend worker`, or see its log")
+    if build := await waits(found.client, settings):
+        return wrong(
+            "workers", f"build {build} is not the current one and gets no work", f"`tend release current {build}`"
+        )
     return ok("workers", f"{count} at work")
 
 

@@ -18,6 +18,7 @@ from config.data_dir import DataDir, check_start
 from config.settings import Environment, Settings
 from domain.errors import InvalidSequence
 from stack import carrier, clock_file, preflight
+from stack.builds import waits
 from stack.copies import Copies
 from stack.endpoints import Endpoints, base_url
 from stack.keys import ensure_api_keys, ensure_ring
@@ -174,6 +175,9 @@ class Stack:
         self._complete = True
         self._announce()
         self._tell(time.monotonic() - began)
+        with contextlib.suppress(RuntimeError):
+            if build := await waits(await temporal.client(), settings):
+                say(f"NOTHING IS SENT by build {build} until `tend release current {build}` lets the leads move to it")
         if put_back:
             await self._wait_to_be_compared(copies, workers)
         await copies.keep_mark()

@@ -9,12 +9,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import facts as f
 from domain.fold import fold
 from domain.lead_state import LeadState, Task, Touch
+from domain.touches import TouchStatus
 from store import tables
 from store.lead_unit import Leads
 from store.vault import Vault
 
 Row = dict[str, Any]
 _MESSAGE = ("subject", "body")
+# After these only what was in flight arrives; the entry names it.
+_STOPS = (f.OptedOut, f.Suppressed, f.Paused, f.Disqualified, f.AppointmentChanged)
 
 
 async def read_timeline(leads: Leads, conn: AsyncConnection, lead_id: str, *, words: bool) -> list[Row]:
@@ -55,14 +58,21 @@ def build(
     of_touch: dict[str, list[f.Recorded]] = {}
     of_task: dict[str, list[f.Recorded]] = {}
     entries: list[Row] = []
+    flying: dict[str, None] = {}  # touches that may arrive whatever happens
     for record in records:
         match record.fact:
             case f.TouchChanged() as fact:
                 of_touch.setdefault(fact.touch_id, []).append(record)
+                if fact.status in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN):
+                    flying[fact.touch_id] = None
+                else:
+                    flying.pop(fact.touch_id, None)
             case f.TaskOpened() | f.TaskClaimed() | f.TaskReturned() | f.TaskEscalated() | f.TaskClosed() as fact:
                 of_task.setdefault(fact.task_id, []).append(record)
             case _:
                 entries.append(_single(record, messages))
+                if flying and isinstance(record.fact, _STOPS):
+                    entries[-1]["in_flight"] = list(flying)
     for touch in state.touches.values():
         entries.append(_touch(touch, of_touch[touch.touch_id], touches.get(touch.touch_id, {})))
     for task in state.tasks.values():

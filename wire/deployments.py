@@ -50,6 +50,10 @@ class Deployments:
         newest = sorted(found.version_summaries, key=lambda v: v.create_time.ToNanoseconds(), reverse=True)
         return [Build(v.deployment_version.build_id, _word(v.status)) for v in newest]
 
+    async def is_current(self, build_id: str) -> bool:
+        """Whether the leads move to this build: no other gets work."""
+        return Build(build_id, "current") in await self.builds()
+
     async def make_current(self, build_id: str, queues: Collection[str]) -> None:
         """Leads move to this build at their next task; answers when every queue knows it.
 

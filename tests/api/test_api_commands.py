@@ -95,6 +95,18 @@ async def test_a_stop_names_what_is_in_flight_to_its_address_whosever_it_is(offi
     assert mails["in_flight"] == [own]
     stopped = await office.post(f"/v1/leads/{ada}/opt-out", {"channels": ["sms"]})
     assert stopped["in_flight"] == [own, shared]
+    entries = (await office.get(f"/v1/leads/{ada}/timeline"))["items"]
+    told = {entry["kind"]: entry.get("in_flight") for entry in entries}
+    assert told["paused"] == told["opt_out"] == [own]
+    assert told["enrolled"] is None
+
+
+async def test_a_booking_names_what_is_in_flight(office: Office) -> None:
+    lead = await office.lead(phone=PHONE)
+    own = await _claimed(office, lead)
+    assert (await office.book(lead))["in_flight"] == [own]
+    entries = (await office.get(f"/v1/leads/{lead}/timeline"))["items"]
+    assert [e["in_flight"] for e in entries if e["kind"] == "appointment"] == [[own]]
 
 
 @pytest.mark.parametrize(

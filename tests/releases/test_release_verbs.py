@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from api.dependencies import checks
 from config.settings import Settings
 from domain.touches import TouchStatus
+from stack.builds import waits
 from stack.product import python_environment
 from stack.temporal_server import Temporal
 from store import home
@@ -102,8 +103,14 @@ async def test_out_and_back_and_off(store: Store, env: Environment, ring: str) -
                 assert asyncio.get_running_loop().time() < deadline, await world.ran_on(lead)
                 await asyncio.sleep(0.1)
 
+        named = settings.model_copy(update={"deployment_name": "tend", "build_id": "1"})
         async with tend_worker(env, "1") as first:
+            assert await waits(world.client, named) == "1", "`tend up` and `tend doctor` say so"
+            with pytest.raises(ConnectionError):
+                await checks(named, keyring)["workers"]()
             assert await tend(env, "current", "1") == "build 1 is current\n"
+            assert await waits(world.client, named) is None
+            await checks(named, keyring)["workers"]()
             assert await Temporal(settings, address).polls(first.pid), "`tend up` sees that it polls"
             await checks(settings, keyring)["workers"]()  # and so does /readyz
             lead = await world.take_in(0)

@@ -175,7 +175,7 @@ async def test_those_who_have_just_asked_come_back_closer_together(clinic: Clini
         fast = await holds(bounds, conn, Channel.SMS, Priority.INQUIRY, now)
     assert fast is not None
     assert [held.until - until for held in slow if held] == [timedelta(seconds=s) for s in (0.0, 0.5, 1.0)]
-    assert fast.until - until == timedelta(seconds=0.06)
+    assert fast.until - until == timedelta(seconds=0.3)
 
 
 async def test_patience_that_is_over_begins_anew(clinic: Clinic) -> None:

@@ -1,0 +1,20 @@
+"""Where builds are told apart: whether the leads move to this one."""
+
+import contextlib
+
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from config.settings import Settings
+from wire.deployments import Deployments
+
+
+async def waits(client: Client, settings: Settings) -> str | None:
+    """The build of these settings, if it gets no work until a person names it; None too if Temporal does not say."""
+    name, build = settings.deployment_name, settings.build_id
+    if name is None or build is None:
+        return None
+    with contextlib.suppress(RPCError):
+        if not await Deployments(client, name).is_current(build):
+            return build
+    return None

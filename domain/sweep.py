@@ -18,15 +18,20 @@ class Missed(StrEnum):
     CLAIM = "claim"  # a claim past its deadline that nobody settles
     OVERDUE = "overdue"  # what was due, and nobody has carried out
     TASK = "task"  # a task whose time has passed, and nobody has noted
+    FAILING = "failing"  # what is to be done fails at every try: a wake does not help, a person must
 
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """One lead that does not move, and since when (real, UTC)."""
+    """One lead that does not move, and since when (real, UTC).
+
+    `failure`, where it is failing: the type of the last one. Its text may hold a person's data and is not kept.
+    """
 
     kind: Missed
     lead_id: str
     since: datetime
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,14 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What one sweep found. `after`: the lead behind which the next one goes on to compare; None: at the first."""
+    """What one sweep found. `after`: the lead behind which the next one goes on to compare; None: at the first.
+
+    `failing`: those that are counted as such.
+    """
 
     tallies: tuple[Tally, ...]
     after: str | None = None
+    failing: tuple[Stuck, ...] = ()
 
 
 class Sweeper(Protocol):

@@ -2,10 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType, TimeoutType
+from temporalio.api.failure.v1 import Failure
+from temporalio.api.workflowservice.v1 import (
+    DescribeWorkflowExecutionResponse,
+    GetWorkflowExecutionHistoryReverseRequest,
+)
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -13,6 +20,7 @@ from workflows import names
 
 _RPC_LIMIT = timedelta(seconds=10)  # real
 AT_ONCE = 10
+LAST_EVENTS = 50
 
 
 class Looked(Enum):
@@ -20,6 +28,20 @@ class Looked(Enum):
     ENDED = "ended"
     BUSY = "busy"  # a task or activity of it is under way or about to be
     IDLE = "idle"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a workflow stands. `since`: when it ended, or was asked for what fails; where that is known.
+
+    `failed`: tries in a row of what it is busy with; `failure`: the type of the last one, never its text, which may
+    hold a person's data.
+    """
+
+    looked: Looked
+    since: datetime | None = None
+    failed: int = 0
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,26 +63,72 @@ class LeadWorkflows:
         wanted = set(lead_ids)
         return {lead_id async for one in found if (lead_id := one.id.removeprefix("lead/")) in wanted}
 
-    async def look(self, lead_ids: Sequence[str]) -> list[tuple[Looked, datetime | None]]:
-        """How each stands at this moment, and since when one has ended."""
+    async def look(self, lead_ids: Sequence[str], tries: int | None = None) -> list[Seen]:
+        """How each stands at this moment. Since when is asked of what has failed more often than `tries` only."""
         at_once = asyncio.Semaphore(AT_ONCE)
 
-        async def one(lead_id: str) -> tuple[Looked, datetime | None]:
+        async def one(lead_id: str) -> Seen:
             async with at_once:
-                return await self._look(lead_id)
+                return await self._look(lead_id, tries)
 
         return list(await asyncio.gather(*map(one, lead_ids)))
 
-    async def _look(self, lead_id: str) -> tuple[Looked, datetime | None]:
+    async def _look(self, lead_id: str, tries: int | None) -> Seen:
         try:
             handle = self.client.get_workflow_handle(names.workflow_id(lead_id))
             found = await handle.describe(rpc_timeout=_RPC_LIMIT)
+            if found.status is not WorkflowExecutionStatus.RUNNING:
+                return Seen(Looked.ENDED, found.close_time)
+            seen, asked = _under_way(found.raw_description)
+            if tries is not None and seen.failed > tries:
+                seen = replace(seen, since=await self._last(found.id, found.run_id, asked))
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return Looked.NONE, None
+                return Seen(Looked.NONE)
             raise
-        if found.status is not WorkflowExecutionStatus.RUNNING:
-            return Looked.ENDED, found.close_time
-        raw = found.raw_description
-        busy = raw.pending_activities or raw.HasField("pending_workflow_task")
-        return Looked.BUSY if busy else Looked.IDLE, None
+        return seen
+
+    async def _last(self, workflow_id: str, run_id: str, kind: "EventType.ValueType") -> datetime | None:
+        """When the last event of that kind happened: a retry leaves none, so it is the first try's.
+
+        Where it lies further back, the oldest of the events that were asked for.
+        """
+        request = GetWorkflowExecutionHistoryReverseRequest(
+            namespace=self.client.namespace,
+            execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+            maximum_page_size=LAST_EVENTS,
+        )
+        service = self.client.workflow_service
+        found = await service.get_workflow_execution_history_reverse(request, retry=True, timeout=_RPC_LIMIT)
+        at: datetime | None = None
+        for event in found.history.events:
+            at = event.event_time.ToDatetime(UTC)
+            if event.event_type == kind:
+                break
+        return at
+
+
+def _under_way(found: DescribeWorkflowExecutionResponse) -> tuple[Seen, "EventType.ValueType"]:
+    """What it is busy with, and the event that asked for it.
+
+    An activity, of which it has one at a time; or its own task, which fails where its code does or cannot be replayed.
+    """
+    activity, task = found.pending_activities, found.pending_workflow_task
+    if activity:
+        seen = Seen(Looked.BUSY, None, max(0, activity[0].attempt - 1), _type(activity[0].last_failure))
+        return seen, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    if found.HasField("pending_workflow_task"):
+        seen = Seen(Looked.BUSY, None, max(0, task.attempt - 1), "WorkflowTaskFailed")
+        return seen, EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+    return Seen(Looked.IDLE), EventType.EVENT_TYPE_UNSPECIFIED
+
+
+def _type(failure: Failure) -> str:
+    """A class's name, or Temporal's own word where a worker never answered."""
+    match failure.WhichOneof("failure_info"):
+        case "application_failure_info":
+            return failure.application_failure_info.type or "ApplicationError"
+        case "timeout_failure_info":
+            return TimeoutType.Name(failure.timeout_failure_info.timeout_type).removeprefix("TIMEOUT_TYPE_").lower()
+        case other:
+            return other or "unknown"

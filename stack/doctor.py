@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 
 import httpx
 from sqlalchemy import func, select
@@ -21,12 +19,13 @@ from config.data_dir import clock as read_clock
 from config.settings import Settings
 from domain.errors import TendError
 from domain.ports import ChannelError
-from domain.sweep import Missed
 from relay.sweep_schedule import find_schedule, make_schedule
 from stack.builds import waits
 from stack.database import Tools, tools
 from stack.pollers import workers_at
 from stack.preflight import check_ring
+from stack.stuck_leads import stuck
+from stack.verdicts import Line, Verdict, length, ok, wrong
 from store import home
 from store.migrate import newest, reached
 from store.sweep import kept
@@ -40,40 +39,6 @@ NO_SWEEP = timedelta(minutes=5)
 LEAST_RETENTION = timedelta(days=1)
 CLOCKS_APART = timedelta(seconds=2)
 SENDGRID = "https://api.sendgrid.com"
-
-# What each kind means, and that waking does all there is to do.
-MEANS = {
-    Missed.NO_WORKFLOW: "leads with something to come have no workflow: Temporal was never told, or has lost them",
-    Missed.WORKFLOW_ENDED: "leads' workflows were ended by somebody, or failed, while something was to come",
-    Missed.UNHEARD: "starts or signals wait for Temporal for over a minute: no worker delivers, or Temporal is away",
-    Missed.CLAIM: "claims are past their deadline and nobody asks what became of them",
-    Missed.OVERDUE: "leads should have moved and have not: a fact was not told to their workflow",
-    Missed.TASK: "tasks' time has passed and nobody noted it",
-}
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    WRONG = "wrong"
-    REPAIRED = "repaired"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """`found` in one line; `do`: what to do, where something is."""
-
-    check: str
-    verdict: Verdict
-    found: str
-    do: str = ""
-
-
-def ok(check: str, found: str) -> Line:
-    return Line(check, Verdict.OK, found)
-
-
-def wrong(check: str, found: str, do: str) -> Line:
-    return Line(check, Verdict.WRONG, found, do)
 
 
 async def examine(settings: Settings, *, repair: bool) -> AsyncIterator[Line]:
@@ -108,7 +73,7 @@ async def examine(settings: Settings, *, repair: bool) -> AsyncIterator[Line]:
         )
         for check, ask in checks:
             yield await _asked(check, ask)
-        async for line in _stuck(found, repair):
+        async for line in stuck(found.sweep, repair=repair):
             yield line
 
 
@@ -273,8 +238,8 @@ async def _last_sweep(found: Tools) -> Line:
         return wrong("sweep", "there was none yet", "wait a minute; then see whether workers are at work")
     age = datetime.now(UTC) - max(at for _, at in swept)
     if age > NO_SWEEP:
-        return wrong("sweep", f"the last was {_length(age)} ago", "see whether workers are at work, and the schedule")
-    return ok("sweep", f"the last was {_length(age)} ago")
+        return wrong("sweep", f"the last was {length(age)} ago", "see whether workers are at work, and the schedule")
+    return ok("sweep", f"the last was {length(age)} ago")
 
 
 async def _outbox(found: Tools) -> Line:
@@ -283,7 +248,7 @@ async def _outbox(found: Tools) -> Line:
         count, oldest = (await conn.execute(query)).one()
     age = datetime.now(UTC) - oldest if oldest is not None else timedelta(0)
     if age > LATE:
-        said = f"{count} entries wait, the oldest for {_length(age)}"
+        said = f"{count} entries wait, the oldest for {length(age)}"
         return wrong("outbox", said, "see whether Temporal answers and workers are at work: they deliver it")
     return ok("outbox", f"{count} entries wait" if count else "empty")
 
@@ -304,39 +269,3 @@ async def _people(found: Tools) -> Line:
     if count:
         return wrong("people's work", f"{count} tasks wait, escalated", "somebody must take them on: GET /v1/tasks")
     return ok("people's work", "no task waits for too long")
-
-
-async def _stuck(found: Tools, repair: bool) -> AsyncIterator[Line]:
-    """All leads are compared, however many pages that takes."""
-    counts, woken, oldest = dict.fromkeys(Missed, 0), dict.fromkeys(Missed, 0), dict.fromkeys(Missed, timedelta(0))
-    after: str | None = None
-    try:
-        while True:
-            swept = await found.sweep.sweep(after, repair=repair)
-            for tally in swept.tallies:
-                again = after is not None and tally.kind not in (Missed.NO_WORKFLOW, Missed.WORKFLOW_ENDED)
-                counts[tally.kind] += 0 if again else tally.found  # the same ones, seen with the first page
-                woken[tally.kind] += tally.repaired
-                oldest[tally.kind] = max(oldest[tally.kind], tally.oldest)
-            after = swept.after
-            if after is None:
-                break
-    except (RPCError, SQLAlchemyError) as error:
-        yield wrong("leads", f"they could not be looked at ({type(error).__name__})", "see the lines above")
-        return
-    for kind in Missed:
-        if not counts[kind]:
-            yield ok(kind.value, "none")
-            continue
-        said = f"{counts[kind]}, the oldest {_length(oldest[kind])} old: {MEANS[kind]}"
-        if repair:
-            yield Line(kind.value, Verdict.REPAIRED, f"{said}; {woken[kind]} woken")
-        else:
-            yield wrong(kind.value, said, "the sweep wakes them within minutes, `tend doctor --repair` now")
-
-
-def _length(age: timedelta) -> str:
-    seconds = int(age.total_seconds())
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from config.settings import Settings
-from stack.doctor import Line, Verdict, examine
+from stack.doctor import examine
+from stack.verdicts import Line, Verdict
 
 SIGNS = {Verdict.OK: "✔", Verdict.WRONG: "✘", Verdict.REPAIRED: "+"}
 PLAIN = {Verdict.OK: "ok", Verdict.WRONG: "!!", Verdict.REPAIRED: "++"}

@@ -18,7 +18,7 @@ from channels.twilio_client import TwilioClient
 from channels.twilio_lists import TwilioLists
 from config.settings import Settings
 from domain.ports import ChannelError
-from relay.rebuild import Progress
+from relay.rebuild import Progress, TemporalAway
 from stack.database import Tools, tools
 from stack.pollers import workers_at
 from stack.preflight import StartError
@@ -27,6 +27,11 @@ from store.restored import Compared, Comparison
 from store.sweep import WAKE
 from wire.connect import register_search_attributes
 from workflows import names
+
+LOOKING = "leads looked at"
+AWAY = "Temporal takes nothing at present: waiting for it, some minutes at most; Ctrl-C stops this"
+BACK = "Temporal is back: going on"
+AGAIN = "Nothing is lost: run `tend rebuild` again, and it goes on from here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Options:
 
 
 async def rebuild(settings: Settings, options: Options) -> None:
-    """Raises StartError where it cannot be, or must not be yet."""
+    """Raises StartError where it cannot be, must not be yet, or Temporal stays away."""
     began = time.monotonic()
     compared: Compared | None = None
     try:
@@ -56,6 +61,8 @@ async def rebuild(settings: Settings, options: Options) -> None:
                     done = await work.delivered(tell)
                 else:
                     done = await (work.all(tell) if options.all_ else work.missing(options.rate, tell))
+    except TemporalAway as error:
+        raise StartError(f"{error}: see whether it is up. {AGAIN}") from None
     except (RPCError, TimeoutError) as error:
         why = error.status.name if isinstance(error, RPCError) else "no answer in time"
         raise StartError(f"Temporal does not answer ({why}): run it again when it is back") from None
@@ -106,13 +113,19 @@ async def _compare(settings: Settings, found: Tools) -> Compared:
 
 @contextmanager
 def _shown(quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """A bar on stderr; none for a program."""
+    """A bar on stderr; none for a program. That Temporal is away, and back, is a line of its own for both."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bar(*columns, console=Console(file=sys.stderr, quiet=quiet)) as bar:
-        task = bar.add_task("leads looked at", total=None)
+        task = bar.add_task(LOOKING, total=None)
+        waits = False
 
         def tell(seen: Progress) -> None:
-            bar.update(task, total=max(seen.total, seen.looked_at), completed=seen.looked_at)
+            nonlocal waits
+            if waits != bool(seen.away):
+                waits = not waits
+                print(AWAY if waits else BACK, file=sys.stderr, flush=True)
+            doing = f"Temporal is away ({seen.away:.0f} s)" if waits else LOOKING
+            bar.update(task, description=doing, total=max(seen.total, seen.looked_at), completed=seen.looked_at)
 
         yield tell
 
@@ -143,4 +156,8 @@ def _tell(options: Options, compared: Compared | None, done: Progress, seconds: 
 
 def run(settings: Settings, options: Options) -> None:
     """The command. Stopped by Ctrl-C it may be begun again: who has a workflow by then is left alone."""
-    asyncio.run(rebuild(settings, options))
+    try:
+        asyncio.run(rebuild(settings, options))
+    except KeyboardInterrupt:
+        print(f"tend: stopped. {AGAIN}", file=sys.stderr)
+        raise

@@ -1,12 +1,14 @@
 """What the sweep asks the database, and what it leaves there. Times are real (UTC) unless said."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.lead_state import ESCALATED_AFTER, LeadState
@@ -17,7 +19,9 @@ from store.lead_unit import Leads
 from store.tables import leads, sweep_tallies, tasks, touches
 from store.tables import outbox as entries
 
+log = logging.getLogger(__name__)
 WAKE = "staff_acted"  # any signal wakes
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +66,29 @@ class SweepStore:
         async with self.leads.store.engine.connect() as conn:
             return [Stuck(Missed.CLAIM, str(i), at) for i, at in (await conn.execute(query)).all()]
 
+    async def claimed_often(self, tries: int, most: int) -> list[Stuck]:
+        """Whose touch was claimed more often than so, and is: each try may claim anew, so no deadline ever passes."""
+        since = func.min(touches.c.claimed_at)
+        query = (
+            select(touches.c.lead_id, since)
+            .where(touches.c.status == "claimed", touches.c.deadline.is_not(None), touches.c.attempts > tries)
+            .group_by(touches.c.lead_id)
+            .order_by(since)
+            .limit(most)
+        )
+        async with self.leads.store.engine.connect() as conn:
+            return [Stuck(Missed.FAILING, str(i), at) for i, at in (await conn.execute(query)).all()]
+
     async def standing_still(self, then: datetime, product: datetime, most: int) -> list[Stuck]:
         """Who had something to do at `then`, which is `product` on the product's clock, and has not moved since."""
         found: list[Stuck] = []
+
+        def rule(state: LeadState, sequence: Sequence | None) -> Missed | None:
+            return stands_still(state, sequence, product, self.leads.patience)
+
         async with self.leads.store.engine.connect() as conn:
             for lead_id in (await conn.execute(_overdue(product, most))).scalars().all():
-                state = await self.leads.read(conn, str(lead_id))
-                kind = stands_still(state, self._sequence(state), product, self.leads.patience)
+                kind: Missed | None = await self._says(conn, str(lead_id), rule, Missed.OVERDUE)
                 if kind is not None:
                     found.append(Stuck(kind, str(lead_id), then))
         return found
@@ -97,13 +117,14 @@ class SweepStore:
         ids = [w.lead_id for w in missing]
         told = select(entries.c.lead_id).where(entries.c.lead_id.in_(ids))
         needed = []
+
+        def rule(state: LeadState, sequence: Sequence | None) -> bool:
+            return needs_workflow(state, sequence, self.leads.now(), self.leads.patience)
+
         async with self.leads.store.engine.connect() as conn:
             known = {str(i) for i in (await conn.execute(told)).scalars()} if ids else set()
             for one in missing:
-                if one.lead_id in known:
-                    continue
-                state = await self.leads.read(conn, one.lead_id)
-                if needs_workflow(state, self._sequence(state), self.leads.now(), self.leads.patience):
+                if one.lead_id not in known and await self._says(conn, one.lead_id, rule, otherwise=True):
                     needed.append(one)
         return needed
 
@@ -130,9 +151,24 @@ class SweepStore:
         async with self.leads.store.engine.begin() as conn:
             await conn.execute(new.on_conflict_do_update(index_elements=["kind"], set_=changed), rows)
 
-    def _sequence(self, state: LeadState) -> Sequence | None:
-        enrollment = state.enrollment
-        return self.leads.book.get(enrollment.sequence, enrollment.version) if enrollment else None
+    async def _says(
+        self, conn: AsyncConnection, lead_id: str, rule: Callable[[LeadState, Sequence | None], _T], otherwise: _T
+    ) -> _T:
+        """What the domain says of a lead; `otherwise` where it cannot be read or judged, whatever the cause.
+
+        One such lead must not hide all others. Its own plan fails for the same cause, and is found failing.
+        """
+        try:
+            state = await self.leads.read(conn, lead_id)
+            enrollment = state.enrollment
+            sequence = self.leads.book.get(enrollment.sequence, enrollment.version) if enrollment else None
+            return rule(state, sequence)
+        except (SQLAlchemyError, OSError):  # of the database, not of the lead
+            raise
+        except Exception as error:
+            # Its text may hold what was read: only its type is told.
+            log.warning("lead %s cannot be judged: %s", lead_id, type(error).__name__)
+            return otherwise
 
 
 def _told(lead_id: ColumnElement[str]) -> ColumnElement[bool]:

@@ -77,11 +77,16 @@ class Clinic:
         """Workers and a relay."""
         plans = PlanActivities(self.ledger, self.clock)
         touches = TouchActivities(self.ledger, self.clock, self.channel, self.channel, self.channel)
-        stop = asyncio.Event()
-        relay = Relay(self.store.engine, TemporalDelivery(self.temporal))
-        async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        async with AsyncExitStack() as stack, self.relaying():
             for worker in make_workers(self.temporal, plans, touches, sweep=SweepActivities(self.sweep())):
                 await stack.enter_async_context(worker)
+            yield
+
+    @asynccontextmanager
+    async def relaying(self) -> AsyncIterator[None]:
+        stop = asyncio.Event()
+        relay = Relay(self.store.engine, TemporalDelivery(self.temporal))
+        async with asyncio.TaskGroup() as group:
             group.create_task(relay.run(stop))
             try:
                 yield
@@ -146,7 +151,7 @@ class Clinic:
                 return False
             looked = await self.workflows.look(leads)
             there = await self.workflows.running(sorted(leads))
-            return all(seen is Looked.IDLE for seen, _ in looked) and there == set(leads)
+            return all(seen.looked is Looked.IDLE for seen in looked) and there == set(leads)
 
         await self.until(idle, "workflows that wait")
 

@@ -35,7 +35,7 @@ async def test_nothing_is_found_where_all_goes_well(clinic: Clinic) -> None:
         await clinic.append(resting, f.Paused(reason="test"))
 
         async def over() -> bool:
-            return (await clinic.workflows.look([finished]))[0][0] is Looked.ENDED
+            return (await clinic.workflows.look([finished]))[0].looked is Looked.ENDED
 
         await clinic.until(over, "the finished lead's workflow has ended")
         await clinic.until_idle(running, resting)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -15,10 +16,10 @@ from temporalio.service import RPCError
 from bench.load import temporal_of
 from demo.client import client
 from demo.launch import Launched
-from domain.sweep import Missed
-from stack import doctor
-from stack.doctor import MEANS, Line, Verdict
+from domain.sweep import Missed, Stuck, Swept, Tally
 from stack.doctor_report import show
+from stack.stuck_leads import MEANS, NAMED, stuck
+from stack.verdicts import Line, Verdict, ok, wrong
 from tests.stack.conftest import ROOT
 from tests.stack.test_stack_lost import BEGINS, take_in, tend, until, until_step
 from workflows import names
@@ -86,8 +87,30 @@ def test_every_kind_says_what_it_means() -> None:
     assert set(MEANS) == set(Missed)
 
 
+class Failing:
+    """A sweep that finds leads that fail, in two pages."""
+
+    async def sweep(self, after: str | None = None, *, repair: bool = True) -> Swept:
+        since = datetime.now(UTC) - timedelta(hours=3)
+        found = [Stuck(Missed.FAILING, f"lead-{n}", since, "NewerFact") for n in range(NAMED + 2)]
+        found.append(Stuck(Missed.FAILING, "another", since, "heartbeat"))
+        tally = Tally(Missed.FAILING, len(found), oldest=timedelta(hours=3))
+        return Swept((tally,), after="a page" if after is None else None, failing=tuple(found))
+
+
+@pytest.mark.parametrize("repair", [False, True])
+async def test_leads_that_fail_are_named_by_failure_and_are_not_mended_by_a_wake(repair: bool) -> None:
+    (line,) = [line async for line in stuck(Failing(), repair=repair) if line.check == "failing"]
+    assert line.verdict is Verdict.WRONG
+    assert line.found.startswith(f"{NAMED + 3}, the oldest 3 h old")
+    assert "NewerFact (lead-0, " in line.found
+    assert "and 2 more)" in line.found
+    assert "heartbeat (another)" in line.found
+    assert "waking does not help" in line.do
+
+
 def test_its_signs_need_neither_colour_nor_unicode(capsys: pytest.CaptureFixture[str]) -> None:
-    show([doctor.ok("keys", "fine"), doctor.wrong("workers", "none", "start one")], plain=True)
+    show([ok("keys", "fine"), wrong("workers", "none", "start one")], plain=True)
     said = capsys.readouterr().out
     assert said.isascii()
     assert "ok" in said.splitlines()[1]

@@ -1,0 +1,185 @@
+"""`tend rebuild` while Temporal is away: it says so, goes on, ends in the end, can be stopped, and loses nothing."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from temporalio.testing import WorkflowEnvironment
+
+from config.settings import Settings
+from relay.rebuild import Progress, Rebuild, TemporalAway
+from stack.database import Tools
+from stack.preflight import StartError
+from stack.rebuild import Options, rebuild
+from store import home
+from tests.api.office import ring_text
+from tests.relay.conftest import LONGEST, Clinic
+from wire.connect import connect, register_search_attributes
+from wire.keyring import KeyRing
+from workflows import names
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = 0.5  # real seconds
+
+
+@dataclass
+class Frozen:
+    """A dev server of its own, which can be stopped in the midst."""
+
+    clinic: Clinic
+    address: str
+    process: psutil.Process
+
+    def rebuild(self, most_away: float = LONGEST) -> Rebuild:
+        return Rebuild(self.clinic.store.engine, self.clinic.sweep(), quiet=QUICK, most_away=most_away)
+
+
+@pytest_asyncio.fixture
+async def frozen(clinic: Clinic, keyring: KeyRing) -> AsyncIterator[Frozen]:
+    before = set(psutil.Process().children())
+    server = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")), dev_server_log_level="error"
+    )
+    async with server:
+        address = server.client.service_client.config.target_host
+        client = await connect(address, "default", keyring)
+        await register_search_attributes(client, "default", names.ATTRIBUTE_TYPES)
+        (process,) = (child for child in set(psutil.Process().children()) - before if "temporal" in child.name())
+        try:
+            yield Frozen(replace(clinic, temporal=client), address, process)
+        finally:
+            process.resume()
+
+
+async def until_away(told: list[Progress]) -> None:
+    async with asyncio.timeout(LONGEST):
+        while not (told and told[-1].away):  # noqa: ASYNC110 - the rebuild tells a list
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+async def test_it_says_that_temporal_is_away_and_goes_on_when_it_is_back(frozen: Frozen, everyone: bool) -> None:
+    clinic, told = frozen.clinic, list[Progress]()
+    leads = [await clinic.take_in_unheard() for _ in range(3)]
+    frozen.process.suspend()
+    work = frozen.rebuild()
+    doing = asyncio.create_task(work.all(told.append) if everyone else work.missing(1000, told.append))
+    await until_away(told)
+    assert not doing.done()
+    frozen.process.resume()
+    async with asyncio.timeout(LONGEST):
+        assert await doing == told[-1] == Progress(3, 3, 3)
+    assert [await clinic.has_workflow(lead) for lead in leads] == [True] * 3
+    assert await clinic.entries() == 0
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+async def test_it_ends_where_temporal_stays_away_and_the_next_goes_on(frozen: Frozen, everyone: bool) -> None:
+    clinic, told = frozen.clinic, list[Progress]()
+    leads = [await clinic.take_in_unheard() for _ in range(3)]
+    frozen.process.suspend()
+    work = frozen.rebuild(most_away=1.0)
+    async with asyncio.timeout(LONGEST):
+        with pytest.raises(TemporalAway):
+            await (work.all(told.append) if everyone else work.missing(1000, told.append))
+    assert await clinic.entries() == (3 if everyone else 0)
+    frozen.process.resume()
+    async with asyncio.timeout(LONGEST):
+        await frozen.rebuild().missing(1000, told.append)
+    assert [await clinic.has_workflow(lead) for lead in leads] == [True] * 3
+    assert await clinic.entries() == 0
+
+
+async def test_the_command_ends_with_one_line_where_temporal_stays_away(
+    frozen: Frozen, database_url: str, keyring: KeyRing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await frozen.clinic.take_in_unheard()
+    async with frozen.clinic.store.engine.begin() as conn:
+        await home.settle(conn)  # the database is a copy of a template
+
+    def then_it_is_away(found: Tools, renew_after: int | None) -> Rebuild:
+        frozen.process.suspend()
+        return Rebuild(found.engine, found.sweep, renew_after, most_away=1.0)
+
+    monkeypatch.setattr(Tools, "rebuild", then_it_is_away)
+    settings = Settings(
+        _env_file=None,
+        data_dir=tmp_path,
+        database_url=database_url,
+        temporal_address=frozen.address,
+        keys=SecretStr(ring_text(keyring)),
+    )
+    with pytest.raises(StartError, match=r"has taken nothing for .* run `tend rebuild` again") as caught:
+        await rebuild(settings, Options(all_=True, as_json=True))
+    assert "\n" not in str(caught.value)
+
+
+async def test_the_command_waits_in_words_is_stopped_by_ctrl_c_and_goes_on(
+    frozen: Frozen, database_url: str, keyring: KeyRing, tmp_path: Path
+) -> None:
+    clinic = frozen.clinic
+    leads = [await clinic.take_in_unheard() for _ in range(3)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TEND_")} | {
+        "TEND_DATABASE_URL": database_url,
+        "TEND_TEMPORAL_ADDRESS": frozen.address,
+        "TEND_KEYS": ring_text(keyring),
+        "TEND_TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "TEND_TWILIO_AUTH_TOKEN": "0" * 32,
+        "TEND_TWILIO_FROM": "+12125550100",
+        "TEND_SENDGRID_API_KEY": "SG.test",
+        "TEND_SENDGRID_WEBHOOK_KEY": "test",
+    }
+
+    async def begin() -> asyncio.subprocess.Process:
+        line = (sys.executable, "-m", "cli", "rebuild", "--json", "--data-dir", str(tmp_path))
+        pipe = asyncio.subprocess.PIPE
+        return await asyncio.create_subprocess_exec(*line, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe)
+
+    async with clinic.store.engine.begin() as own:
+        await home.settle(own)  # the database is a copy of a template
+    async with await psycopg.AsyncConnection.connect(database_url) as conn:
+        await conn.execute("LOCK TABLE outbox IN SHARE MODE")  # Temporal has answered; the wakes cannot be written yet
+        stopped = await begin()
+        try:
+
+            async def held() -> bool:
+                assert stopped.returncode is None, await stopped.communicate()
+                waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = %s"
+                async with await psycopg.AsyncConnection.connect(database_url) as other:
+                    found = await (await other.execute(waits, (conn.info.dbname,))).fetchone()
+                return found == (1,)
+
+            await clinic.until(held, "it is about to write the wakes")
+            frozen.process.suspend()
+            await conn.rollback()
+            assert stopped.stderr is not None
+            async with asyncio.timeout(LONGEST):
+                while b"waiting for it" not in (line := await stopped.stderr.readline()):
+                    assert line, "it ended without a word"
+                stopped.send_signal(signal.SIGINT)
+                _, said = await stopped.communicate()
+        finally:
+            with suppress(ProcessLookupError):
+                stopped.kill()
+    assert stopped.returncode == 130
+    assert b"Nothing is lost" in said.splitlines()[-1]
+    assert b"Traceback" not in said
+    assert await clinic.entries() == 3
+
+    frozen.process.resume()
+    again = await begin()
+    async with asyncio.timeout(LONGEST):
+        told, said = await again.communicate()
+    assert (again.returncode, json.loads(told)["leads"]) == (0, 3), said
+    assert [await clinic.has_workflow(lead) for lead in leads] == [True] * 3

@@ -20,6 +20,7 @@ from temporalio.service import RPCError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 QUEUE = "bare"
+TOUCHES = "bare-touches"  # apart: as the product sends, whose contract names a queue for each channel
 TABLE = """CREATE TABLE touches (id text PRIMARY KEY, claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
            accepted_at timestamptz, provider_id text, status text NOT NULL DEFAULT 'claimed')"""
 _CLAIM = "INSERT INTO touches (id) VALUES (%s) ON CONFLICT DO NOTHING"
@@ -30,12 +31,13 @@ _LIMIT = timedelta(seconds=10)
 
 @dataclass
 class Lead:
-    """`first` and `gap` are real seconds: to the first touch, and from each touch to the next."""
+    """`first` and `gap` are real seconds: to the first touch, and from each touch to the next. `queue`: of touches."""
 
     phone: str
     touches: int = 7
     first: float = 0.0
     gap: float = 1.0
+    queue: str = QUEUE
 
 
 @dataclass
@@ -59,7 +61,7 @@ class BareLead:
             if self._replied:
                 return n
             touch = Touch(f"{lead.phone[1:]}-{n}", lead.phone)
-            await workflow.execute_activity("bare_touch", touch, start_to_close_timeout=_LIMIT)
+            await workflow.execute_activity("bare_touch", touch, task_queue=lead.queue, start_to_close_timeout=_LIMIT)
         return lead.touches
 
     @workflow.signal
@@ -83,21 +85,23 @@ class Touches:
             await conn.execute(_ACCEPT, (sid, touch.id))
 
 
-async def worker(address: str, database: str, carrier: str, web: str) -> None:
+async def worker(address: str, database: str, carrier: str, web: str, queue: str) -> None:
     from worker import GRACE, STICKY  # noqa: PLC0415 - the product's own options
 
     client = await Client.connect(address)
     async with AsyncConnectionPool(database, min_size=10, max_size=20) as pool, aiohttp.ClientSession() as session:
-        touches = Touches(pool, session, carrier, web)
-        await Worker(
+        touch = Touches(pool, session, carrier, web).touch
+        leads = Worker(
             client,
             task_queue=QUEUE,
             workflows=[BareLead],
-            activities=[touches.touch],
+            activities=[] if queue == TOUCHES else [touch],
             workflow_runner=UnsandboxedWorkflowRunner(),
             sticky_queue_schedule_to_start_timeout=STICKY,
             graceful_shutdown_timeout=GRACE,
-        ).run()
+        )
+        apart = Worker(client, task_queue=TOUCHES, activities=[touch], graceful_shutdown_timeout=GRACE)
+        await asyncio.gather(leads.run(), *([apart.run()] if queue == TOUCHES else []))
 
 
 async def web(address: str, database: str, port: str) -> None:

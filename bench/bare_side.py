@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -31,9 +32,9 @@ from wire.keyring import KeyRing
 
 @asynccontextmanager
 async def bare_workflow(
-    carrier: Carrier, make: Callable[[str], bare.Lead] = bare.Lead, *, workers: int = 1
+    carrier: Carrier, make: Callable[[str], bare.Lead] = bare.Lead, *, workers: int = 1, queue: str = bare.QUEUE
 ) -> AsyncIterator[Side]:
-    """The bare workflow on a Postgres and a Temporal started just as `tend up` starts them."""
+    """The bare workflow on a Postgres and a Temporal started just as `tend up` starts them. `queue`: of its touches."""
     with tempfile.TemporaryDirectory(prefix="tend-bench-", ignore_cleanup_errors=True) as path:
         directory = DataDir(Path(path) / "data")
         make_directory(directory)
@@ -48,11 +49,11 @@ async def bare_workflow(
             )
             async with await psycopg.AsyncConnection.connect(postgres.url, autocommit=True) as conn:
                 await conn.execute(bare.TABLE)
-            await supervisor.start(*_bare_specs(server.address, postgres.url, carrier.url, workers))
+            await supervisor.start(*_bare_specs(server.address, postgres.url, carrier.url, workers, queue))
             temporal = await Temporal.connect(server.address)
 
             async def take_in(number: int) -> str | None:
-                told = make(phone(number))
+                told = replace(make(phone(number)), queue=queue)
                 await temporal.start_workflow("BareLead", told, id=f"bare/{told.phone[1:]}", task_queue=bare.QUEUE)
                 return told.phone
 
@@ -67,13 +68,13 @@ def _settings(directory: DataDir) -> Settings:
     return Settings(data_dir=directory.path, keys=SecretStr(KeyRing.make()), _env_file=None)
 
 
-def _bare_specs(address: str, database: str, carrier: str, workers: int) -> list[ChildSpec]:
+def _bare_specs(address: str, database: str, carrier: str, workers: int, queue: str) -> list[ChildSpec]:
     port = free_port("127.0.0.1")
     web, env = f"http://127.0.0.1:{port}", python_environment()
     line = (sys.executable, "-P", "-m", "bench.serve_bare")
     specs = [ChildSpec("web", (*line, "web", address, database, str(port)), answers(f"{web}/healthz"), env=env)]
     for n in range(workers):
-        own = (*line, "worker", address, database, carrier, web)
+        own = (*line, "worker", address, database, carrier, web, queue)
         specs.append(ChildSpec(f"worker-{n + 1}", own, _there, env=env, stage=1, grace=11.0))
     return specs
 

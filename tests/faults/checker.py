@@ -32,6 +32,7 @@ KINDS = {
 SENT = frozenset({"accepted", "delivered", "undelivered"})
 NOT_SENT = frozenset({"planned", "delayed", "failed", "skipped", "missed"})
 CLAIM_LIVES = timedelta(seconds=15)  # real
+A_FEW = 5
 # From the claim to its request's first byte on a machine that has much to do; real.
 AN_INSTANT = timedelta(seconds=2)
 _HOLD_THE_REQUEST = ("worker", "backend", "postgres")
@@ -91,6 +92,7 @@ def check(seen: Seen, rounds: list[Round], sequences: Mapping[str, Sequence]) ->
     shares = {False: Share(), True: Share()}
     for lead in seen.leads.values():
         shares[bool(faults_of(rounds, lead))] += _share(seen, lead)
+    found += too_many(shares[True], rounds)
     accepted = sum(one.accepted for r in rounds for one in r.told)
     return Verdict(len(seen.leads), accepted, len(seen.outbox), shares[False], shares[True], tuple(found))
 
@@ -105,6 +107,16 @@ def _share(seen: Seen, lead: Lead) -> Share:
     unknown = [t["id"] for t in lead.touches if t["status"] == "unknown"]
     handed = sum(claimed_at(t) is not None for t in lead.touches)
     return Share(handed, len(unknown), sum(touch not in seen.by_touch for touch in unknown))
+
+
+def too_many(share: Share, rounds: list[Round]) -> list[Violation]:
+    """That errors and blows explain each one does not say that they explain so many."""
+    rate = max((float(r.faults["error_rate"]) for r in rounds if _may_refuse(r.faults)), default=0.0)
+    struck = sum(s.pid is not None for r in rounds for s in r.struck)
+    most = A_FEW + 3 * rate * share.touches + struck
+    if share.unsent <= most:
+        return []
+    return [Violation("unknown", "", f"{share.unsent} of {share.touches} touches, where {most:.0f} could be")]
 
 
 def _carrier(seen: Seen) -> Iterator[Violation]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.checker import KINDS, Verdict, check
+from tests.faults.checker import KINDS, Share, Verdict, check, too_many
 from tests.faults.record import Json, Round, Struck, Told
 from tests.faults.run import sequences
 from tests.faults.seen import Lead, Seen
@@ -122,8 +122,10 @@ class Run:
         }
         tasks = {e["id"]: deepcopy(e) for e in self.timeline if e["kind"] == "task" and not e.get("hidden")}
         seen = Seen(self.outbox, leads, tasks, self.restless, iso(PRODUCT + timedelta(days=9)))
-        round_ = Round(1, 0, 2, self.faults, "", self.told, self.struck)
-        return check(seen, [round_], sequences())
+        return check(seen, self.rounds(), sequences())
+
+    def rounds(self) -> list[Round]:
+        return [Round(1, 0, 2, self.faults, "", self.told, self.struck)]
 
 
 def test_a_run_in_which_all_is_well() -> None:
@@ -344,6 +346,16 @@ def test_what_nobody_could_know_is_no_violation() -> None:
         assert verdict.counts == kinds
         share = verdict.on if faults else verdict.off
         assert (share.unknown, share.unsent) == (1, 1)
+
+
+def test_so_many_unknown_ones_are_not_explained_by_errors_and_blows() -> None:
+    run = Run()
+    run.faults = {"error_rate": 0.03, "error_status": 500}
+    run.struck.append(Struck("worker-1", "kill", real(7.1), real(7.1), 4711))
+    rounds = run.rounds()
+    assert too_many(Share(1000, 96, 96), rounds) == []
+    assert [v.kind for v in too_many(Share(1000, 200, 97), rounds)] == ["unknown"]
+    assert too_many(Share(1000, 200, 5), []) == []
 
 
 def test_a_carrier_that_drops_callbacks_may_leave_a_mail_unknown_and_no_text() -> None:

@@ -94,14 +94,12 @@ def _after(kills: list[float], touches: list[tuple[float, float, float]]) -> tup
     """Lateness of what was due after a kill; by kill, real seconds until all were on time; how many were in flight."""
     late: list[float] = []
     again: list[float] = []
-    flying = 0
+    flying = {touch for touch in touches if any(touch[1] <= kill < touch[2] for kill in kills)}
     for kill in kills:
         own = [0.0]
-        for due, claimed, at in touches:
-            if claimed <= kill < at:
-                flying += 1
-            elif kill <= due < kill + EVERY:
+        for due, _, at in (touch for touch in touches if touch not in flying):
+            if kill <= due < kill + EVERY:
                 late.append(at - due)
                 own += [at - kill] if at - due > ON_TIME else []
         again.append(max(own))
-    return late, again, flying
+    return late, again, len(flying)

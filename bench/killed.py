@@ -93,13 +93,12 @@ def _unheard(_: Text) -> None:
 def _after(kills: list[float], touches: list[tuple[float, float, float]]) -> tuple[list[float], list[float], int]:
     """Lateness of what was due after a kill; by kill, real seconds until all were on time; how many were in flight."""
     late: list[float] = []
-    again: list[float] = []
+    again = dict.fromkeys(kills, 0.0)
     flying = {touch for touch in touches if any(touch[1] <= kill < touch[2] for kill in kills)}
-    for kill in kills:
-        own = [0.0]
-        for due, _, at in (touch for touch in touches if touch not in flying):
-            if kill <= due < kill + EVERY:
-                late.append(at - due)
-                own += [at - kill] if at - due > ON_TIME else []
-        again.append(max(own))
-    return late, again, len(flying)
+    for due, _, at in (touch for touch in touches if touch not in flying):
+        # the last one before it came: what is due just before a kill is late because of that one
+        kill = max((kill for kill in kills if kill <= (due if math.isinf(at) else at)), default=None)
+        if kill is not None and due < kill + EVERY:
+            late.append(at - due)
+            again[kill] = max(again[kill], at - kill if at - due > ON_TIME else 0.0)
+    return late, list(again.values()), len(flying)

@@ -62,20 +62,32 @@ async def frozen(clinic: Clinic, keyring: KeyRing) -> AsyncIterator[Frozen]:
             process.resume()
 
 
-async def until_away(told: list[Progress]) -> None:
-    async with asyncio.timeout(LONGEST):
-        while not (told and told[-1].away):  # noqa: ASYNC110 - the rebuild tells a list
-            await asyncio.sleep(0.05)
+class Told(list[Progress]):
+    """What the rebuild has told so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = asyncio.Event()
+
+    def append(self, progress: Progress) -> None:
+        super().append(progress)
+        self._news.set()
+
+    async def until_away(self) -> None:
+        async with asyncio.timeout(LONGEST):
+            while not (self and self[-1].away):
+                self._news.clear()
+                await self._news.wait()
 
 
 @pytest.mark.parametrize("everyone", [False, True])
 async def test_it_says_that_temporal_is_away_and_goes_on_when_it_is_back(frozen: Frozen, everyone: bool) -> None:
-    clinic, told = frozen.clinic, list[Progress]()
+    clinic, told = frozen.clinic, Told()
     leads = [await clinic.take_in_unheard() for _ in range(3)]
     frozen.process.suspend()
     work = frozen.rebuild()
     doing = asyncio.create_task(work.all(told.append) if everyone else work.missing(1000, told.append))
-    await until_away(told)
+    await told.until_away()
     assert not doing.done()
     frozen.process.resume()
     async with asyncio.timeout(LONGEST):
@@ -86,7 +98,7 @@ async def test_it_says_that_temporal_is_away_and_goes_on_when_it_is_back(frozen:
 
 @pytest.mark.parametrize("everyone", [False, True])
 async def test_it_ends_where_temporal_stays_away_and_the_next_goes_on(frozen: Frozen, everyone: bool) -> None:
-    clinic, told = frozen.clinic, list[Progress]()
+    clinic, told = frozen.clinic, Told()
     leads = [await clinic.take_in_unheard() for _ in range(3)]
     frozen.process.suspend()
     work = frozen.rebuild(most_away=1.0)

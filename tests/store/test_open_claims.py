@@ -30,6 +30,16 @@ async def two_leads(clinic: Clinic) -> tuple[TouchRef, TouchRef]:
     return refs[0], refs[1]
 
 
+async def used_claim(clinic: Clinic) -> tuple[TouchRef, TouchRef, Claim]:
+    """The same, and the claim of the first, whose request is being written."""
+    one, two = await two_leads(clinic)
+    now = datetime.now(UTC)
+    claim = await clinic.ledger.claim(one, now)
+    assert isinstance(claim, Claim)
+    await clinic.ledger.begin(one, claim, now)
+    return one, two, claim
+
+
 async def test_while_a_claim_stands_nothing_else_goes_to_the_address(clinic: Clinic) -> None:
     one, two = await two_leads(clinic)
     now = datetime.now(UTC)
@@ -76,11 +86,7 @@ async def test_one_of_unknown_outcome_keeps_the_address_until_it_should_have_sho
 
 
 async def test_one_whose_worker_was_killed_keeps_the_address_too(clinic: Clinic) -> None:
-    one, two = await two_leads(clinic)
-    now = datetime.now(UTC)
-    claim = await clinic.ledger.claim(one, now)
-    assert isinstance(claim, Claim)
-    await clinic.ledger.begin(one, claim, now)
+    one, two, claim = await used_claim(clinic)
     later = claim.deadline + timedelta(seconds=2)
     look = await clinic.ledger.claim(one, later)
     assert isinstance(look, Claim) and look.search is not None
@@ -92,11 +98,7 @@ async def test_one_whose_worker_was_killed_keeps_the_address_too(clinic: Clinic)
 
 
 async def test_who_waits_for_a_claim_that_is_over_asks_ever_more_seldom(clinic: Clinic) -> None:
-    one, two = await two_leads(clinic)
-    now = datetime.now(UTC)
-    claim = await clinic.ledger.claim(one, now)
-    assert isinstance(claim, Claim)
-    await clinic.ledger.begin(one, claim, now)
+    _, two, claim = await used_claim(clinic)
     for over, waits in ((1, 1), (20, 10)):
         at = claim.deadline + timedelta(seconds=over)
         await clinic.do_others(two.lead_id, two, at)

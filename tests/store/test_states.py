@@ -24,6 +24,14 @@ async def note(clinic: Clinic, lead_id: str, text: str) -> None:
         unit.append(f.Noted(text=text), "test")
 
 
+async def put_back(clinic: Clinic, to: LeadState) -> None:
+    """As a copy of the database has it."""
+    table, lead = tables.facts.c, tables.leads
+    async with clinic.store.engine.begin() as conn:
+        await conn.execute(delete(tables.facts).where(table.lead_id == to.lead_id, table.no > to.last_no))
+        await conn.execute(update(lead).where(lead.c.id == to.lead_id).values(last_fact=to.last_no))
+
+
 async def test_it_is_the_state_that_the_facts_give(clinic: Clinic) -> None:
     lead = await clinic.inquire()
     for text in ("one", "two"):
@@ -61,11 +69,7 @@ async def test_a_history_that_is_shorter_than_what_is_remembered_is_read_anew(cl
     lead = await clinic.inquire()
     before = await remembered(clinic, lead)
     await note(clinic, lead, "lost")
-    async with clinic.store.engine.begin() as conn:
-        await conn.execute(
-            delete(tables.facts).where(tables.facts.c.lead_id == lead, tables.facts.c.no > before.last_no)
-        )
-        await conn.execute(update(tables.leads).where(tables.leads.c.id == lead).values(last_fact=before.last_no))
+    await put_back(clinic, before)
     assert await remembered(clinic, lead) == before
 
 
@@ -74,11 +78,7 @@ async def test_another_history_of_the_same_length_is_read_anew(clinic: Clinic) -
     lead = await clinic.inquire()
     before = await remembered(clinic, lead)
     await note(clinic, lead, "lost")
-    async with clinic.store.engine.begin() as conn:
-        await conn.execute(
-            delete(tables.facts).where(tables.facts.c.lead_id == lead, tables.facts.c.no > before.last_no)
-        )
-        await conn.execute(update(tables.leads).where(tables.leads.c.id == lead).values(last_fact=before.last_no))
+    await put_back(clinic, before)
     other = replace(clinic.leads, states=States())
     async with other.lead(lead) as unit:
         unit.append(f.Paused(reason="x"), "test")

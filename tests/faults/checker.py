@@ -9,7 +9,7 @@ from domain.sequence import Sequence
 from tests.faults import after_stop, kept
 from tests.faults.owed import owed
 from tests.faults.record import Json, Round
-from tests.faults.seen import Lead, Seen, Violation, claimed_at, moment, number_of, own, own_words_wait, waits
+from tests.faults.seen import Lead, Seen, Violation, claimed_at, moment, number_of, unfinished
 
 KINDS = {
     "duplicate": "a touch, or a step of a lead, reached the carrier twice",
@@ -144,10 +144,7 @@ def _shown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
             yield Violation("phantom", lead.id, f"{_name(touch)} never reached the carrier")
         if status in NOT_SENT and items:
             yield Violation("denied", lead.id, f"{_name(touch)} is at the carrier")
-        ended = lead.state == "finished" and not own(touch)
-        held = lead.state not in ("finished", "active") or own_words_wait(lead.timeline, now)
-        overdue = not held and not waits(touch, now)
-        if status in ("claimed", "planned") or (status == "delayed" and (ended or overdue)):
+        if unfinished(lead, touch, now):
             yield Violation("unfinished", lead.id, _name(touch))
         if status in ("skipped", "failed") and not (touch.get("rule") and touch.get("reason")):
             yield Violation("unexplained", lead.id, _name(touch))

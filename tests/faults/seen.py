@@ -99,3 +99,11 @@ def waits(touch: Json, now: datetime) -> bool:
 def own_words_wait(timeline: list[Json], now: datetime) -> bool:
     """A person's message waits for the morning: it goes before anything that the machine would write."""
     return any(e["kind"] == "touch" and own(e) and waits(e, now) for e in timeline)
+
+
+def unfinished(lead: Lead, touch: Json, now: datetime) -> bool:
+    """Whether something should still become of the touch, and no person or later hour is waited for."""
+    ended = lead.state == "finished" and not own(touch)
+    held = lead.state not in ("finished", "active") or own_words_wait(lead.timeline, now)
+    overdue = not held and not waits(touch, now)
+    return touch["status"] in ("claimed", "planned") or (touch["status"] == "delayed" and (ended or overdue))

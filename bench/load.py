@@ -34,7 +34,7 @@ async def stack(*words: str, env: dict[str, str] | None = None) -> AsyncIterator
     Product time is a day's 10:00 at the real pace, unless `words` say otherwise.
     """
     with tempfile.TemporaryDirectory(prefix="tend-bench-", ignore_cleanup_errors=True) as path:
-        clock = () if any(word.startswith("--clock") for word in words) else ("--clock", _ten_o_clock(), "--pace", "1")
+        clock = () if any(word.startswith("--clock") for word in words) else ("--clock", ten_o_clock(), "--pace", "1")
         launched = Launched(Path(path) / "data", "--port", "0", *clock, *words, env=env)
         async with launched:
             endpoints = await launched.start()
@@ -50,7 +50,7 @@ async def temporal_of(launched: Launched) -> Temporal:
     return await connect(launched.endpoints["temporal"], settings.temporal_namespace, keyring)
 
 
-def _ten_o_clock() -> str:
+def ten_o_clock() -> str:
     """Ten in the morning in New York, so that no text waits for the contact window at whatever hour this runs."""
     now = datetime.now(UTC).astimezone(ZoneInfo("America/New_York"))
     return (now.replace(hour=10, minute=0, second=0, microsecond=0) + timedelta(days=1)).isoformat()

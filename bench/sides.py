@@ -68,20 +68,13 @@ async def product(carrier: Carrier, sequence: str, *words: str, workers: int = 1
     """A fresh `tend up` whose texts go to `carrier`; leads run through one of the bench's own sequences."""
     async with stack(*words, "--workers", str(workers), env=carrier.settings) as (launched, _):
         url = launched.endpoints["database_url"]
-        await _publish(url, Clock.read(launched.directory.clock))
+        await publish_own(url, Clock.read(launched.directory.clock))
         caller = Caller(launched.endpoints["api"], {"Authorization": f"Bearer {launched.admin_key}"})
-
-        async def take_in(number: int) -> str | None:
-            body = json.dumps(lead(number) | {"sequence": side.sequence}).encode()
-            try:
-                status, answer = await caller.post("/v1/leads", body, {"Content-Type": "application/json"})
-            except (OSError, TimeoutError, asyncio.IncompleteReadError):
-                return None
-            return str(json.loads(answer)["lead_id"]) if status == 202 else None
 
         def pids() -> dict[str, int]:
             return {k: v for k, v in launched.endpoints["pids"].items() if k != "sandbox"}
 
+        take_in = taker(caller, lambda: side.sequence)
         side = Side("Tend", carrier, take_in, pids, url, launched.directory, sequence=sequence, launched=launched)
         try:
             await warm(side)
@@ -90,7 +83,22 @@ async def product(carrier: Carrier, sequence: str, *words: str, workers: int = 1
             caller.close()
 
 
-async def _publish(database_url: str, clock: Clock) -> None:
+def taker(caller: Caller, sequence: Callable[[], str]) -> Callable[[int], Coroutine[Any, Any, str | None]]:
+    """Gives the API behind `caller` a lead by its number."""
+
+    async def take_in(number: int) -> str | None:
+        body = json.dumps(lead(number) | {"sequence": sequence()}).encode()
+        try:
+            status, answer = await caller.post("/v1/leads", body, {"Content-Type": "application/json"})
+        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            return None
+        return str(json.loads(answer)["lead_id"]) if status == 202 else None
+
+    return take_in
+
+
+async def publish_own(database_url: str, clock: Clock) -> None:
+    """The bench's own sequences."""
     engine = make_engine(database_url)
     try:
         await publish(engine, load_sequences(HERE / "sequences", load_templates(HERE / "templates")), clock.now())

@@ -1,6 +1,7 @@
 """Servers of their own, as the compose file's containers are: a Postgres with two owners, a Temporal dev server."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import yaml
 
 from config.data_dir import DataDir
 from stack.ports import free_port
@@ -94,6 +96,12 @@ class Postgres:
         await run("sh", str(script), env=self.environment | self.service.environment | {"POSTGRES_USER": ADMIN})
 
 
+def _dynamic() -> dict[str, str]:
+    """What the compose file's server is told, each value as JSON."""
+    told = yaml.safe_load((ROOT / "hosting" / "temporal-config.yaml").read_text())
+    return {name: json.dumps(row["value"]) for name, (row,) in told.items()}
+
+
 @dataclass(frozen=True)
 class Temporal:
     """A Temporal server that nobody has prepared for Tend."""
@@ -110,6 +118,8 @@ class Temporal:
             str(Path(sys.executable).with_name("temporal")),
             *("server", "start-dev", "--headless", "--ip", "127.0.0.1", "--port", str(self.port)),
             *("--db-filename", "temporal.db", "--log-level", "error", "--namespace", "first"),
+            *("--sqlite-pragma", "journal_mode=wal", "--sqlite-pragma", "synchronous=1"),
+            *(word for name, value in _dynamic().items() for word in ("--dynamic-config-value", f"{name}={value}")),
         )
         return ChildSpec("temporal", line, self._answers, cwd=self.directory)
 

@@ -2,12 +2,8 @@
 
 import re
 import shlex
-import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,12 +12,10 @@ from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 
 from demo.client import Client, client
-from stack.process import ChildSpec
-from stack.product import answers, python_environment
-from stack.supervisor import Supervisor
 from tests.e2e.story import until
-from tests.hosting.compose_file import ROOT, ComposeFile, Service, documented_env, read
-from tests.hosting.servers import Postgres, Temporal, ports, run
+from tests.hosting.compose_file import ROOT
+from tests.hosting.hosted import Hosted, hosted
+from tests.hosting.servers import run
 from wire.connect import connect
 from wire.keyring import KeyRing
 from workflows import names
@@ -30,96 +24,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("hosting")]
 WITHIN = 60.0  # real seconds, generous
 
 
-@dataclass
-class Hosted:
-    """The compose file's services as processes; each container's name and path stands for an address here."""
-
-    file: ComposeFile
-    path: Path
-    ports: dict[str, int]
-    around: Supervisor  # what is not the product
-    product: Supervisor
-
-    @property
-    def postgres(self) -> Postgres:
-        return Postgres(self.file.services["postgres"], self.path, self.ports["postgres"])
-
-    @property
-    def temporal(self) -> Temporal:
-        return Temporal(self.path, self.ports["temporal"])
-
-    def here(self, text: str) -> str:
-        """The same words, said for this machine."""
-        inside = {"postgres": 5432, "temporal": 7233, "api": 8000, "sandbox": 8010}
-        for name, port in inside.items():
-            text = re.sub(rf"\b{name}:{port}\b", f"127.0.0.1:{self.ports[name]}", text)
-        return text
-
-    def environment(self, service: Service) -> dict[str, str]:
-        """Nothing of this process's own but where Python finds things."""
-        own = ("PATH", "PYTHONPATH", "PYTHONUNBUFFERED", "HOME")
-        kept = {key: value for key, value in python_environment().items() if key in own}
-        told = {key: self.here(value) for key, value in service.environment.items()}
-        return kept | told | {"TEND_DATA_DIR": str(self.path / "tend")}
-
-    def command(self, service: Service) -> tuple[str, ...]:
-        here = {"8000": str(self.ports["api"]), "8010": str(self.ports["sandbox"]), "0.0.0.0": "127.0.0.1"}
-        return (sys.executable, "-P", "-m", "cli", *(here.get(word, word) for word in service.command))
-
-    def tend(self, name: str, number: int = 0) -> ChildSpec:
-        service = self.file.services[name]
-
-        async def takes_work(_pid: int) -> bool:
-            # the log of each has a file of its own
-            return "worker ready" in (self.path / "logs" / f"{name}-{number}.log").read_text()
-
-        url = f"http://127.0.0.1:{self.ports.get(name)}/healthz"
-        return ChildSpec(
-            f"{name}-{number}" if name == "worker" else name,
-            self.command(service),
-            takes_work if name == "worker" else answers(url),
-            env=self.environment(service),
-            stage={"sandbox": 1, "api": 2, "worker": 3}[name],
-            grace=float(service.raw.get("stop_grace_period", "10s").rstrip("s")),
-            cwd=self.path,
-        )
-
-    async def start_product(self) -> None:
-        await self.product.start(self.tend("api"), *(self.tend("worker", number) for number in (1, 2)))
-
-    async def once(self, name: str, *line: str) -> bytes:
-        """Runs the service's own command to its end, or another line in its place."""
-        service = self.file.services[name]
-        return await run(*(line or self.command(service)), env=self.environment(service))
-
-    async def key(self) -> str:
-        """As docs/hosting.md has it made."""
-        text = (ROOT / "docs" / "hosting.md").read_text()
-        (line,) = re.findall(r"^docker compose exec api tend (.*)$", text, re.MULTILINE)
-        return (await self.once("api", sys.executable, "-P", "-m", "cli", *shlex.split(line))).decode().strip()
-
-
-@pytest_asyncio.fixture(scope="module")
-async def hosted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hosted]:
-    """Everything up, in the order that the compose file asks for, with two workers."""
-    # not in pytest's own folder: each run of pytest shuts that to others, and run by root Postgres is another
-    path = Path(tempfile.mkdtemp(prefix="tend-hosted-"))
-    (path / "logs").mkdir()
-    around, product = (Supervisor(path / "logs", path / f"{name}.json", print) for name in ("around", "product"))
-    env = documented_env(tmp_path_factory.mktemp("env"))
-    found = Hosted(read(env), path, ports(), around, product)
-    try:
-        await around.start(found.postgres.spec(), found.temporal.spec())
-        for _ in range(2):  # both are run at every start
-            await found.temporal.prepare(found.file.services["temporal-namespace"])
-            await found.once("migrate")
-        await around.start(found.tend("sandbox"))
-        await found.start_product()
+@pytest_asyncio.fixture(scope="module", name="hosted")
+async def everything_up() -> AsyncIterator[Hosted]:
+    async with hosted() as found:
         yield found
-    finally:
-        await product.stop()
-        await around.stop()
-        shutil.rmtree(path)
 
 
 @pytest_asyncio.fixture(scope="module")

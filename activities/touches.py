@@ -37,6 +37,9 @@ REQUEST_LIMIT = 8.0  # real seconds, total
 MARGIN = 1.0  # what must be left of a claim when its request has ended
 
 
+_TOO_LATE = "the claim ran out before the request; if it goes on: do the clocks of workers and database agree?"
+
+
 def _wall() -> datetime:
     return datetime.now(UTC)
 
@@ -62,8 +65,8 @@ class TouchActivities:
             result = await (self._look(claim, claim.search, watch) if claim.search else self._send(touch, claim, watch))
         except ChannelError as error:
             result = error
-        except ClaimOver:  # nothing was sent, and whoever has the claim by now settles it
-            return to_plan(await self.ledger.plan(touch.lead_id, watch.now()), self.clock)
+        except ClaimOver:  # nothing was sent; it counts only if no other has the claim by now
+            result = Unavailable(_TOO_LATE)
         if isinstance(claim.message, Call) and claim.search is None:
             return to_plan(await self.ledger.rang(touch, result, watch.now()), self.clock)
         return to_plan(await self.ledger.settle(touch, result, watch.now(), claim.deadline), self.clock)
@@ -76,7 +79,7 @@ class TouchActivities:
 
         left = (claim.deadline - watch.now()).total_seconds() - MARGIN
         if left <= 0:  # frozen since the claim: nothing was sent, and nothing may be
-            raise Unavailable("the claim ran out before the request")
+            raise Unavailable(_TOO_LATE)
         limit = min(REQUEST_LIMIT, left)
         match claim.message:
             case Sms():

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -270,11 +270,11 @@ class Commands:
 async def _claimed(unit: LeadUnit, channels: tuple[Channel, ...]) -> list[str]:
     """Touches already claimed for the unit's addresses of these channels, whichever lead's they are.
 
-    One whose outcome is unknown may arrive late, too.
+    One whose outcome is unknown may arrive late, too, whether or not it is still looked for.
     """
     table, kinds = tables.touches, {KIND_OF[channel] for channel in channels}
     addresses = [a.id for a in unit.addresses if a.kind in kinds]
-    open_ = or_(table.c.status == TouchStatus.CLAIMED.value, table.c.look_at.is_not(None))
+    open_ = table.c.status.in_([TouchStatus.CLAIMED.value, TouchStatus.UNKNOWN.value])
     query = select(table.c.id).where(table.c.address_id.in_(addresses), open_)
     return [str(i) for i in (await unit.conn.execute(query.order_by(table.c.id))).scalars()]
 

@@ -70,8 +70,9 @@ def looked_for(state: LeadState) -> list[Touch]:
 
 
 def in_flight(state: LeadState) -> list[str]:
-    """The ids of touches that may still arrive, whatever happens now."""
-    return [t.touch_id for t in [*left_claimed(state), *looked_for(state)]]
+    """The ids of touches that may still arrive, whatever happens now: also those that nobody looks for any more."""
+    unknown = (t for t in state.touches.values() if t.status is TouchStatus.UNKNOWN)
+    return [t.touch_id for t in [*left_claimed(state), *unknown]]
 
 
 def ready(touch: Touch) -> datetime:

@@ -17,10 +17,11 @@ from store.tables import touches
 
 ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
 _A_MOMENT, _LONGEST = timedelta(seconds=1), timedelta(minutes=5)
+_A_DAY = timedelta(days=1)
 UNUSED = ("claim.unused", "its worker stopped before anything was sent")  # rule and reason
 _BEGIN = (
     "UPDATE touches SET unused = NULL WHERE id = %(touch)s AND status = 'claimed' AND deadline = %(deadline)s"
-    " AND unused = deadline AND unused > %(now)s AND clock_timestamp() < %(asked)s + %(left)s RETURNING id"
+    " AND unused = deadline AND clock_timestamp() < %(asked)s + %(left)s RETURNING id"
 )
 _OTHERS = (
     "SELECT max(t.deadline) AS until, count(*) AS open,"
@@ -57,14 +58,14 @@ async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: dat
     A claim that another has taken over, or that is past its deadline, is used by nobody, nor by a database that was
     frozen after it was asked: its clock and ours may be some seconds apart. In a transaction of its own.
     """
-    values = {"touch": ref.touch_id, "deadline": deadline, "now": now, "left": deadline - now}
+    values = {"touch": ref.touch_id, "deadline": deadline, "left": deadline - now}
     if not await alone(engine, (_BEGIN, values | {"asked": datetime.now(UTC)})):
         raise ClaimOver("the claim was over before its request was written")
 
 
 def holder(ref: TouchRef) -> Statement:
-    """Asks for the deadline of the present claim, which tells it from others of the touch."""
-    return "SELECT deadline FROM touches WHERE id = %(touch)s", {"touch": ref.touch_id}
+    """Asks when the present claim was made, which tells it from others of the touch."""
+    return "SELECT claimed_at FROM touches WHERE id = %(touch)s", {"touch": ref.touch_id}
 
 
 async def unused(conn: AsyncConnection, ref: TouchRef) -> bool:
@@ -84,6 +85,3 @@ async def search(conn: AsyncConnection, ref: TouchRef, address_id: str, claimed_
     next_ = await conn.scalar(select(func.min(t.claimed_at)).where(*others, t.claimed_at > claimed_at))
     known = select(t.provider_id).where(*others, t.provider_id.is_not(None), t.claimed_at >= claimed_at - _A_DAY)
     return Search(claimed_at, next_, frozenset((await conn.execute(known)).scalars()))
-
-
-_A_DAY = timedelta(days=1)

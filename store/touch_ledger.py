@@ -120,7 +120,7 @@ class TouchLedger:
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("this touch was never claimed")
-            if untaken and unit.also[0][0]["deadline"] != claimed_until:
+            if untaken and unit.also[0][0]["claimed_at"] + CLAIM_LIVES != claimed_until:
                 return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))  # another has it by now
             row: dict[str, Any] = {"deadline": None}  # see open_claims
             match result:
@@ -278,9 +278,13 @@ class TouchLedger:
     def _put_off(
         self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, until: datetime | None, **why: str | None
     ) -> None:
-        """The workflow waits for `until`, and can be woken meanwhile; without one it was put off often enough."""
-        status = TouchStatus.DELAYED if until is not None else TouchStatus.FAILED
-        self._settle(unit, ref, was, status, until=until, **why)
+        """The workflow waits for `until`, and can be woken meanwhile; without one it was put off often enough.
+
+        One that was given up as unknown meanwhile is not sent after all, now that it is known not to have been.
+        """
+        again = until is not None and was is not TouchStatus.UNKNOWN
+        status = TouchStatus.DELAYED if again else TouchStatus.FAILED
+        self._settle(unit, ref, was, status, until=until if again else None, **why)
 
     def _settle(self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, status: TouchStatus, **more: Any) -> None:
         if may_become(was, status, ref.channel):  # a callback may have been here first

@@ -90,12 +90,13 @@ async def test_the_claim_is_used_before_anything_is_sent(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bench", [Channel.SMS, Channel.EMAIL], indirect=True)
-async def test_a_claim_that_is_anothers_by_now_sends_and_settles_nothing(bench: Bench) -> None:
+async def test_a_claim_that_is_over_sends_nothing_and_is_told_as_not_sent(bench: Bench) -> None:
     bench.claims()
     bench.ledger.over = True
     assert (await bench.run()).action == "wait"
     assert nothing_was_sent(bench)
-    assert [what for what, _ in bench.ledger.asked] == ["claim", "begin", "plan"]
+    assert [what for what, _ in bench.ledger.asked] == ["claim", "begin", "settle"]
+    assert [type(result) for result in bench.ledger.settled] == [Unavailable]
 
 
 async def test_a_process_that_was_frozen_before_it_began_counts_that_time(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from domain.touches import Channel, TouchStatus
 from domain.unknown import ALONE_FOR
 from store import tables
 from store.engine import Store, make_engine
-from store.open_claims import ALONE
+from store.open_claims import ALONE, unused
 from store.round_trip import alone
 from tests.store.test_rules import DESK, TEN, Clinic, clinic
 
@@ -164,8 +164,12 @@ async def test_a_stop_tells_of_what_may_still_arrive(clinic: Clinic) -> None:
     now = datetime.now(UTC)
     await clinic.ledger.claim(one, now)
     await clinic.ledger.settle(one, OutcomeUnknown("cut"), now)
-    applied = await clinic.commands.opt_out(DESK, one.lead_id, ())
-    assert applied.in_flight == [one.touch_id]
+    await clinic.ledger.settle(one, Unseen("not there"), now)
+    for _ in range(20):  # the carrier may take it late, whether or not it is still looked for
+        await clinic.ledger.settle(one, Unseen("not there"), now)
+    assert (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"].look_at is None
+    assert (await clinic.commands.pause(DESK, one.lead_id, "asked")).in_flight == [one.touch_id]
+    assert (await clinic.commands.opt_out(DESK, one.lead_id, ())).in_flight == [one.touch_id]
 
 
 # --- a claim that was never used --------------------------------------------------------------------------------------
@@ -234,6 +238,63 @@ async def test_who_claims_anew_and_who_comes_back_do_not_both_send(clinic: Clini
         )
         assert isinstance(second, Claim)
         assert isinstance(begun, ClaimOver) == (second.search is None)
+
+
+async def test_who_claims_anew_holds_up_who_comes_back_until_it_has_written(clinic: Clinic) -> None:
+    one, _ = await two_leads(clinic)
+    now = datetime.now(UTC)
+    claim = await clinic.ledger.claim(one, now)
+    assert isinstance(claim, Claim)
+    engine = clinic.store.engine
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND starts_with(query, 'UPDATE touches')"
+    async with engine.begin() as conn:
+        assert await unused(conn, one)
+        late = asyncio.create_task(clinic.ledger.begin(one, claim, now))
+        while not late.done() and not await alone(engine, (waits, {})):
+            pass
+        assert not late.done(), "it was used while another made it anew"
+        anew = {"deadline": claim.deadline + timedelta(seconds=4), "unused": claim.deadline + timedelta(seconds=4)}
+        await conn.execute(update(tables.touches).where(tables.touches.c.id == one.touch_id).values(**anew))
+    with pytest.raises(ClaimOver):
+        await late
+
+
+async def test_a_worker_whose_clock_is_behind_tries_ever_more_seldom(clinic: Clinic) -> None:
+    one = await clinic.next_touch(await clinic.inquire(email=None))
+    waited, now = list[float](), datetime.now(UTC)
+    for _ in range(4):
+        claim = await clinic.ledger.claim(one, now)
+        assert isinstance(claim, Claim)
+        with pytest.raises(ClaimOver):
+            await clinic.ledger.begin(one, claim, claim.deadline)
+        await clinic.ledger.settle(one, Unavailable("too late"), now, claim.deadline)
+        touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+        assert (touch.status, touch.reason) == (TouchStatus.DELAYED, "too late") and touch.until is not None
+        until = clinic.ledger.clock.real(touch.until)
+        waited.append((until - now).total_seconds())
+        now = until
+    assert waited == pytest.approx([2, 4, 8, 16], abs=0.5)
+    assert touch.tries == 4, "as many as any other touch that is not taken, and no more"
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        Unavailable("too many", code="429"),
+        Rejected("bad", "21211", Remedy.SUPPRESS),
+        Rejected("suspended", "1", Remedy.ALERT),
+    ],
+)
+async def test_who_used_its_claim_may_still_say_that_it_was_not_taken(
+    clinic: Clinic, late: Unavailable | Rejected
+) -> None:
+    one, _, claim = await used_claim(clinic)
+    await clinic.ledger.settle(one, Unseen("not there"), claim.deadline + timedelta(seconds=6))
+    assert (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"].status is TouchStatus.UNKNOWN
+    await clinic.ledger.settle(one, late, claim.deadline + timedelta(seconds=20), claim.deadline)
+    touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+    assert (touch.status, touch.reason) == (TouchStatus.FAILED, late.reason), "and it is not sent after all"
+    assert bool(await clinic.causes()) is (isinstance(late, Rejected) and late.remedy is Remedy.SUPPRESS)
 
 
 @pytest.mark.parametrize(

@@ -71,10 +71,10 @@ class Booked(BaseModel):
 
     model_config = example(lead_id=LEAD, appointment_id="appt-1001", changed=True, state="active", in_flight=[])
 
-    lead_id: str
+    lead_id: Annotated[str | None, Field(description="Null: the event is kept until one tells whose it is.")]
     appointment_id: str
     changed: bool
-    state: State
+    state: State | None
     in_flight: Annotated[list[str], Field(description="Touches claimed, or unknown: they may still arrive.")]
 
 

@@ -12,11 +12,15 @@ from domain.access import Actor
 from domain.appointment_fold import tells_more
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.schedule import in_flight
-from store import tables
+from store import audit, early_events, tables
 from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves, people
 
 AHEAD = timedelta(hours=1)  # so far a scheduler's clock may be ahead of ours
+
+
+class Unmatched(NotFound):
+    """Nothing that an event names is known."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,12 @@ class Booking:
 
 @dataclass(frozen=True)
 class Booked:
-    lead_id: str
+    """Without a lead it is kept until somebody tells whose the appointment is."""
+
+    lead_id: str | None
     appointment_id: str
     changed: bool
-    state: str
+    state: str | None
     in_flight: list[str]  # touches that may still arrive
 
 
@@ -61,7 +67,12 @@ class Bookings:
             raise InvalidInput("facility", f"this key books for {', '.join(actor.facilities)}")
         # first of all: of two first events that name different leads, the second must find the first one's lead
         await one_at_a_time(conn, f"appointment/{booking.appointment_id}")
-        lead_id = await self._lead(conn, booking)
+        try:
+            lead_id = await self._lead(conn, booking)
+        except Unmatched:
+            if booking.event is f.BookingEvent.BOOKED:
+                raise
+            return await self._keep(conn, actor, booking)
         if free_only and booking.starts_at is not None:
             await self._must_be_free(conn, booking)
         async with self.leads.within(conn, lead_id) as unit:
@@ -69,6 +80,7 @@ class Bookings:
                 raise NotFound("no lead with this id")
             selves = await living_selves(conn, self.leads.store.vault, lead_id)
             first = booking.appointment_id not in unit.state.appointments
+            early = first and await self._add_early(unit, booking.appointment_id, elsewhere=bool(selves))
             fact = f.AppointmentChanged(
                 event=booking.event,
                 appointment_id=booking.appointment_id,
@@ -81,13 +93,34 @@ class Bookings:
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
-                if unit.state.booked(after=unit.now) is not None:
-                    await self._ends_for(unit, selves)
+            if (changed or early) and unit.state.booked(after=unit.now) is not None:
+                await self._ends_for(unit, selves)
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
             unit.audit(actor, f"appointment_{booking.event}")
         return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, in_flight(unit.state))
+
+    async def _add_early(self, unit: LeadUnit, appointment_id: str, *, elsewhere: bool) -> bool:
+        """What was told of the appointment before anybody knew whose it is; whether there was anything."""
+        found = await early_events.take(unit.conn, appointment_id, unit.state.facility)
+        for fact, told_by in found:
+            if tells_more(unit.state, fact):
+                unit.append(fact.model_copy(update={"elsewhere": elsewhere}), told_by)
+        return bool(found)
+
+    async def _keep(self, conn: AsyncConnection, actor: Actor | str, booking: Booking) -> Booked:
+        """Nobody can know yet whose it is: its booking may be on its way."""
+        fact = f.AppointmentChanged(
+            event=booking.event,
+            appointment_id=booking.appointment_id,
+            starts_at=booking.starts_at,
+            facility=booking.facility,
+            occurred_at=booking.occurred_at,
+        )
+        changed = await early_events.keep(conn, actor, fact, booking.occurred_at)
+        await audit.append(conn, actor, f"appointment_{booking.event}")
+        return Booked(None, booking.appointment_id, changed, None, [])
 
     async def _lead(self, conn: AsyncConnection, booking: Booking) -> str:
         """By the appointment, else as named, else the one living lead with that address."""
@@ -101,7 +134,7 @@ class Bookings:
             if value
         ]
         if known is None and not blinds:
-            raise NotFound("this appointment is not known: give lead_id, phone or email with its first event")
+            raise Unmatched("this appointment is not known: give lead_id, phone or email with its first event")
         query = (
             select(tables.leads.c.id, tables.leads.c.exit_reason)
             .join(link, link.c.lead_id == tables.leads.c.id)
@@ -119,7 +152,7 @@ class Bookings:
         finished = list(dict.fromkeys(str(i) for i, reason in rows if reason is not None))
         here = await people(conn, self.leads.store.vault, [], living or finished)
         if not here:
-            raise NotFound("no lead has this phone or e-mail")
+            raise Unmatched("no lead has this phone or e-mail")
         if len(here) > 1:
             raise Refused(f"{len(here)} people share this address: give lead_id")
         return here[0]

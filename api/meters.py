@@ -27,7 +27,7 @@ class Meters:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        # result: taken, repeated_or_unknown, of_no_interest, bad_signature, too_old, unreadable
+        # result: see the table of metrics in docs/runbook.md
         self.webhooks = Counter(
             "tend_webhook_events", "Callbacks of providers", ("provider", "result"), registry=self.registry
         )

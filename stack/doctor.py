@@ -225,7 +225,7 @@ async def _schedule(found: Tools, repair: bool) -> Line:
         await make_schedule(found.client)
         return Line("schedule", Verdict.REPAIRED, "the sweep's schedule was made")
     if runs is None:
-        return wrong("schedule", "nothing starts the sweep", "a worker makes its schedule as it starts, or --repair")
+        return wrong("schedule", "nothing starts the sweep", "workers make it within half a minute; or --repair")
     if not runs:
         return wrong("schedule", "the sweep's schedule is paused", "unpause it in the Temporal UI")
     return ok("schedule", "the sweep's schedule is there")

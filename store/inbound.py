@@ -11,6 +11,7 @@ from domain import commands
 from domain import facts as f
 from domain.carrier_news import what_became
 from domain.consequences import PHONE, task_id
+from domain.errors import NotFound
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import HeardMachine, InboundSms, NoMoreMail, TouchUpdate
@@ -68,7 +69,7 @@ class Inbound:
             return True
 
     async def update(self, update_: TouchUpdate) -> bool:
-        """What became of a touch. False if it was known already, or the touch is not ours.
+        """What became of a touch. False if it was known already. Raises NotFound: no touch of ours.
 
         A touch is there before its request: what is nobody's will not be anybody's. Most news, that a text was sent,
         tells nothing that its answer did not: for that the lead is not locked. A repeat needs no note of its own: a
@@ -76,7 +77,9 @@ class Inbound:
         """
         asked = _touch(update_.touch_id)
         known = _read_touch(await alone(self.leads.store.engine, asked)) if asked is not None else None
-        if known is None or known.heard(update_):
+        if known is None:
+            raise NotFound("no touch with this id")
+        if known.heard(update_):
             return False
         async with self.leads.lead(known.lead_id) as unit:
             if update_.disposition is Disposition.ANSWERED and await _is_machine(unit.conn, update_.provider_id):

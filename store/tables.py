@@ -327,6 +327,21 @@ appointments = Table(
     Index(None, "facility", "starts_at"),
 )
 
+# Of appointments that nobody has told of yet: kept until the first event that says whose one is.
+early_events = Table(
+    "early_events",
+    metadata,
+    _text("appointment_id", primary_key=True),
+    _text("event", primary_key=True),
+    _time("occurred_at", primary_key=True),
+    _time("starts_at", null=True),
+    _text("facility", null=True),
+    _text("told_by"),
+    Column("facilities", ARRAY(Text), nullable=False),  # of the key that told it; none: all
+    _time("told_at", server_default=_clock),
+    Index(None, "told_at"),
+)
+
 # What Temporal has yet to hear; a row lives until it is delivered.
 outbox = Table(
     "outbox",

@@ -17,7 +17,7 @@ def refused(services: Services, provider: str) -> Response:
 def too_old(services: Services, provider: str) -> Response:
     """Signed once, and so long ago, or for a time to come, that it may be somebody's copy."""
     services.meters.webhooks.labels(provider, "too_old").inc()
-    return problem(HTTPStatus.FORBIDDEN, "the time that was signed is more than 25 hours ago, or lies in the future")
+    return problem(HTTPStatus.FORBIDDEN, "the time that was signed is no time, more than 25 hours ago, or lies ahead")
 
 
 def unreadable(services: Services, provider: str, error: InvalidInput) -> Response:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from api.services import Wired
 from api.webhooks import described
 from api.webhooks.refusal import refused, too_old, unreadable
+from api.webhooks.touch_news import take_in
 from channels.inbound_sendgrid import fresh, parse
 from domain.errors import InvalidInput
 from domain.ports import NoMoreMail, TouchUpdate
@@ -42,9 +43,9 @@ async def events(request: Request, services: Wired) -> Response:
     for item in batch.news:
         match item:
             case TouchUpdate():
-                new = await services.inbound.update(item)
+                await take_in(services, _PROVIDER, item)
             case NoMoreMail():
                 new = await services.inbound.no_more_mail(_PROVIDER, item)
-        services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()
+                services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()
     services.meters.webhooks.labels(_PROVIDER, "unreadable").inc(batch.unreadable)
     return Response(status_code=204)

@@ -8,6 +8,7 @@ from starlette.datastructures import FormData
 from api.services import Services, Wired
 from api.webhooks.described import TWIML, form
 from api.webhooks.refusal import refused, unreadable
+from api.webhooks.touch_news import take_in
 from channels.inbound_twilio import parse_message_status, parse_sms
 from domain.errors import InvalidInput
 from domain.ports import TouchUpdate
@@ -78,8 +79,8 @@ async def status(request: Request, services: Wired, touch: TouchId = "") -> Resp
 
 
 async def take(services: Services, update: TouchUpdate | None) -> Response:
-    result = "of_no_interest"
     if update is not None:
-        result = "taken" if await services.inbound.update(update) else "repeated_or_unknown"
-    services.meters.webhooks.labels(PROVIDER, result).inc()
+        await take_in(services, PROVIDER, update)
+    else:
+        services.meters.webhooks.labels(PROVIDER, "of_no_interest").inc()
     return Response(status_code=204)

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from api.bookings import one_at_a_time
 from domain import facts as f
 from domain.access import Role
-from tests.api.office import PHONE, PUBLIC_URL, Office, is_problem
+from tests.api.office import PHONE, PUBLIC_URL, Office, is_problem, utc
 
 _TIMES = re.compile(r'name="starts_at" value="([^"]+)"')
 
@@ -217,3 +217,46 @@ async def test_a_key_of_one_place_books_there_alone(office: Office) -> None:
     refused = await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "west", json=told)
     is_problem(refused, 422, "facility")
     assert (await office.post("/v1/bookings", told, role=Role.SCHEDULER))["changed"]
+
+
+# --- before its booking -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("whose", [{}, {"phone": PHONE}], ids=["by_its_id_alone", "of_who_has_not_asked_yet"])
+async def test_a_cancellation_before_its_booking_is_kept_and_applied(office: Office, whose: dict[str, str]) -> None:
+    told = {"occurred_at": (office.now - timedelta(minutes=1)).isoformat()} | whose
+    kept, again = [await _tell(office, "cancelled", timedelta(0), **told) for _ in range(2)]
+    assert (kept["lead_id"], kept["changed"], kept["state"]) == (None, True, None)
+    assert not again["changed"]
+    lead_id = await office.lead(phone=PHONE)
+    starts_at = (office.now + timedelta(days=2)).isoformat()
+    booked = await _tell(office, "booked", timedelta(minutes=-5), lead_id=lead_id, starts_at=starts_at)
+    assert (booked["lead_id"], booked["changed"]) == (lead_id, True)
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert [a["status"] for a in lead["appointments"]] == ["cancelled"]
+    assert lead["stage"] != "booked"
+    anew = await _tell(office, "booked", timedelta(minutes=5), lead_id=lead_id, starts_at=starts_at)
+    assert anew["changed"], "what was kept is applied once"
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert [a["status"] for a in lead["appointments"]] == ["booked"]
+
+
+async def test_a_new_time_before_its_booking_is_the_time(office: Office) -> None:
+    today = office.now.replace(microsecond=0)
+    early, late = (today + timedelta(days=days) for days in (2, 3))
+    await _tell(office, "rescheduled", timedelta(minutes=-1), phone=PHONE, starts_at=late.isoformat())
+    lead_id = await office.lead(phone=PHONE)
+    await _tell(office, "booked", timedelta(minutes=-5), lead_id=lead_id, starts_at=early.isoformat())
+    lead = await office.get(f"/v1/leads/{lead_id}")
+    assert [(a["status"], utc(a["starts_at"])) for a in lead["appointments"]] == [("booked", late)]
+    assert lead["sequence"]["key"] == "booked"
+
+
+async def test_what_a_key_of_another_facility_has_told_before_is_not_applied(office: Office) -> None:
+    body = {"event": "cancelled", "appointment_id": "a-1", "occurred_at": office.now.isoformat()}
+    kept = await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "south", json=body)
+    assert kept.json()["lead_id"] is None
+    lead_id = await office.lead(phone=PHONE, preferred_facility="north")
+    starts_at = (office.now + timedelta(days=2)).isoformat()
+    await _tell(office, "booked", timedelta(minutes=-5), lead_id=lead_id, starts_at=starts_at)
+    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == "booked"

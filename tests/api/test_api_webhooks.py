@@ -215,7 +215,7 @@ async def test_a_callback_for_nobody_is_taken_with_a_nod(office: Office) -> None
     is_problem(await _twilio(office, "/webhooks/twilio/status", form), 422, "touch")
     is_problem(await _twilio(office, "/webhooks/twilio/sms", {"MessageSid": "SM04"}), 422, "From")
     assert await _metric(office, "twilio", "unreadable") == 2
-    assert await _metric(office, "twilio", "repeated_or_unknown") == 2
+    assert await _metric(office, "twilio", "unknown_touch") == 2
     assert await _count(office, tables.inbound_events) == 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 LONGEST = 400
 # One file a reason: the fold is one match over every kind of fact, and reads best in one place.
-LONGER: dict[str, int] = {"store/tables.py": 450}  # one list of what there is
+LONGER: dict[str, int] = {"store/tables.py": 460}  # one list of what there is
 WORKFLOW_LONGEST = 200
 VAGUE = frozenset({"utils", "util", "common", "helpers", "helper", "manager", "managers", "misc"})
 LEFT_OUT = frozenset({"node_modules", "__pycache__", "figures"})

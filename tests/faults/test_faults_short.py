@@ -1,4 +1,4 @@
-"""Faults, in short: the real stack, a hundred leads, a dozen parts killed or frozen; and builds with one safety off."""
+"""Faults, in short: the real stack, sixty leads, seven parts killed or frozen; and builds with one safety off."""
 
 import os
 from collections.abc import Callable

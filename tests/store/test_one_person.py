@@ -43,7 +43,9 @@ async def wrong_number(clinic: Clinic, lead_id: str) -> None:
 async def booking(clinic: Clinic, days: int = 5, **named: str) -> str:
     starts = clinic.leads.now() + timedelta(days=days)
     booked = Booking(f.BookingEvent.BOOKED, "A1", clinic.leads.now(), starts_at=starts, **named)
-    return (await Bookings(clinic.leads).take(DESK, booked)).lead_id
+    lead_id = (await Bookings(clinic.leads).take(DESK, booked)).lead_id
+    assert lead_id is not None
+    return lead_id
 
 
 async def test_an_inquiry_that_ties_two_leads_starts_no_second_conversation_at_one_number(clinic: Clinic) -> None:

@@ -1,0 +1,13 @@
+"""What a provider tells of a touch: taken in, and counted by what it was."""
+
+from api.services import Services
+from domain.errors import NotFound
+from domain.ports import TouchUpdate
+
+
+async def take_in(services: Services, provider: str, update: TouchUpdate) -> None:
+    try:
+        result = "taken" if await services.inbound.update(update) else "repeated"
+    except NotFound:
+        result = "unknown_touch"
+    services.meters.webhooks.labels(provider, result).inc()

@@ -18,7 +18,6 @@ PARTS = {
     "temporal": "Temporal",
     "postgres": "Postgres",
     "backend": "a connection's process in Postgres",
-    "workflow": "a lead's workflow, terminated",
 }
 
 _HOW = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.checker import KINDS, Share, Verdict, check, too_many
+from tests.faults.checker import KINDS, Share, Verdict, check, too_many, too_many_at_the_instant
 from tests.faults.record import Json, Round, Struck, Told
 from tests.faults.run import sequences
 from tests.faults.seen import Lead, Seen
@@ -356,6 +356,17 @@ def test_so_many_unknown_ones_are_not_explained_by_errors_and_blows() -> None:
     assert too_many(Share(1000, 96, 96), rounds) == []
     assert [v.kind for v in too_many(Share(1000, 200, 97), rounds)] == ["unknown"]
     assert too_many(Share(1000, 200, 5), []) == []
+
+
+def test_so_many_unknown_ones_are_not_all_of_the_instant_of_their_request() -> None:
+    run = Run()
+    run.struck = [Struck("worker-1", "kill", real(at), real(at), 4711) for at in range(20)]
+    run.struck.append(Struck("api", "kill", real(21), real(21), 4712))
+    rounds = run.rounds()
+    assert too_many_at_the_instant(Share(1000, 9, 3), rounds) == []
+    assert [v.kind for v in too_many_at_the_instant(Share(1000, 9, 4), rounds)] == ["unknown"]
+    run.faults = {"error_rate": 0.03}
+    assert [v.kind for v in too_many_at_the_instant(Share(1000, 9, 2), run.rounds())] == ["unknown"], "other rounds"
 
 
 def test_a_carrier_that_drops_callbacks_may_leave_a_mail_unknown_and_no_text() -> None:

@@ -51,6 +51,10 @@ def _twice(verdict: Verdict) -> bool:
     return verdict.duplicates > 0
 
 
+def _unknown(verdict: Verdict) -> bool:
+    return "unknown" in verdict.counts
+
+
 def _forgotten(verdict: Verdict) -> bool:
     return "forgotten" in verdict.counts
 
@@ -68,6 +72,13 @@ def _after(verdict: Verdict) -> bool:
             Shape(leads=40, storm=20.0, blows=4, victims=(("worker", 1),), freezes=0.0, lives=((1, ()),)),
             {"latency_ms": 2500, "drop_callback_rate": 1},
             _twice,
+        ),
+        (
+            "use",
+            # workers die between a claim and its request, in which no carrier has any part
+            Shape(leads=40, storm=16.0, blows=5, victims=(("worker", 1),), freezes=0.0, lives=((1, ()),)),
+            {},
+            _unknown,
         ),
         (
             "gate",
@@ -91,7 +102,7 @@ def _after(verdict: Verdict) -> bool:
             _forgotten,
         ),
     ],
-    ids=["ledger", "gate", "sweep"],
+    ids=["ledger", "use", "gate", "sweep"],
 )
 async def test_a_build_with_a_safety_off_is_found_out(
     tmp_path: Path, safety: str, shape: Shape, faults: Json, seen: Callable[[Verdict], bool]

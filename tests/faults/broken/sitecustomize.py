@@ -3,6 +3,7 @@
 `FAULTS_WITHOUT` names what is off. Nothing of it is in the product: a loaded module is changed right after its loading.
 """
 
+import asyncio
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -29,6 +30,20 @@ def _without_ledger(module: Any) -> None:
     ledger._held, ledger.begin = taken_anew, begin
 
 
+def _without_use(module: Any) -> None:
+    """A claim does not say whether it was used: who finds one left behind must look for it; and requests begin late."""
+    begin = module.begin
+
+    async def nobody_knows(conn: Any, ref: Any) -> bool:
+        return False
+
+    async def late(*given: Any) -> None:
+        await asyncio.sleep(1.5)
+        await begin(*given)
+
+    module.unused, module.begin = nobody_knows, late
+
+
 def _without_gate(module: Any) -> None:
     """The gate does not look at stops."""
     check = module.check
@@ -53,6 +68,7 @@ def _without_sweep(module: Any) -> None:
 # What can be off: the module that it is in, and how it is switched off there.
 _OFF = {
     "ledger": ("store.touch_ledger", _without_ledger),
+    "use": ("store.open_claims", _without_use),
     "gate": ("domain.gate", _without_gate),
     "sweep": ("relay.sweep", _without_sweep),
 }

@@ -51,6 +51,7 @@ from store.vault import Vault
 from wire.connect import connect, register_search_attributes
 from wire.deployments import Deployments
 from wire.keyring import KeyRing
+from wire.sticky_queues import let_go_of_dead
 from workflows import names
 from workflows.lead import LeadWorkflow
 from workflows.sweep import SweepWorkflow
@@ -83,6 +84,7 @@ async def run(settings: Settings) -> None:
         limits = make_limits(settings)
         sweep = SweepActivities(Sweep(SweepStore(ledger.leads), LeadWorkflows(client), clock))
         plans = PlanActivities(ledger, clock)
+        await let_go_of_dead(client, settings.temporal_namespace)
         workers = make_workers(client, plans, touches, limits, deployment(settings), sweep=sweep)
         delivery = TemporalDelivery(client, settings.continue_as_new_after, eager=settings.deployment_name is None)
         relay = Relay(store.engine, delivery, imports_per_second=settings.imports_per_second)

@@ -1,0 +1,61 @@
+"""The leads of a worker that was killed do not wait for it, once another one has started."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import uuid
+
+import pytest
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowHandle
+
+from tests.wire.conftest import DevServer
+from tests.wire.waiting_worker import QUEUE, Waiting, worker
+from wire.sticky_queues import is_dead, let_go_of_dead
+
+DONE = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
+HOST = socket.gethostname()
+
+
+async def _count(handle: WorkflowHandle[Waiting, None], kind: EventType.ValueType) -> int:
+    return sum([event.event_type == kind async for event in handle.fetch_history_events()])
+
+
+@pytest.mark.parametrize("let_go", [True, False])
+async def test_a_lead_of_a_killed_worker_is_at_once_anothers(server: DevServer, let_go: bool) -> None:
+    client = await Client.connect(server.address)
+    line = (sys.executable, "-m", "tests.wire.waiting_worker", server.address, client.namespace)
+    process = await asyncio.create_subprocess_exec(*line)
+    try:
+        handle = await client.start_workflow(Waiting.run, id=f"waiting/{uuid.uuid4()}", task_queue=QUEUE)
+        for tasks in (1, 2):  # the first is offered to everybody, the second to who has it
+            while await _count(handle, DONE) < tasks:
+                pass
+            if tasks == 1:
+                await handle.signal(Waiting.nudge)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+    if let_go:
+        assert await let_go_of_dead(client, client.namespace) >= 1
+    await handle.signal(Waiting.end)
+    async with worker(client):
+        await handle.result()
+    assert await _count(handle, TIMED_OUT) == (0 if let_go else 1), "whether it was first offered to the dead one"
+
+
+@pytest.mark.parametrize(
+    ("queue", "dead"),
+    [
+        (f"{os.getpid()}@{HOST}-0f", True),  # of this process before it was started again, as in a container
+        (f"{os.getppid()}@{HOST}-0f", False),
+        (f"{2**30}@{HOST}-0f", True),
+        (f"{2**30}@{HOST}.example.com-0f", False),
+        ("tend-leads", False),
+    ],
+)
+def test_only_workers_of_this_machine_are_known_to_be_dead(queue: str, dead: bool) -> None:
+    assert is_dead(queue) is dead

@@ -36,6 +36,7 @@ from domain.sequence import warnings
 from domain.touches import Channel
 from relay.lead_workflows import LeadWorkflows
 from relay.relay import Relay
+from relay.sticky_queues import let_go_of_dead
 from relay.sweep import Sweep
 from relay.sweep_schedule import keep_schedule
 from relay.temporal_delivery import TemporalDelivery
@@ -51,7 +52,6 @@ from store.vault import Vault
 from wire.connect import connect, register_search_attributes
 from wire.deployments import Deployments
 from wire.keyring import KeyRing
-from wire.sticky_queues import let_go_of_dead
 from workflows import names
 from workflows.lead import LeadWorkflow
 from workflows.sweep import SweepWorkflow

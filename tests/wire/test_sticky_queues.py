@@ -11,9 +11,9 @@ import pytest
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 
+from relay.sticky_queues import is_dead, let_go_of_dead
 from tests.wire.conftest import DevServer
 from tests.wire.waiting_worker import QUEUE, Waiting, worker
-from wire.sticky_queues import is_dead, let_go_of_dead
 
 DONE = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
@@ -56,6 +56,7 @@ async def test_a_lead_of_a_killed_worker_is_at_once_anothers(server: DevServer, 
         (f"{2**30}@{HOST}.example.com-0f", False),
         ("tend-leads", False),
     ],
+    ids=["own", "living", "dead", "elsewhere", "no_worker"],
 )
 def test_only_workers_of_this_machine_are_known_to_be_dead(queue: str, dead: bool) -> None:
     assert is_dead(queue) is dead

@@ -150,7 +150,7 @@ async def test_a_rotated_ring_reads_what_an_older_one_wrote(server: DevServer) -
 
     rotated = await connect(server.address, "default", KeyRing.parse(f"{KeyRing.make()},{old}"))
     async with worker(rotated):
-        handle = rotated.get_workflow_handle_for(Talk.run, workflow_id)
+        handle = rotated.get_workflow_handle(workflow_id, result_type=Greeting)
         await handle.signal(Talk.hear, "go on")
         assert (await handle.result()).text == PLANTED
 

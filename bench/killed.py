@@ -71,7 +71,7 @@ async def run() -> Figure:
         (
             *rows_of("other leads' touches after a kill, lateness", late, {50: None, 95: 5000, 100: None}),
             *rows_of("all other leads on time again after a kill", again, {50: None, 95: 5000}),
-            Row("touches in flight at a kill", in_flight, ""),
+            Row("claimed at a kill and not yet with the carrier", in_flight, ""),
             Row("not sent, and unknown to the product", unknown, ""),
             Row("not sent otherwise", len(taken) + 1 - len(first) - unknown, "", 0),
             Row("leads not taken in", count - len(taken), "", 0),
@@ -81,7 +81,8 @@ async def run() -> Figure:
             f"SIGKILL to the only worker of a fresh `tend up` every {EVERY:g} s, each time while the carrier holds a "
             f"text that it has not answered. On time is at most {ON_TIME * 1000:g} ms late; the lateness is that of "
             f"touches that were due within {EVERY:g} s after a kill. Touches claimed before a kill and not yet with "
-            "the carrier are in flight and left out: their leads wait for the claim's end.",
+            "the carrier are in flight and left out: their leads wait for the claim's end. At each kill the carrier holds one more, unanswered: sent "
+            "twice, it would be in the last row.",
         ),
     )
 

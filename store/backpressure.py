@@ -67,9 +67,9 @@ class Backpressure:
         back = rules.comes_back(max(until, now), place - 1, priority, self.limits.per_second.get(channel))
         return HeldBack(back, "channel.busy", "the provider has asked to send more slowly")
 
-    def gives_back(self, channel: Channel, now: datetime) -> Statement:
-        """Of a touch that was counted and not taken: it counts for nothing."""
-        return _GIVE_BACK, {"channel": channel.value, "day": rules.day_of(now)}
+    def gives_back(self, channel: Channel, counted: datetime) -> Statement:
+        """Of a touch that was counted then (real) and not taken: it counts for nothing, on the day that it was of."""
+        return _GIVE_BACK, {"channel": channel.value, "day": rules.day_of(counted)}
 
     async def _lines_taken(self, conn: AsyncConnection, now: datetime) -> bool:
         await conn.execute(_LINES)

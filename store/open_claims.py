@@ -30,7 +30,7 @@ _OTHERS = (
     " WHERE la.lead_id = %(lead)s AND t.channel = %(channel)s AND t.id <> %(touch)s"
     " AND (t.status = 'claimed' OR (t.status = 'unknown' AND t.deadline > %(now)s))"
 )
-_LOOK = "SELECT unused, deadline FROM touches WHERE id = %(touch)s FOR UPDATE"
+_LOOK = "SELECT unused, deadline, claimed_at FROM touches WHERE id = %(touch)s FOR UPDATE"
 
 
 def others(ref: TouchRef, now: datetime) -> Statement:
@@ -68,14 +68,19 @@ def holder(ref: TouchRef) -> Statement:
     return "SELECT claimed_at FROM touches WHERE id = %(touch)s", {"touch": ref.touch_id}
 
 
-async def unused(conn: AsyncConnection, ref: TouchRef) -> bool:
-    """Whether the claim's holder has not come to write the request: then nothing was sent, and who asks may claim anew.
+async def unused(conn: AsyncConnection, ref: TouchRef) -> datetime | None:
+    """When it was claimed (real) by a holder that has not come to write the request; None: it may have.
+
+    Nothing was sent by a claim that was not used, and who asks may claim anew.
 
     Locks the row: once it is claimed anew, the holder, should it live, finds its claim over. A holder of a release that
     does not say so may have used it.
     """
     [row] = await together(conn, [(_LOOK, {"touch": ref.touch_id})])
-    return bool(row) and row[0]["unused"] is not None and row[0]["unused"] == row[0]["deadline"]
+    if not row or row[0]["unused"] is None or row[0]["unused"] != row[0]["deadline"]:
+        return None
+    made: datetime = row[0]["claimed_at"]
+    return made
 
 
 async def search(conn: AsyncConnection, ref: TouchRef, address_id: str, claimed_at: datetime) -> Search:

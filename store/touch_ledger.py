@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from domain import carry_out, desk
 from domain.clock import Clock
-from domain.contact_window import closes, next_open
+from domain.contact_window import closes
 from domain.errors import NotFound
 from domain.gate import Delayed
 from domain.lead_state import STOP
@@ -27,6 +27,7 @@ from domain.ports import (
     Unavailable,
 )
 from domain.priority import Priority, of_work
+from domain.retries import after_quiet_hours, pause_before_next_try
 from domain.touches import Channel, TouchStatus, may_become
 from domain.unknown import ALONE_FOR, still_unknown
 from store import open_claims, tables
@@ -38,13 +39,7 @@ from store.lead_unit import Leads, LeadUnit
 from store.round_trip import together
 
 CLAIM_LIVES = timedelta(seconds=15)  # real
-PROVIDER_QUIET = timedelta(hours=1)
 REMEMBERS = 6.0  # real seconds in which the answer of a provider is written, should the database be away
-# A provider that is away is asked again after 2, 4, 8 ... 300 real seconds, about an hour long; a call that somebody
-# waits for at the desk, for a few seconds.
-MOST_ATTEMPTS, MOST_DIALS = 20, 3
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 300.0
-MOST_QUIET_HOURS = 5  # so often a provider's own quiet hours put a touch off
 
 
 @dataclass(frozen=True)
@@ -66,9 +61,10 @@ class TouchLedger:
             unit.now = max(unit.now, self.clock.product(now))
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is not None and touch.status is TouchStatus.CLAIMED:
-                if not await open_claims.unused(unit.conn, ref):
+                made = await open_claims.unused(unit.conn, ref)
+                if made is None:
                     return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
-                await together(unit.conn, [self.backpressure.gives_back(ref.channel, now)])  # it counts once
+                await together(unit.conn, [self.backpressure.gives_back(ref.channel, made)])  # it counts once
                 carry_out.put_off(unit.journal, _touch(ref), unit.now, Delayed(unit.now, *open_claims.UNUSED))
             action = unit.journal.decide(unit.now)  # and the gate below
             if not isinstance(action, Touch) or action.touch_id != ref.touch_id:
@@ -130,8 +126,7 @@ class TouchLedger:
                 case Unavailable() | Rejected(remedy=Remedy.ALERT):
                     await self._not_now(unit, ref, touch.status, result, now)
                 case Rejected(code=code, reason=reason, remedy=Remedy.RESCHEDULE):
-                    again = self._tries(unit, ref) < MOST_QUIET_HOURS
-                    until = next_open(unit.now + PROVIDER_QUIET, unit.state.zones) if again else None
+                    until = after_quiet_hours(touch, unit.now, unit.state.zones)
                     self._put_off(unit, ref, touch.status, until, rule="carrier.quiet_hours", reason=reason, code=code)
                 case Rejected(code=code, reason=reason, remedy=remedy):
                     self._settle(
@@ -146,7 +141,8 @@ class TouchLedger:
                 case _:
                     raise TypeError(f"no settlement for {type(result).__name__}")
             if isinstance(result, Unavailable | Rejected):
-                unit.after.append(self.backpressure.gives_back(ref.channel, now))
+                made = claimed_until - CLAIM_LIVES if claimed_until is not None else now
+                unit.after.append(self.backpressure.gives_back(ref.channel, made))
             unit.touch_rows[ref.touch_id] = row
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
@@ -268,12 +264,8 @@ class TouchLedger:
     def _next_try(self, unit: LeadUnit, ref: TouchRef, now: datetime, least: float = 0.0) -> datetime | None:
         """When a touch that was not taken is tried again (product time); None if it was tried often enough."""
         touch = unit.state.touches[ref.enrollment, ref.step, ref.part]
-        attempts, most = self._tries(unit, ref), MOST_DIALS if touch.task_id else MOST_ATTEMPTS
-        pause = max(least, min(FIRST_PAUSE * 2.0 ** (attempts - 1), LONGEST_PAUSE))
-        return self.clock.product(now + timedelta(seconds=pause)) if attempts < most else None
-
-    def _tries(self, unit: LeadUnit, ref: TouchRef) -> int:
-        return unit.state.touches[ref.enrollment, ref.step, ref.part].tries
+        pause = pause_before_next_try(touch, least)
+        return self.clock.product(now + pause) if pause is not None else None
 
     def _put_off(
         self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, until: datetime | None, **why: str | None

@@ -18,10 +18,11 @@ from domain.ledger import Claim, TouchRef
 from domain.next_action import ExpireTask, OpenTask
 from domain.next_action import Touch as TouchAction
 from domain.ports import Accepted, ChannelError, OutcomeUnknown, Rejected, Remedy, Unavailable
+from domain.retries import LONGEST_PAUSE, MOST_ATTEMPTS
 from domain.touches import TouchStatus
 from store.engine import Store
 from store.lead_unit import Leads
-from store.touch_ledger import CLAIM_LIVES, LONGEST_PAUSE, MOST_ATTEMPTS, TouchLedger
+from store.touch_ledger import CLAIM_LIVES, TouchLedger
 from tests.activities.ports import FakeChannel, Stopwatch
 from tests.workflows.world import COORDINATOR, UTC_TEN, take_in_one
 from wire.keyring import KeyRing

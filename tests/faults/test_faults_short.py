@@ -75,8 +75,8 @@ def _after(verdict: Verdict) -> bool:
         ),
         (
             "use",
-            # workers die between a claim and its request, in which no carrier has any part
-            Shape(leads=40, storm=16.0, blows=5, victims=(("worker", 1),), freezes=0.0, lives=((1, ()),)),
+            # a worker dies between a claim and its request, in which no carrier has any part
+            Shape(leads=10, storm=8.0, blows=0, lives=((1, ()),)),
             {},
             _unknown,
         ),

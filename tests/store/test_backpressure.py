@@ -46,7 +46,41 @@ async def taken(clinic: Clinic) -> dict[str, int]:
         return {r.channel: r.taken for r in (await conn.execute(select(tables.day_counts))).all()}
 
 
+async def by_day(clinic: Clinic) -> list[int]:
+    """Counted texts, day by day."""
+    async with clinic.store.engine.connect() as conn:
+        days = tables.day_counts.c
+        return list((await conn.execute(select(days.taken).order_by(days.day))).scalars())
+
+
 # --- a day's limit ----------------------------------------------------------------------------------------------------
+
+
+async def test_what_was_not_taken_gives_its_place_back_to_the_day_that_it_was_counted_on(clinic: Clinic) -> None:
+    limited(clinic, per_day={Channel.SMS: 5})
+    one, two = await texts(clinic, 2)
+    midnight = next_day(datetime.now(UTC))
+    before, after = midnight - timedelta(seconds=5), midnight + timedelta(seconds=3)
+    claim = await clinic.ledger.claim(one, before)
+    assert isinstance(claim, Claim)
+    assert isinstance(await clinic.ledger.claim(two, after), Claim)
+    assert await by_day(clinic) == [1, 1]
+    await clinic.ledger.settle(one, Unavailable("no connection"), after, claim.deadline)
+    assert await by_day(clinic) == [0, 1]
+
+
+async def test_a_claim_that_is_made_anew_counts_once_and_on_the_day_of_the_new_one(clinic: Clinic) -> None:
+    limited(clinic, per_day={Channel.SMS: 5})
+    [one] = await texts(clinic, 1)
+    midnight = next_day(datetime.now(UTC))
+    assert isinstance(await clinic.ledger.claim(one, midnight - timedelta(seconds=5)), Claim)
+    after = midnight + timedelta(seconds=3)
+    view = await clinic.ledger.claim(one, after)
+    if isinstance(view, View):  # its call has fallen due meanwhile
+        assert isinstance(view.action, OpenTask)
+        await clinic.ledger.open_task(one.lead_id, view.action.enrollment, view.action.step, view.action.part, after)
+        assert isinstance(await clinic.ledger.claim(one, after), Claim)
+    assert await by_day(clinic) == [0, 1]
 
 
 async def test_what_is_more_than_a_days_limit_waits_for_the_next_day_and_says_so(clinic: Clinic) -> None:

@@ -11,9 +11,9 @@ from domain.errors import NoSuchLead
 from domain.ledger import Claim
 from domain.next_action import Wait
 from domain.ports import InboundSms, Rejected, Remedy, Unavailable
+from domain.retries import MOST_ATTEMPTS
 from domain.touches import Channel, TouchStatus
 from store import tables
-from store.touch_ledger import MOST_ATTEMPTS
 from tests.store.test_rules import DESK, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture

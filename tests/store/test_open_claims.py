@@ -40,6 +40,14 @@ async def used_claim(clinic: Clinic) -> tuple[TouchRef, TouchRef, Claim]:
     return one, two, claim
 
 
+async def held_up(clinic: Clinic, begin: "asyncio.Task[None]") -> None:
+    """Until it waits for a row that is locked."""
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND starts_with(query, 'UPDATE touches')"
+    while not begin.done() and not await alone(clinic.store.engine, (waits, {})):
+        pass
+    assert not begin.done(), "the claim was used while another had its row"
+
+
 async def test_while_a_claim_stands_nothing_else_goes_to_the_address(clinic: Clinic) -> None:
     one, two = await two_leads(clinic)
     now = datetime.now(UTC)
@@ -246,13 +254,10 @@ async def test_who_claims_anew_holds_up_who_comes_back_until_it_has_written(clin
     claim = await clinic.ledger.claim(one, now)
     assert isinstance(claim, Claim)
     engine = clinic.store.engine
-    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND starts_with(query, 'UPDATE touches')"
     async with engine.begin() as conn:
         assert await unused(conn, one)
         late = asyncio.create_task(clinic.ledger.begin(one, claim, now))
-        while not late.done() and not await alone(engine, (waits, {})):
-            pass
-        assert not late.done(), "it was used while another made it anew"
+        await held_up(clinic, late)
         anew = {"deadline": claim.deadline + timedelta(seconds=4), "unused": claim.deadline + timedelta(seconds=4)}
         await conn.execute(update(tables.touches).where(tables.touches.c.id == one.touch_id).values(**anew))
     with pytest.raises(ClaimOver):
@@ -358,9 +363,7 @@ async def test_a_database_that_was_frozen_uses_no_claim_that_is_over(clinic: Cli
         await conn.execute(select(tables.touches.c.id).where(tables.touches.c.id == one.touch_id).with_for_update())
         late = asyncio.create_task(clinic.ledger.begin(one, claim, claim.deadline - timedelta(seconds=0.2)))
         over = datetime.now(UTC) + timedelta(seconds=0.5)
-        waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND starts_with(query, 'UPDATE touches')"
-        while not await alone(holder, (waits, {})):
-            pass
+        await held_up(clinic, late)
         while not (await alone(holder, ("SELECT clock_timestamp() > %(at)s AS over", {"at": over})))[0]["over"]:
             pass
         await conn.execute(text("UPDATE touches SET code = NULL WHERE id = :id"), {"id": one.touch_id})

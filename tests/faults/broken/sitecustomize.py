@@ -3,15 +3,17 @@
 `FAULTS_WITHOUT` names what is off. Nothing of it is in the product: a loaded module is changed right after its loading.
 """
 
-import asyncio
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -31,17 +33,23 @@ def _without_ledger(module: Any) -> None:
 
 
 def _without_use(module: Any) -> None:
-    """A claim does not say whether it was used: who finds one left behind must look for it; and requests begin late."""
+    """A claim does not say whether it was used, so that who finds one left behind must look for it.
+
+    One worker dies between its claim and the request, which no killer from outside meets for certain.
+    """
     begin = module.begin
+    once = Path(sys.argv[sys.argv.index("--data-dir") + 1]) / "died-between"
 
-    async def nobody_knows(conn: Any, ref: Any) -> bool:
-        return False
+    async def nobody_knows(conn: Any, ref: Any) -> None:
+        """Whether it was used."""
 
-    async def late(*given: Any) -> None:
-        await asyncio.sleep(1.5)
+    async def dies_once(*given: Any) -> None:
+        with suppress(FileExistsError):
+            once.touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
         await begin(*given)
 
-    module.unused, module.begin = nobody_knows, late
+    module.unused, module.begin = nobody_knows, dies_once
 
 
 def _without_gate(module: Any) -> None:

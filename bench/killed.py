@@ -81,8 +81,8 @@ async def run() -> Figure:
             f"SIGKILL to the only worker of a fresh `tend up` every {EVERY:g} s, each time while the carrier holds a "
             f"text that it has not answered. On time is at most {ON_TIME * 1000:g} ms late; the lateness is that of "
             f"touches that were due within {EVERY:g} s after a kill. Touches claimed before a kill and not yet with "
-            "the carrier are in flight and left out: their leads wait for the claim's end. At each kill the carrier holds one more, unanswered: sent "
-            "twice, it would be in the last row.",
+            "the carrier are in flight and left out: their leads wait for the claim's end. At each kill the "
+            "carrier holds one more, unanswered: sent twice, it would be in the last row.",
         ),
     )
 

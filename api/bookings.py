@@ -118,7 +118,7 @@ class Bookings:
             facility=booking.facility,
             occurred_at=booking.occurred_at,
         )
-        changed = await early_events.keep(conn, actor, fact, booking.occurred_at)
+        changed = await early_events.keep(conn, actor, fact)
         await audit.append(conn, actor, f"appointment_{booking.event}")
         return Booked(None, booking.appointment_id, changed, None, [])
 

@@ -27,7 +27,8 @@ async def let_go_of_dead(client: Client, namespace: str) -> int:
     They are found by the newest leads: what is not found costs seconds after a crash, and nothing else.
     """
     try:
-        newest = client.list_workflows("ExecutionStatus = 'Running'", limit=_NEWEST, page_size=_NEWEST)
+        running = "ExecutionStatus = 'Running'"
+        newest = client.list_workflows(running, limit=_NEWEST, page_size=_NEWEST, rpc_timeout=_RPC_LIMIT)
         ids = [found.id async for found in newest]
         asked = await asyncio.gather(*(_last_queue(client, namespace, one) for one in ids))
         dead = {name for name in asked if name is not None and is_dead(name)}

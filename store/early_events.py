@@ -1,8 +1,7 @@
 """Events of appointments that nobody has told of yet: kept until the first event that says whose the appointment is."""
 
-from datetime import datetime
-
-from sqlalchemy import delete, insert, text
+from sqlalchemy import delete, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.access import Actor
@@ -10,27 +9,23 @@ from domain.facts import AppointmentChanged, BookingEvent
 from store.tables import early_events
 
 # Long after any scheduler's retries, and before what nobody asks for becomes many.
-_KEPT = text("told_at < clock_timestamp() - interval '90 days'")
+_TOO_OLD = text("told_at < clock_timestamp() - interval '90 days'")
 
 
-async def keep(conn: AsyncConnection, actor: Actor | str, fact: AppointmentChanged, occurred_at: datetime) -> bool:
-    """False if it was kept already. To be called under the appointment's own lock."""
-    await conn.execute(delete(early_events).where(_KEPT))
-    c, facilities = early_events.c, sorted(actor.facilities) if isinstance(actor, Actor) else []
-    same = (c.appointment_id == fact.appointment_id, c.event == fact.event.value, c.occurred_at == occurred_at)
-    if await conn.scalar(early_events.select().with_only_columns(c.event).where(*same)) is not None:
-        return False
+async def keep(conn: AsyncConnection, actor: Actor | str, fact: AppointmentChanged) -> bool:
+    """False if it was kept already."""
+    await conn.execute(delete(early_events).where(_TOO_OLD))
     row = {
         "appointment_id": fact.appointment_id,
         "event": fact.event.value,
-        "occurred_at": occurred_at,
+        "occurred_at": fact.occurred_at,
         "starts_at": fact.starts_at,
         "facility": fact.facility,
         "told_by": actor if isinstance(actor, str) else actor.name,
-        "facilities": facilities,
+        "facilities": sorted(actor.facilities) if isinstance(actor, Actor) else [],
     }
-    await conn.execute(insert(early_events).values(row))
-    return True
+    new = insert(early_events).values(row).on_conflict_do_nothing().returning(early_events.c.event)
+    return (await conn.execute(new)).first() is not None
 
 
 async def take(

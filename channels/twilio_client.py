@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from twilio.base.exceptions import TwilioException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.http.response import Response
@@ -59,7 +61,8 @@ class TwilioClient:
                 return await request
         except TimeoutError:
             if not turn.begun:
-                raise Unavailable("Twilio: no connection in time, nothing was sent") from None
+                late = "its claim was not used" if turn.connected else "no connection"
+                raise Unavailable(f"Twilio: {late} in time, nothing was sent") from None
             raise unknown("Twilio", f"no answer within {limit:g} s") from None
         except (TwilioException, ValueError, TypeError, KeyError, AttributeError):
             # what the SDK makes of an answer that is not the JSON it expects
@@ -84,10 +87,12 @@ class _Turn:
 
     until: float
     begin: Begin | None
+    connected: bool = False
     begun: bool = False
 
     async def take(self) -> None:
         """With the connection in hand, right before the first byte. What it raises means: nothing was sent."""
+        self.connected = True
         if self.begin is not None:
             await self.begin()
         if time.monotonic() >= self.until:
@@ -98,15 +103,24 @@ class _Turn:
 _turn: ContextVar[_Turn] = ContextVar("turn")
 
 
-async def _take_turn(*_: object) -> None:
-    await _turn.get().take()
+class _Connector(aiohttp.TCPConnector):
+    """Hands out a connection, new or kept, once the request's turn was taken; if it may not be written, closes it."""
 
-
-def _trace() -> aiohttp.TraceConfig:
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(_take_turn)
-    trace.on_connection_reuseconn.append(_take_turn)
-    return trace
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        try:
+            # only the connection: how long the turn takes is the database's time, not the carrier's
+            async with asyncio.timeout(CONNECT_WITHIN):
+                connection = await super().connect(req, traces, timeout)
+        except TimeoutError:
+            raise aiohttp.ConnectionTimeoutError from None
+        try:
+            await _turn.get().take()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]  # the SDK carries no types
@@ -162,9 +176,8 @@ class _Http(AsyncTwilioHttpClient):  # type: ignore[misc]  # the SDK carries no 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(keepalive_timeout=KEEP_ALIVE),
-                timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_WITHIN),
-                trace_configs=[_trace()],
+                connector=_Connector(keepalive_timeout=KEEP_ALIVE),
+                timeout=aiohttp.ClientTimeout(total=None),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=self._base is None,
             )

@@ -1,6 +1,7 @@
 """What holds a touch back though it may go out: limits of its sender, and a provider that asked for patience.
 
-Asked as the last thing before the claim, under the lead's lock: the rows locked here are the last of a transaction.
+Asked as the last thing before the claim, under the lead's lock. Rows are locked in one order: of a lead, of a day's
+count (a place given back before one is taken), of a brake.
 """
 
 from dataclasses import dataclass, field

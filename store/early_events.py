@@ -1,6 +1,6 @@
 """Events of appointments that nobody has told of yet: kept until the first event that says whose the appointment is."""
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, or_, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,10 +33,11 @@ async def take(
 ) -> list[tuple[AppointmentChanged, str]]:
     """What was kept of the appointment, oldest first, each with who told it; it is kept no longer.
 
-    What a key of other facilities told is dropped: it may not touch a lead of `facility`.
+    What a key of other facilities told is left: it may not touch a lead of `facility`.
     """
     c = early_events.c
-    query = delete(early_events).where(c.appointment_id == appointment_id).returning(*c)
+    may = or_(c.facilities == [], c.facilities.any(facility)) if facility is not None else c.facilities == []
+    query = delete(early_events).where(c.appointment_id == appointment_id, may).returning(*c)
     rows = sorted((await conn.execute(query)).mappings(), key=lambda row: row["occurred_at"])
     return [
         (
@@ -50,5 +51,4 @@ async def take(
             row["told_by"],
         )
         for row in rows
-        if not row["facilities"] or facility in row["facilities"]
     ]

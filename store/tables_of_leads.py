@@ -270,7 +270,7 @@ early_events = Table(
     moment("starts_at", null=True),
     words("facility", null=True),
     words("told_by"),
-    Column("facilities", ARRAY(Text), nullable=False),  # of the key that told it; none: all
+    Column("facilities", ARRAY(Text), primary_key=True),  # of the key that told it; none: all
     moment("told_at", server_default=CLOCK),
     Index(None, "told_at"),
 )

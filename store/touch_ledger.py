@@ -110,14 +110,20 @@ class TouchLedger:
     async def _settled(
         self, ref: TouchRef, result: Accepted | ChannelError, now: datetime, claimed_until: datetime | None
     ) -> View:
-        untaken = claimed_until is not None and isinstance(result, Unavailable | Rejected)
-        also = [open_claims.holder(ref)] if untaken else []
+        # that it was taken counts whoever says so; anything else says something of one claim alone
+        of_claim = claimed_until is not None and not isinstance(result, Accepted)
+        also = [open_claims.holder(ref)] if of_claim else []
         async with self.leads.lead(ref.lead_id, self.clock.product(now), also) as unit:
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("this touch was never claimed")
-            if untaken and unit.also[0][0]["claimed_at"] + CLAIM_LIVES != claimed_until:
+            if of_claim and unit.also[0][0]["claimed_at"] + CLAIM_LIVES != claimed_until:
                 return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))  # another has it by now
+            if isinstance(result, Unavailable | Rejected):
+                if touch.status not in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN):
+                    return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))  # told before
+                made = claimed_until - CLAIM_LIVES if claimed_until is not None else now
+                await together(unit.conn, [self.backpressure.gives_back(ref.channel, made)])
             row: dict[str, Any] = {"deadline": None}  # see open_claims
             match result:
                 case Accepted(provider_id=provider_id, status=status):
@@ -140,9 +146,6 @@ class TouchLedger:
                     row = {"deadline": now + ALONE_FOR} if touch.status is TouchStatus.CLAIMED else {}
                 case _:
                     raise TypeError(f"no settlement for {type(result).__name__}")
-            if isinstance(result, Unavailable | Rejected):
-                made = claimed_until - CLAIM_LIVES if claimed_until is not None else now
-                unit.after.append(self.backpressure.gives_back(ref.channel, made))
             unit.touch_rows[ref.touch_id] = row
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
@@ -151,6 +154,11 @@ class TouchLedger:
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("no call was asked for")
+            if isinstance(result, Unavailable | Rejected) and desk.rings(touch):
+                asked = await unit.conn.scalar(
+                    select(tables.touches.c.leg_at).where(tables.touches.c.id == ref.touch_id)
+                )
+                await together(unit.conn, [self.backpressure.gives_back(ref.channel, asked or now)])
             match result:
                 case Accepted(provider_id=leg_id):
                     t = tables.touches
@@ -165,8 +173,6 @@ class TouchLedger:
                 case Rejected(code=code, reason=reason):  # a coordinator's number: nothing is known of the lead's
                     more = {"rule": desk.REFUSED, "reason": reason, "code": code}
                     self._settle(unit, ref, touch.status, TouchStatus.FAILED, **more)
-            if isinstance(result, Unavailable | Rejected) and unit.journal.appended:
-                unit.after.append(self.backpressure.gives_back(ref.channel, now))
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View:

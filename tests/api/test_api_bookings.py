@@ -252,11 +252,15 @@ async def test_a_new_time_before_its_booking_is_the_time(office: Office) -> None
     assert lead["sequence"]["key"] == "booked"
 
 
-async def test_what_a_key_of_another_facility_has_told_before_is_not_applied(office: Office) -> None:
+@pytest.mark.parametrize("its_own_too", [False, True])
+async def test_what_a_key_of_another_facility_has_told_before_is_not_applied(office: Office, its_own_too: bool) -> None:
     body = {"event": "cancelled", "appointment_id": "a-1", "occurred_at": office.now.isoformat()}
-    kept = await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "south", json=body)
-    assert kept.json()["lead_id"] is None
+    tellers = ["south", "north"] if its_own_too else ["south"]
+    for facility in tellers:
+        kept = await office.ask("POST", "/v1/bookings", Role.SCHEDULER, facility, json=body)
+        assert (kept.json()["lead_id"], kept.json()["changed"]) == (None, True)
     lead_id = await office.lead(phone=PHONE, preferred_facility="north")
     starts_at = (office.now + timedelta(days=2)).isoformat()
     await _tell(office, "booked", timedelta(minutes=-5), lead_id=lead_id, starts_at=starts_at)
-    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == "booked"
+    status = "cancelled" if its_own_too else "booked"
+    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == status

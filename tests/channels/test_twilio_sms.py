@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import pytest_asyncio
+from tenacity import AsyncRetrying, stop_after_delay, wait_fixed
 
 from channels import twilio_client as module
 from channels.twilio_client import TwilioClient
@@ -217,6 +220,25 @@ async def test_it_is_asked_with_the_connection_in_hand_and_what_it_raises_sends_
         with pytest.raises(ClaimOver):
             await sms.send(SMS, 5, over)
     assert provider.posts == 2
+
+
+async def test_a_connection_that_may_not_be_used_is_closed(provider: Provider, sms: TwilioSms) -> None:
+    port = urlsplit(provider.base).port
+
+    def open_ones() -> int:
+        found = psutil.Process().net_connections("tcp")
+        return sum(bool(c.raddr) and c.raddr.port == port and c.status == psutil.CONN_ESTABLISHED for c in found)
+
+    async def over() -> None:
+        assert open_ones() == 1
+        raise ClaimOver("another has it")
+
+    for _ in range(3):
+        with pytest.raises(ClaimOver):
+            await sms.send(SMS, 5, over)
+        async for attempt in AsyncRetrying(wait=wait_fixed(0.02), stop=stop_after_delay(5), reraise=True):
+            with attempt:
+                assert open_ones() == 0
 
 
 async def test_no_time_left_before_a_connection_came_about_is_known_to_have_sent_nothing(

@@ -35,7 +35,7 @@ CLAIM_LIVES = timedelta(seconds=15)  # real
 A_FEW = 5
 # From the claim to its request's first byte on a machine that has much to do; real.
 AN_INSTANT = timedelta(seconds=1)
-ONE_IN = 10  # blows at who holds requests, at most, that meet one at that instant; it is a matter of milliseconds
+ONE_IN = 50  # blows at who holds requests, at most, that meet one at that instant; it is a matter of milliseconds
 _HOLD_THE_REQUEST = ("worker", "backend", "postgres")
 MEANWHILE = timedelta(seconds=3)  # real: what follows a blow, while a part is started again
 
@@ -113,7 +113,7 @@ def _share(seen: Seen, lead: Lead) -> Share:
 def too_many(share: Share, rounds: list[Round]) -> list[Violation]:
     """That errors and blows explain each one does not say that they explain so many."""
     rate = max((float(r.faults["error_rate"]) for r in rounds if _may_refuse(r.faults)), default=0.0)
-    struck = sum(s.pid is not None for r in rounds for s in r.struck)
+    struck = sum(s.pid is not None for r in rounds if _may_refuse(r.faults) for s in r.struck)
     most = A_FEW + 3 * rate * share.touches + struck
     if share.unsent <= most:
         return []

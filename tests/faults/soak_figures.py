@@ -71,4 +71,4 @@ def _lines(state: State) -> list[str]:
 
 
 def _share(share: Share) -> str:
-    return f"{share.unknown} ({share.unknown / share.touches:.2%})" if share.touches else "0"
+    return f"{share.unknown} ({share.unknown / share.touches:.2%})" if share.touches else "not run"

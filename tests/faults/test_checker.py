@@ -244,8 +244,8 @@ def test_so_many_unknown_ones_are_not_explained_by_errors_and_blows() -> None:
 
 def test_so_many_unknown_ones_are_not_all_of_the_instant_of_their_request() -> None:
     run = Run()
-    run.struck = [Struck("worker-1", "kill", real(at), real(at), 4711) for at in range(20)]
-    run.struck.append(Struck("api", "kill", real(21), real(21), 4712))
+    run.struck = [Struck("worker-1", "kill", real(at), real(at), 4711) for at in range(100)]
+    run.struck.append(Struck("api", "kill", real(101), real(101), 4712))
     rounds = run.rounds()
     assert too_many_at_the_instant(Share(1000, 9, 3), rounds) == []
     assert [v.kind for v in too_many_at_the_instant(Share(1000, 9, 4), rounds)] == ["unknown"]

@@ -69,6 +69,19 @@ async def test_what_was_not_taken_gives_its_place_back_to_the_day_that_it_was_co
     assert await by_day(clinic) == [0, 1]
 
 
+async def test_what_was_not_taken_gives_its_place_back_once_however_often_it_is_told(clinic: Clinic) -> None:
+    limited(clinic, per_day={Channel.SMS: 5})
+    one, two = await texts(clinic, 2)
+    now = datetime.now(UTC)
+    claim, other = await clinic.ledger.claim(one, now), await clinic.ledger.claim(two, now)
+    assert isinstance(claim, Claim) and isinstance(other, Claim)
+    for _ in range(2):  # the answer to the first commit was lost
+        await clinic.ledger.settle(one, Unavailable("too many", code="429"), now, claim.deadline)
+    assert await taken(clinic) == {"sms": 1}
+    async with clinic.store.engine.connect() as conn:
+        assert await conn.scalar(select(tables.brakes.c.waiting)) == 1
+
+
 async def test_a_claim_that_is_made_anew_counts_once_and_on_the_day_of_the_new_one(clinic: Clinic) -> None:
     limited(clinic, per_day={Channel.SMS: 5})
     [one] = await texts(clinic, 1)

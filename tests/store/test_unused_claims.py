@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from domain.errors import ClaimOver
 from domain.ledger import Claim
-from domain.ports import Accepted, Rejected, Remedy, Unavailable, Unseen
+from domain.ports import Accepted, OutcomeUnknown, Rejected, Remedy, Unavailable, Unread, Unseen
 from domain.touches import TouchStatus
 from store import tables
 from store.engine import Store, make_engine
@@ -168,6 +168,22 @@ async def test_what_a_thawed_worker_tells_of_its_claim_says_nothing_of_the_next_
     await clinic.ledger.settle(one, Accepted("SM1"), now + timedelta(seconds=6), second.deadline)
     touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
     assert touch.status is TouchStatus.ACCEPTED
+
+
+@pytest.mark.parametrize("late", [Unseen("not there"), Unread("no answer"), OutcomeUnknown("cut")])
+async def test_what_was_found_out_of_an_earlier_claim_says_nothing_of_the_next_one(
+    clinic: Clinic, late: OutcomeUnknown
+) -> None:
+    one, _, first = await used_claim(clinic)
+    now = datetime.now(UTC)
+    await clinic.ledger.settle(one, Unavailable("no connection"), now, first.deadline)
+    touch = (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"]
+    assert touch.until is not None
+    next_ = await clinic.ledger.claim(one, clinic.ledger.clock.real(touch.until))
+    assert isinstance(next_, Claim)
+    await clinic.ledger.settle(one, late, now, first.deadline)  # who looked for the first one was frozen
+    assert (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"].status is TouchStatus.CLAIMED
+    await clinic.ledger.begin(one, next_, clinic.ledger.clock.real(touch.until))
 
 
 async def test_an_answer_is_written_once_the_database_is_back(clinic: Clinic) -> None:

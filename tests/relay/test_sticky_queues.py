@@ -12,8 +12,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowHandle
 
 from relay.sticky_queues import is_dead, let_go_of_dead
-from tests.wire.conftest import DevServer
-from tests.wire.waiting_worker import QUEUE, Waiting, worker
+from tests.relay.waiting_worker import QUEUE, Waiting, worker
 
 DONE = EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
 TIMED_OUT = EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT
@@ -25,9 +24,10 @@ async def _count(handle: WorkflowHandle[Waiting, None], kind: EventType.ValueTyp
 
 
 @pytest.mark.parametrize("let_go", [True, False])
-async def test_a_lead_of_a_killed_worker_is_at_once_anothers(server: DevServer, let_go: bool) -> None:
-    client = await Client.connect(server.address)
-    line = (sys.executable, "-m", "tests.wire.waiting_worker", server.address, client.namespace)
+async def test_a_lead_of_a_killed_worker_is_at_once_anothers(temporal: Client, let_go: bool) -> None:
+    address = temporal.service_client.config.target_host
+    client = await Client.connect(address)
+    line = (sys.executable, "-m", "tests.relay.waiting_worker", address, client.namespace)
     process = await asyncio.create_subprocess_exec(*line)
     try:
         handle = await client.start_workflow(Waiting.run, id=f"waiting/{uuid.uuid4()}", task_queue=QUEUE)

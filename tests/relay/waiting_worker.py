@@ -1,4 +1,4 @@
-"""A worker in a process of its own, to be killed: `python -m tests.wire.waiting_worker ADDRESS NAMESPACE`."""
+"""A worker in a process of its own, to be killed: `python -m tests.relay.waiting_worker ADDRESS NAMESPACE`."""
 
 import asyncio
 import sys

@@ -1,6 +1,6 @@
 """Events of appointments that nobody has told of yet: kept until the first event that says whose the appointment is."""
 
-from sqlalchemy import delete, or_, text
+from sqlalchemy import any_, delete, literal, or_, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,7 +36,7 @@ async def take(
     What a key of other facilities told is left: it may not touch a lead of `facility`.
     """
     c = early_events.c
-    may = or_(c.facilities == [], c.facilities.any(facility)) if facility is not None else c.facilities == []
+    may = or_(c.facilities == [], literal(facility) == any_(c.facilities))  # no facility is none of these
     query = delete(early_events).where(c.appointment_id == appointment_id, may).returning(*c)
     rows = sorted((await conn.execute(query)).mappings(), key=lambda row: row["occurred_at"])
     return [

@@ -24,6 +24,7 @@ from domain.errors import TendError
 from stack.keys_cli import app as keys_app
 from stack.preflight import StartError, check_ring, read_settings
 from stack.release_cli import app as release_app
+from stack.sequences_cli import app as sequences_app
 
 signal.signal(signal.SIGINT, _heeded)
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 
 app.add_typer(keys_app, name="keys", help="Make, list and revoke API keys.")
 app.add_typer(release_app, name="release", help="Choose the build of the workers that leads run on.")
+app.add_typer(sequences_app, name="sequences", help="Check sequences before they are used.")
 
 
 def _directory(text: str) -> Path:

@@ -5,13 +5,22 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from content.segments import Encoding, segments
 from content.templates import SAMPLE, Template, from_json, render_sms, to_json
 from content.yaml_file import read_yaml, yaml_files
 from domain.errors import InvalidSequence
-from domain.sequence import DEFAULT_SEQUENCE, CallTask, Message, Sequence, StaffTask, Switch, parse_sequence
+from domain.sequence import (
+    DEFAULT_SEQUENCE,
+    CallTask,
+    Message,
+    Sequence,
+    StaffTask,
+    Switch,
+    parse_sequence,
+    warnings,
+)
 
 SYSTEM_TEMPLATES = ("opt_out_confirmation",)  # sent outside any sequence
 
@@ -33,6 +42,14 @@ class TextCost(NamedTuple):
     segments: int
 
 
+class Finding(NamedTuple):
+    """What is wrong with a sequence file (an error: it can't be published), or what its author should know."""
+
+    file: str
+    level: Literal["error", "warning"]
+    text: str
+
+
 def load_sequences(directory: Path, templates: Mapping[str, Template]) -> list[PinnedSequence]:
     """All sequences of a directory, checked against each other and their templates. Raises InvalidSequence."""
     pinned: dict[str, PinnedSequence] = {}
@@ -44,6 +61,27 @@ def load_sequences(directory: Path, templates: Mapping[str, Template]) -> list[P
             raise InvalidSequence(f"{path.name}: {str(e).removeprefix(f'{path.name}: ')}") from None
     _check_together([p.sequence for p in pinned.values()])
     return list(pinned.values())
+
+
+def lint(
+    paths: Iterable[Path], templates: Mapping[str, Template], others: Iterable[PinnedSequence] = ()
+) -> list[Finding]:
+    """Each file with its first error, or with its warnings. `others`: sequences that exits may lead to, too."""
+    pinned: dict[Path, Sequence] = {}
+    found: list[Finding] = []
+    for path in paths:
+        try:
+            pinned[path] = _pin(path, read_yaml(path), templates).sequence
+        except InvalidSequence as e:
+            found.append(Finding(str(path), "error", str(e).removeprefix(f"{path.name}: ")))
+    by_key = {p.sequence.key: p.sequence for p in others} | {s.key: s for s in pinned.values()}
+    for path, sequence in pinned.items():
+        try:
+            _check_among(sequence, by_key)
+        except InvalidSequence as e:
+            found.append(Finding(str(path), "error", str(e)))
+        found += [Finding(str(path), "warning", text) for text in warnings(sequence)]
+    return found
 
 
 def parse_content(content: Mapping[str, Any], version: int) -> tuple[Sequence, dict[str, Template]]:
@@ -104,22 +142,24 @@ def _template(templates: Mapping[str, Template], name: str, channel: str, user: 
 
 def _check_together(sequences: Iterable[Sequence]) -> None:
     by_key = {s.key: s for s in sequences}
-    default = by_key.get(DEFAULT_SEQUENCE)
-    if default is not None and default.anchored():
-        raise InvalidSequence(
-            f"{DEFAULT_SEQUENCE}.yaml: a step turns on an appointment, which inquiries do not have, and they begin here"
-        )
-    codes: dict[str, str] = {}
     for sequence in by_key.values():
-        for event, exit_ in sequence.exits.items():
-            if isinstance(exit_, Switch) and exit_.sequence not in by_key:
-                raise InvalidSequence(
-                    f"{sequence.key}.yaml: exits.{event} leads to {exit_.sequence!r}; "
-                    f"write stop or one of {', '.join(by_key)}"
-                )
-        other = codes.setdefault(sequence.code, sequence.key)
-        if other != sequence.key:
-            raise InvalidSequence(f"{sequence.key}.yaml: the code {sequence.code!r} is that of {other}; take another")
+        try:
+            _check_among(sequence, by_key)
+        except InvalidSequence as e:
+            raise InvalidSequence(f"{sequence.key}.yaml: {e}") from None
+
+
+def _check_among(sequence: Sequence, by_key: Mapping[str, Sequence]) -> None:
+    if sequence.key == DEFAULT_SEQUENCE and sequence.anchored():
+        raise InvalidSequence("a step turns on an appointment, which inquiries do not have, and they begin here")
+    for event, exit_ in sequence.exits.items():
+        if isinstance(exit_, Switch) and exit_.sequence not in by_key:
+            raise InvalidSequence(
+                f"exits.{event} leads to {exit_.sequence!r}; write stop or one of {', '.join(by_key)}"
+            )
+    other = next((s.key for s in by_key.values() if s.code == sequence.code and s.key != sequence.key), None)
+    if other is not None:
+        raise InvalidSequence(f"the code {sequence.code!r} is that of {other}; take another")
 
 
 def _hash(content: Mapping[str, Any]) -> str:

@@ -330,7 +330,7 @@ def test_a_bad_sequence_is_refused_with_place_and_remedy(load: Load, old: str, n
 def test_two_sequences_cannot_share_a_code(load: Load) -> None:
     with pytest.raises(InvalidSequence) as e:
         load(good=GOOD, second=GOOD.replace("key: good", "key: second"))
-    assert str(e.value) == "second.yaml: the code 's01' is that of good; take another"
+    assert str(e.value) == "good.yaml: the code 's01' is that of second; take another"
 
 
 def test_the_confirmation_of_a_stop_must_be_there() -> None:

@@ -116,8 +116,10 @@ def worker(data_dir: DataDirOption = None) -> None:
     import uvloop  # noqa: PLC0415
 
     from config.collector import keep_what_is_loaded  # noqa: PLC0415
+    from config.quiet_log import write_quietly  # noqa: PLC0415
     from worker import run  # noqa: PLC0415
 
+    write_quietly()
     keep_what_is_loaded()
     _end_hard(lambda: uvloop.run(run(settings)))
 
@@ -130,9 +132,11 @@ def api(data_dir: DataDirOption = None, host: HostOption = "127.0.0.1", port: Po
 
     from api.app import create_app  # noqa: PLC0415
     from config.collector import keep_what_is_loaded  # noqa: PLC0415
+    from config.quiet_log import write_quietly  # noqa: PLC0415
     from stack.ports import check_free  # noqa: PLC0415
 
     check_free(host, port)
+    write_quietly()
     # No access log: paths and query strings hold tokens and what somebody searched for.
     server = uvicorn.Server(
         uvicorn.Config(
@@ -142,6 +146,7 @@ def api(data_dir: DataDirOption = None, host: HostOption = "127.0.0.1", port: Po
             loop="uvloop",
             http="httptools",
             access_log=False,
+            log_config=None,
             server_header=False,
             log_level=settings.log_level,
             timeout_graceful_shutdown=5,

@@ -212,7 +212,7 @@ class Leads:
             values = projection.lead_row(state, unit.standing())
             statements.append(update(tables.leads, "id", values | {"id": unit.lead_id}))
         statements = as_one([*statements, *self._audit(unit)])
-        tells = unit.new or unit.signal is not None
+        told_at, tells = len(statements), unit.new or unit.signal is not None
         if tells:
             kind, signal = (outbox.Kind.START, None) if unit.new else (outbox.Kind.SIGNAL, unit.signal)
             priority = of_inquiry(state.source) if unit.new else Priority.INQUIRY
@@ -224,7 +224,7 @@ class Leads:
         last = [*shut, *unit.after, *([ask] if reaching else [])]
         rows = await together(unit.conn, [*statements, *last], commit=commit and not reaching)
         if tells:
-            unit.outbox_id = rows[-2 - len(last)][0]["id"]
+            unit.outbox_id = rows[told_at][0]["id"]
         if reaching:
             await self._stop_relatives(unit, reaching, ids, rows[-1])
 

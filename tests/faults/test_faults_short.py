@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.checker import Verdict
-from tests.faults.plan import Shape
+from tests.faults.plan import Plan, Shape, make_plan
 from tests.faults.record import Json
 from tests.faults.run import Judged, run_round
 from tests.faults.weather import EVERYTHING
@@ -41,6 +41,18 @@ async def test_nothing_is_sent_twice_lost_or_sent_after_a_stop(tmp_path: Path, s
     assert verdict.leads > SHORT.leads // 2, _tell(judged)
     assert verdict.sent > verdict.leads // 2, _tell(judged)
     assert any(s.pid is not None for s in judged.record.struck), _tell(judged)
+    _nobody_is_named(tmp_path / "data" / "logs", make_plan(seed, SHORT))
+
+
+def _nobody_is_named(logs: Path, plan: Plan) -> None:
+    """Parts died, so their logs are full of failures; none of them tells whose, and none is a wall of text."""
+    said = {path.name: path.read_text(errors="replace") for path in logs.glob("*.log")}
+    assert {"api.log", "worker-1.log", "worker-2.log"} <= said.keys()
+    for name, text in said.items():
+        for life in plan.lives:
+            assert life.email not in text, name
+            assert life.phone not in text, name
+        assert "Traceback" not in text or not name.startswith(("api", "worker")), name
 
 
 def _without(safety: str) -> dict[str, str]:

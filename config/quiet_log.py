@@ -22,6 +22,7 @@ def write_quietly() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(TypesAndPlaces("%(asctime)s [%(levelname)s] %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("psycopg").setLevel(logging.ERROR)  # at WARNING it writes the database's words
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

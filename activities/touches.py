@@ -3,15 +3,14 @@
 A call is claimed elsewhere: here the line of the coordinator who dialled is called, whose key has the lead dialled.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.plans import to_plan
+from activities.watch import Wall, Watch, wall
 from domain.clock import Clock
 from domain.errors import ClaimOver
 from domain.ledger import Claim, Ledger, TouchRef, View
@@ -35,13 +34,7 @@ from workflows.messages import DoRef, Plan
 
 REQUEST_LIMIT = 8.0  # real seconds, total
 MARGIN = 1.0  # what must be left of a claim when its request has ended
-
-
 _TOO_LATE = "the claim ran out before the request; if it goes on: do the clocks of workers and database agree?"
-
-
-def _wall() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -51,11 +44,11 @@ class TouchActivities:
     sms: SmsChannel
     voice: VoiceChannel
     email: EmailChannel
-    wall: Callable[[], datetime] = _wall
+    wall: Wall = wall
 
     @activity.defn(name=names.TOUCH)
     async def touch(self, ref: DoRef) -> Plan:
-        do, watch = ref.do, _Watch(activity.info().started_time, self.wall())
+        do, watch = ref.do, Watch(self.wall)
         touch = TouchRef(ref.lead_id, do.touch_id, do.enrollment, do.step, do.part, Channel(do.channel))
         claim = await self.ledger.claim(touch, watch.now())
         if isinstance(claim, View):
@@ -71,7 +64,7 @@ class TouchActivities:
             return to_plan(await self.ledger.rang(touch, result, watch.now()), self.clock)
         return to_plan(await self.ledger.settle(touch, result, watch.now(), claim.deadline), self.clock)
 
-    async def _send(self, ref: TouchRef, claim: Claim, watch: "_Watch") -> Accepted:
+    async def _send(self, ref: TouchRef, claim: Claim, watch: Watch) -> Accepted:
         """One request, inside the claim's time. Raises ChannelError, ClaimOver."""
 
         async def begin() -> None:
@@ -89,7 +82,7 @@ class TouchActivities:
             case Call():
                 return await self.voice.ring(claim.message, limit)
 
-    async def _look(self, claim: Claim, search: Search, watch: "_Watch") -> Accepted:
+    async def _look(self, claim: Claim, search: Search, watch: Watch) -> Accepted:
         """An earlier try may have sent it: once its time is over, ask the provider's list. Raises Unseen, Unread."""
         left = (claim.deadline - watch.now()).total_seconds()
         if left > 0:
@@ -108,19 +101,6 @@ class TouchActivities:
         if found is None:
             raise Unseen("the provider does not show it")
         return found
-
-
-class _Watch:
-    """Now, as real time went on since the activity began (skipped time in tests).
-
-    `wall` is this machine's clock: a process that was frozen once it had the work begins later than Temporal says.
-    """
-
-    def __init__(self, started: datetime, wall: datetime) -> None:
-        self._started, self._at = max(started, wall), time.monotonic()
-
-    def now(self) -> datetime:
-        return self._started + timedelta(seconds=time.monotonic() - self._at)
 
 
 def _again(reason: str, seconds: float) -> ApplicationError:

@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from domain.sweep import Tally
+from store.clocks import OddClock
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10)
 
@@ -33,8 +34,9 @@ class Meters:
         )
 
         # found by workers, kept in the database: every API process shows the same
-        self.swept = Swept()
+        self.swept, self.odd = Swept(), Odd()
         self.registry.register(self.swept)
+        self.registry.register(self.odd)
 
     def text(self) -> bytes:
         return generate_latest(self.registry)
@@ -57,3 +59,19 @@ class Swept(Collector):
         if self.tallies:
             at.add_metric((), max(at for _, at in self.tallies).timestamp())
         yield from (found, repaired, oldest, at)
+
+
+class Odd(Collector):
+    """Machines whose clock was found apart from the database's: set anew before each answer."""
+
+    clocks: Sequence[OddClock] = ()
+
+    def collect(self) -> Iterator[Metric]:
+        refused = CounterMetricFamily("tend_clock_refusals", "Refused: clock and database apart", labels=("host",))
+        apart = GaugeMetricFamily("tend_clock_apart_seconds", "How far, the last time", labels=("host",))
+        at = GaugeMetricFamily("tend_clock_apart_timestamp_seconds", "When that was", labels=("host",))
+        for clock in self.clocks:
+            refused.add_metric((clock.host,), clock.times)
+            apart.add_metric((clock.host,), clock.apart.total_seconds())
+            at.add_metric((clock.host,), clock.at.timestamp())
+        yield from (refused, apart, at)

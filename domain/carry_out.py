@@ -12,10 +12,13 @@ from domain import facts as f
 from domain.consequences import task_id
 from domain.errors import NotFound
 from domain.journal import Journal
-from domain.next_action import Action, OpenTask, Touch
+from domain.next_action import Action, OpenTask, Touch, Wait
 from domain.schedule import pending
 from domain.sequence import CallTask, Part, StaffTask
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
+
+# Rule and reason.
+CLOCK_AHEAD = ("clock.ahead", "a clock was ahead when this lead's story was written; it waits until that time has come")
 
 
 def decide(journal: Journal, now: datetime, closed: AbstractSet[Channel]) -> Action:
@@ -57,6 +60,15 @@ def put_off(journal: Journal, touch: Touch, now: datetime, delay: gate.Delayed) 
     due = _due(journal, touch)
     why = {"rule": delay.rule, "reason": delay.reason}
     change(journal, touch, TouchStatus.DELAYED, now, due_at=due, until=delay.until, **why)
+
+
+def await_clock(journal: Journal, touch: Touch, now: datetime) -> Wait:
+    """The newest fact, at `now`, is dated ahead of every clock: until they have come so far it cannot be lawful."""
+    known = journal.state.touches.get((touch.enrollment, touch.step, touch.part))
+    rule, reason = CLOCK_AHEAD
+    if known is None or (known.rule, known.until) != (rule, now):
+        put_off(journal, touch, now, gate.Delayed(now, rule, reason))
+    return Wait(now, reason)
 
 
 def ring(journal: Journal, touch: Touch, now: datetime, until: datetime) -> None:

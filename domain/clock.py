@@ -20,6 +20,8 @@ _DURATION = re.compile(r"(?P<n>\d+(\.\d+)?)(?P<unit>[smhd])")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _LONGEST = 36500 * 86400.0
 MICROSECOND = timedelta(microseconds=1)
+# Real. Clocks of two machines that keep time agree within a second; a claim lives 15 s.
+APART = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)

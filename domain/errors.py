@@ -1,5 +1,7 @@
 """Errors of the domain. Their texts never hold a person's data: they may reach a log."""
 
+from datetime import timedelta
+
 
 class TendError(Exception):
     """Root of all errors that Tend raises on purpose."""
@@ -23,6 +25,14 @@ class NewerFact(TendError):
 
 class ClaimOver(TendError):
     """A claim ended before its request was written: nothing was sent, and it may be another's by now."""
+
+
+class ClocksApart(TendError):
+    """Somebody's clock is far from ours: whose is right nobody knows, so nothing is written and nothing sent."""
+
+    def __init__(self, whose: str, apart: timedelta) -> None:
+        seconds = f"{abs(apart.total_seconds()):.0f} s {'ahead of' if apart > timedelta(0) else 'behind'}"
+        super().__init__(f"the clock of {whose} is {seconds} this machine's: set both (NTP); nothing is done meanwhile")
 
 
 class NotFound(TendError):

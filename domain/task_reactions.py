@@ -20,6 +20,7 @@ from domain.desk import never_left
 from domain.lead_state import LeadState, Task
 from domain.sequence import Stop
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from domain.unknown import review_answered
 
 CALLBACK_WITHIN = timedelta(minutes=15)
 BOOKING_EXPECTED_WITHIN = timedelta(days=1)
@@ -99,7 +100,7 @@ def _serves(state: LeadState, at: datetime, book: Book) -> bool:
 
 
 def _settled(state: LeadState, task: Task, as_: f.TaskState) -> Iterator[f.Fact]:
-    """The touch of a call whose task is over: missed if nobody claimed it, and none that waits is left behind."""
+    """The touches that a task was about: a call is missed if nobody claimed it, and none that waits is left behind."""
     if as_ is f.TaskState.MISSED and task.kind is f.TaskKind.CALL and task.enrollment and task.step:
         yield f.TouchChanged(
             touch_id=touch_id(state.lead_id, task.enrollment, task.step, task.part or "call"),
@@ -120,6 +121,8 @@ def _settled(state: LeadState, task: Task, as_: f.TaskState) -> Iterator[f.Fact]
             yield dropped(touch, BY_A_PERSON, "a person made this call when its window had opened: see its task")
         elif waits and (touch.task_id == task.id or (touch.task_id is None and of_step)):
             yield dropped(touch, "task.over", "the task of this call is over")
+    if as_ is f.TaskState.DONE:
+        yield from review_answered(state, task.id)
 
 
 def uncalled(state: LeadState, channels: tuple[Channel, ...], why: str) -> Iterator[f.Fact]:

@@ -9,7 +9,7 @@ from domain.lead_state import STAFF, STOP, LeadState, Touch
 from domain.ports import Remedy
 from domain.sequence import IfUnknown
 from domain.touches import RETRY, Channel, Disposition, TouchStatus, touch_id
-from domain.unknown import became_unknown, if_unknown, is_given_up, review_id
+from domain.unknown import became_unknown, if_unknown, is_given_up, resending_is_over, review_id
 
 SKIPPED = ("staff.skipped", "skipped by a person")  # rule and reason
 RETRY_AFTER = timedelta(minutes=30)
@@ -29,6 +29,7 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
     if (open_ := state.tasks.get(review)) is not None and open_.living:
         outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
         yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
+    yield from resending_is_over(state, now, fact.status)
     yield from _alert(state, now, fact, no, at)
     if fact.status is TouchStatus.FAILED and now.task_id is not None and fact.remedy is not Remedy.ALERT:
         yield f.CallEnded(task_id=now.task_id, touch_id=fact.touch_id, disposition=Disposition.FAILED)
@@ -87,7 +88,10 @@ def _sent_once_more(state: LeadState, fact: f.TouchChanged, now: Touch, at: date
     """Nobody will know whether it went out, and its step says that twice is better than never."""
     again = _second_try(state, fact, now, at)
     known = (again.enrollment, again.step, again.part) in state.touches
-    if if_unknown(state, fact, book) is IfUnknown.RESEND and _may_retry(state, fact) and not known:
+    review = state.tasks.get(review_id(state.lead_id, fact.touch_id))
+    answered = review is not None and review.state is f.TaskState.DONE  # a person has seen to it
+    resends = if_unknown(state, fact, book) is IfUnknown.RESEND and not answered
+    if resends and _may_retry(state, fact) and not known:
         yield again
 
 

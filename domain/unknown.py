@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from domain import facts as f
-from domain.consequences import Book, sequence_of, task_id
+from domain.consequences import Book, dropped, sequence_of, task_id
 from domain.lead_state import LeadState, Touch
 from domain.ports import OutcomeUnknown, Unread, Unseen
 from domain.schedule import looked_for
 from domain.sequence import IfUnknown, Sequence
-from domain.touches import RETRY, Channel, TouchStatus
+from domain.touches import RETRY, SENT, Channel, TouchStatus
 
 # Seconds before each look in the provider's list, five and a half hours in all: it may lag, accept late, or be away.
 # SendGrid keeps no list; its events are given a minute before a person is asked.
@@ -82,6 +82,34 @@ def reviews(state: LeadState) -> frozenset[str]:
     """The ids of the tasks that ask what became of the lead's touches of unknown outcome."""
     unknown = (t for t in state.touches.values() if t.status is TouchStatus.UNKNOWN)
     return frozenset(review_id(state.lead_id, t.touch_id) for t in unknown)
+
+
+def resending_is_over(state: LeadState, touch: Touch, status: TouchStatus) -> Iterator[f.Fact]:
+    """Of a touch and its second try one is enough: the other waits no longer, nor who was to find out about it."""
+    if status not in SENT:
+        return
+    first = touch.part.removesuffix(RETRY)
+    if first == touch.part:
+        yield from not_sent_again(state, touch, "resend.known", "the first one went out")
+        return
+    known = state.touches.get((touch.enrollment, touch.step, first))
+    review = state.tasks.get(review_id(state.lead_id, known.touch_id)) if known is not None else None
+    if status is not TouchStatus.UNDELIVERED and review is not None and review.living:
+        yield f.TaskClosed(task_id=review.id, state=f.TaskState.DONE, reason="it was sent once more, and went out")
+
+
+def not_sent_again(state: LeadState, first: Touch, rule: str, reason: str) -> Iterator[f.Fact]:
+    """Its second try, should it wait, is dropped."""
+    again = state.touches.get((first.enrollment, first.step, f"{first.part}{RETRY}"))
+    if again is not None and again.status in (TouchStatus.PLANNED, TouchStatus.DELAYED):
+        yield dropped(again, rule, reason)
+
+
+def review_answered(state: LeadState, task: str) -> Iterator[f.Fact]:
+    """A person has seen to a touch of unknown outcome, by hand if need be: it is not sent once more."""
+    for touch in state.touches.values():
+        if touch.status is TouchStatus.UNKNOWN and review_id(state.lead_id, touch.touch_id) == task:
+            yield from not_sent_again(state, touch, "resend.answered", "a person has seen to the first one")
 
 
 def if_unknown(state: LeadState, fact: f.TouchChanged, book: Book) -> IfUnknown:

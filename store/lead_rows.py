@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +12,7 @@ from domain.consequences import PHONE
 from domain.errors import NoSuchLead
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
-from store import tables
+from store import clocks, tables
 from store.round_trip import Row, Statement, together
 from store.vault import Vault
 
@@ -38,7 +38,7 @@ _ADDRESSES = (
 _FACTS = "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s ORDER BY no"
 # Each row holds the stops too, and there is one even without a fact.
 _NEWS = (
-    "SELECT s.stops, f.* FROM ("
+    "SELECT s.stops, clock_timestamp() AS clock, f.* FROM ("
     " SELECT json_agg(json_build_array(la.address_id, s.channel, la.wrong)) AS stops"
     " FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id WHERE la.lead_id = %(lead)s) s"
     " LEFT JOIN (SELECT no, at, by_actor, kind, version, release, data FROM facts"
@@ -58,7 +58,8 @@ class Rows:
     """`records`: the facts after those asked for, up to number `last`. `closed`: the channels stopped on the addresses.
 
     `known_at`: when the fact was after which was asked, if there is one. `joined`: it has other addresses by now than
-    those that are locked. `first_name` is sealed. `also`: what else was asked for.
+    those that are locked. `first_name` is sealed. `ahead`: how far the database's clock is ahead of ours (real).
+    `also`: what else was asked for.
     """
 
     addresses: tuple[Address, ...]
@@ -68,6 +69,7 @@ class Rows:
     joined: bool
     known_at: datetime | None
     first_name: bytes
+    ahead: timedelta
     also: list[list[Row]]
 
 
@@ -86,6 +88,7 @@ async def load(
     """
     lead = {"lead": lead_id, "after": after}
     first = _LOCK_LEAD if locked else _LOCK
+    asked = clocks.ours()
     held, news, *more = await together(conn, [(first, lead), (_NEWS, lead), *also])
     if not held:
         raise NoSuchLead("no lead with this id")
@@ -100,6 +103,7 @@ async def load(
         {address_id for address_id, *_ in stops} != {address.id for address in addresses},
         next((row["at"] for row in news if row["no"] == after), None),
         held[0]["first_name"],
+        clocks.ahead(asked, news[0]["clock"]),
         more,
     )
 

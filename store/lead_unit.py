@@ -25,7 +25,7 @@ from domain.signals import signal_of
 from domain.standing import Standing, standing
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
-from store import audit, lead_rows, outbox, projection, stops, tables
+from store import audit, clocks, lead_rows, outbox, projection, stops, tables
 from store.engine import Store
 from store.lead_rows import Address
 from store.round_trip import Row, Statement, as_one, insert, together, update, upsert
@@ -51,6 +51,7 @@ class LeadUnit:
     closed: frozenset[Channel]
     now: datetime  # product time
     before: LeadState
+    ahead: bool = False  # `now` is that of its newest fact, and far ahead of the clock
     new: bool = False  # inserted by this very transaction: its workflow is to be started
     signal: str | None = None  # for the workflow, once this is committed
     outbox_id: int | None = None
@@ -171,10 +172,12 @@ class Leads:
         rows = await load(after=known.last_no if known else 0)
         if known is not None and rows.known_at != known.last_at:  # another history than the one that is remembered
             known, rows = None, await load()
+        await clocks.check(self.store.engine, rows.ahead)
         if rows.joined and not locked:
             raise _Joined
         state = await self._known(fold(lead_id, rows.records, known))
-        now = max(now or self.now(), state.last_at or _LONG_AGO)  # another process's clock may be ahead of ours
+        given, newest = now or self.now(), state.last_at or _LONG_AGO
+        now = max(given, newest)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
         return LeadUnit(
             conn,
@@ -184,6 +187,7 @@ class Leads:
             rows.closed,
             now,
             state,
+            newest - given > self.patience.clocks,
             spreads=spreads,
             first_name=rows.first_name,
             also=rows.also,

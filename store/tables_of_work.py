@@ -103,6 +103,16 @@ sweep_tallies = Table(
     moment("swept_at"),  # real
 )
 
+# Whose clock was found apart from the database's.
+odd_clocks = Table(
+    "odd_clocks",
+    metadata,
+    words("host", primary_key=True),
+    number("times"),
+    Column("apart", Float(53), nullable=False),  # seconds that the database's was ahead
+    moment("last_at", server_default=CLOCK),  # real
+)
+
 # One row: where this database lives, and when workers were last at work on it.
 homes = Table(
     "homes",

@@ -71,6 +71,8 @@ class TouchLedger:
                 return self._view(unit, action)  # the plan is stale: send nothing
             if carry_out.may_be_out(unit.journal, action):
                 return await self._held(unit, ref)
+            if unit.ahead:
+                return self._view(unit, carry_out.await_clock(unit.journal, action, unit.now))
             if carry_out.passes(unit.journal, action, unit.now, unit.closed):
                 address = unit.address(ref.channel)
                 assert address is not None  # the gate has looked

@@ -20,6 +20,8 @@ from api.openapi import document
 from api.problems import AWAY, status_of
 from api.sequences_ready import sequences_ready
 from api.services import Services, Wired
+from domain.errors import ClocksApart
+from store import clocks
 from store.sweep import kept
 
 health = APIRouter(tags=["health"])
@@ -42,6 +44,7 @@ async def readyz(services: Wired) -> Response:
     """Intake needs Postgres alone: a lead that comes while Temporal is away starts when it is back."""
     names: dict[str, Check] = {
         "postgres": partial(_postgres, services),
+        "clock": partial(_clock, services),
         "sequences": partial(sequences_ready, services),
         **services.dependencies,
     }
@@ -58,6 +61,8 @@ async def _check(check: Check) -> str:
             await check()
     except TimeoutError:
         return f"no answer within {PATIENCE:.0f} s"
+    except ClocksApart as error:
+        return str(error)
     except Exception as error:  # whatever a dependency's client raises: the name of the kind says enough
         return f"away ({type(error).__name__})"
     return "ok"
@@ -68,11 +73,17 @@ async def _postgres(services: Services) -> None:
         await conn.execute(text("SELECT 1"))
 
 
+async def _clock(services: Services) -> None:
+    async with services.store.engine.connect() as conn:
+        await clocks.agree(conn)
+
+
 @inspection.get("/metrics", response_class=PlainTextResponse, summary="What Prometheus reads")
 async def metrics(services: Wired) -> Response:
     with suppress(SQLAlchemyError, OSError, TimeoutError):  # then it shows what it was last told
         async with asyncio.timeout(PATIENCE), services.store.engine.connect() as conn:
             services.meters.swept.tallies = await kept(conn)
+            services.meters.odd.clocks = await clocks.odd(conn)
     return Response(services.meters.text(), media_type=CONTENT_TYPE_LATEST)
 
 

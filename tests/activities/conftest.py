@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities import touches as module
+from activities import watch as module
 from activities.touches import TouchActivities
 from domain.clock import Clock
 from domain.ledger import Claim, View

@@ -6,14 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities import watch
 from activities.plan import PlanActivities
 from activities.plans import MOST_UPCOMING, to_plan
 from domain.clock import Clock, Pace, virtual_clock
+from domain.errors import ClocksApart
 from domain.facts import ExitReason
 from domain.foretell import Upcoming
 from domain.next_action import Action, ExpireTask, Finish, OpenTask, Record, Touch, Wait
 from domain.touches import Channel
-from tests.activities.ports import LEAD, STARTED, FakeLedger, view
+from tests.activities.ports import LEAD, STARTED, FakeLedger, Stopwatch, view
 from workflows import names
 from workflows.messages import Do, DoRef, LeadRef, Plan
 
@@ -24,14 +26,19 @@ EXPIRED = Do(kind="expire_task", task_id="T1")
 TOUCH = Touch(1, "link", "only", Channel.SMS, "t1")
 
 
+@pytest.fixture(autouse=True)
+def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "time", Stopwatch())
+
+
 def environment() -> ActivityEnvironment:
     env = ActivityEnvironment()
     env.info = replace(env.info, started_time=STARTED)
     return env
 
 
-async def carry_out(ledger: FakeLedger, kind: str) -> Plan:
-    activities, env = PlanActivities(ledger, Clock()), environment()
+async def carry_out(ledger: FakeLedger, kind: str, wall: datetime = STARTED) -> Plan:
+    activities, env = PlanActivities(ledger, Clock(), lambda: wall), environment()
     match kind:
         case names.PLAN:
             return await env.run(activities.plan, LeadRef(lead_id=LEAD))
@@ -46,6 +53,20 @@ async def test_now_is_when_the_activity_started(kind: str) -> None:
     ledger = FakeLedger(FINISH)
     await carry_out(ledger, kind)
     assert ledger.asked == [(kind, STARTED)]
+
+
+@pytest.mark.parametrize("kind", [names.PLAN, names.OPEN_TASK, names.EXPIRE_TASK])
+async def test_where_temporals_clock_is_far_ahead_nothing_is_done(kind: str) -> None:
+    ledger = FakeLedger(FINISH)
+    with pytest.raises(ClocksApart, match="the clock of Temporal is 11 s ahead of this machine's"):
+        await carry_out(ledger, kind, STARTED - timedelta(seconds=11))
+    assert ledger.asked == []
+
+
+async def test_a_little_ahead_it_says_when_the_work_began() -> None:
+    ledger = FakeLedger(FINISH)
+    await carry_out(ledger, names.PLAN, STARTED - timedelta(seconds=9))
+    assert ledger.asked == [(names.PLAN, STARTED)]
 
 
 async def test_a_task_is_named_to_the_ledger_and_the_answer_says_what_is_next() -> None:

@@ -8,7 +8,7 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities import touches as module
+from activities import watch as module
 from activities.plans import to_do
 from activities.touches import TouchActivities
 from config.settings import Settings

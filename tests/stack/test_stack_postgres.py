@@ -49,6 +49,22 @@ async def test_data_outlives_a_kill_and_a_restart(stage: Stage, directory: DataD
     assert directory.postgres_password.stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_helper_of_the_killed_one_that_hangs_does_not_keep_the_next_from_starting(
+    stage: Stage, directory: DataDir, until: Until
+) -> None:
+    """One that waits for a lock of a dead one never ends by itself, and holds the shared memory: here it is frozen."""
+    postgres = await embedded(directory)
+    await stage.supervisor.start(postgres.spec())
+    first = psutil.Process(stage.supervisor.pids["postgres"])
+    walwriter = next(c for c in first.children() if "walwriter" in "".join(c.cmdline()))
+    walwriter.suspend()
+    first.kill()
+    await until(lambda: stage.supervisor.pids["postgres"] != first.pid, "postgres is back")
+    assert gone(walwriter.pid)
+    async with await psycopg.AsyncConnection.connect(postgres.url) as connection:
+        assert await (await connection.execute("select 1")).fetchone() == (1,)
+
+
 async def test_a_stale_pid_file_of_another_program_is_forgotten(stage: Stage, directory: DataDir) -> None:
     postgres = await embedded(directory)
     (directory.postgres / "postmaster.pid").write_text(f"{os.getpid()}\n{directory.postgres}\n1\n5432\n\n\n1 1\n")

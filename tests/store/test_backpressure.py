@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.backpressure import Limits, next_day
+from domain.clock import Pace, virtual_clock
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import OpenTask
 from domain.ports import Accepted, OutcomeUnknown, Rejected, Remedy, Unavailable
@@ -15,7 +16,7 @@ from domain.priority import Priority
 from domain.touches import Channel, TouchStatus
 from store import tables
 from store.backpressure import Backpressure, HeldBack
-from tests.store.test_rules import DESK, Clinic, clinic
+from tests.store.test_rules import DESK, TEN, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
 NOON = datetime(2026, 3, 2, 20, 0, tzinfo=UTC)  # in Los Angeles
@@ -28,6 +29,14 @@ async def texts(clinic: Clinic, count: int) -> list[TouchRef]:
         lead = await clinic.inquire(f"Test{'abcdefghij'[n]}", phone=f"+1212555{1000 + n}", email=None)
         out.append(await clinic.next_touch(lead))
     return out
+
+
+def at_midnight(clinic: Clinic) -> datetime:
+    """When the day changes next (real), which for the leads is an hour after ten, whatever the time is now."""
+    midnight = next_day(datetime.now(UTC))
+    clock = virtual_clock(midnight - timedelta(hours=1), TEN, [Pace(1.0, None)])
+    clinic.ledger = replace(clinic.ledger, clock=clock)
+    return midnight
 
 
 def limited(clinic: Clinic, **limits: object) -> None:
@@ -59,7 +68,7 @@ async def by_day(clinic: Clinic) -> list[int]:
 async def test_what_was_not_taken_gives_its_place_back_to_the_day_that_it_was_counted_on(clinic: Clinic) -> None:
     limited(clinic, per_day={Channel.SMS: 5})
     one, two = await texts(clinic, 2)
-    midnight = next_day(datetime.now(UTC))
+    midnight = at_midnight(clinic)
     before, after = midnight - timedelta(seconds=5), midnight + timedelta(seconds=3)
     claim = await clinic.ledger.claim(one, before)
     assert isinstance(claim, Claim)
@@ -85,7 +94,7 @@ async def test_what_was_not_taken_gives_its_place_back_once_however_often_it_is_
 async def test_a_claim_that_is_made_anew_counts_once_and_on_the_day_of_the_new_one(clinic: Clinic) -> None:
     limited(clinic, per_day={Channel.SMS: 5})
     [one] = await texts(clinic, 1)
-    midnight = next_day(datetime.now(UTC))
+    midnight = at_midnight(clinic)
     assert isinstance(await clinic.ledger.claim(one, midnight - timedelta(seconds=5)), Claim)
     after = midnight + timedelta(seconds=3)
     view = await clinic.ledger.claim(one, after)

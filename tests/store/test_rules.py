@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from domain.fold import fold
 from domain.lead_state import LeadState
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import ExpireTask, Finish, OpenTask, Touch, Wait
+from domain.patience import Patience
 from domain.ports import Accepted, InboundSms, OutcomeUnknown
 from domain.standing import standing
 from domain.touches import Channel, TouchStatus
@@ -114,7 +116,9 @@ async def clinic(store: Store, keyring: KeyRing) -> Clinic:
     clock: Clock = virtual_clock(datetime.now(UTC), TEN, [Pace(1.0, None)])
     book = await open_book(store, clock)
     ledger = make_ledger(Settings(_env_file=None), store, book, clock, keyring)
-    return Clinic(store, Leads(store, book, clock.now), ledger)
+    own_times = Patience(clocks=timedelta(days=2))  # tests name times ahead, and then act at the real one
+    leads = Leads(store, book, clock.now, own_times)
+    return Clinic(store, leads, replace(ledger, leads=leads))
 
 
 async def test_every_row_can_be_made_again_from_the_facts(clinic: Clinic) -> None:

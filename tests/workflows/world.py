@@ -78,6 +78,10 @@ class FakeChannel:
         return Accepted("found") if message.touch_id in self.listed else None
 
 
+def skipped_time() -> datetime:
+    return activity.info().started_time
+
+
 @dataclass
 class World:
     env: Any  # the time-skipping environment has methods that its public type lacks
@@ -154,10 +158,15 @@ class World:
     async def working(self) -> AsyncIterator[None]:
         """Runs the workers."""
         touches = TouchActivities(
-            self.watched, self.clock, self.channels["sms"], self.channels["voice"], self.channels["email"]
+            self.watched,
+            self.clock,
+            self.channels["sms"],
+            self.channels["voice"],
+            self.channels["email"],
+            skipped_time,
         )
         async with AsyncExitStack() as stack:
-            for worker in make_workers(self.client, PlanActivities(self.watched, self.clock), touches):
+            for worker in make_workers(self.client, PlanActivities(self.watched, self.clock, skipped_time), touches):
                 await stack.enter_async_context(worker)
             yield
 

@@ -1,0 +1,96 @@
+"""A clock that jumps: while it is apart from the database's nothing is written or sent, and what it dated waits."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from domain.errors import ClocksApart
+from domain.ledger import Claim, TouchRef, View
+from domain.next_action import Touch, Wait
+from domain.patience import PATIENCE
+from domain.ports import Accepted
+from domain.touches import Channel, TouchStatus
+from store import clocks, tables
+from tests.store.test_rules import DESK, Clinic, clinic
+
+__all__ = ["clinic"]  # the fixture
+ELEVEN_HOURS = timedelta(hours=11)
+
+
+def jumps(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    monkeypatch.setattr(clocks, "ours", lambda: datetime.now(UTC) + by)
+
+
+async def facts(clinic: Clinic) -> int:
+    async with clinic.store.engine.connect() as conn:
+        return await conn.scalar(select(func.count()).select_from(tables.facts)) or 0
+
+
+async def odd(clinic: Clinic) -> list[clocks.OddClock]:
+    async with clinic.store.engine.connect() as conn:
+        return await clocks.odd(conn)
+
+
+@pytest.mark.parametrize("by", [ELEVEN_HOURS, -ELEVEN_HOURS, timedelta(seconds=12), timedelta(seconds=-12)], ids=str)
+async def test_no_claim_is_made_and_nothing_stored_by_a_clock_that_is_apart(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta
+) -> None:
+    ref = await clinic.next_touch(await clinic.inquire())
+    before = await facts(clinic)
+    jumps(monkeypatch, by)
+    for what in (
+        clinic.ledger.claim(ref, clocks.ours()),
+        clinic.ledger.plan(ref.lead_id, clocks.ours()),
+        clinic.commands.note(DESK, ref.lead_id, "a note"),
+        clinic.inquire(phone="+12125550177", email="eve@example.com"),
+    ):
+        with pytest.raises(ClocksApart):
+            await what
+    monkeypatch.undo()
+    assert await facts(clinic) == before
+    [clock] = await odd(clinic)
+    assert clock.times == 4
+    assert abs(clock.apart + by) < timedelta(seconds=1)
+    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim), "it is right again"
+
+
+@pytest.mark.parametrize("by", [timedelta(seconds=5), timedelta(seconds=-5)], ids=str)
+async def test_some_seconds_apart_are_nothing(clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    ref = await clinic.next_touch(await clinic.inquire())
+    jumps(monkeypatch, by)
+    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
+    assert await odd(clinic) == []
+
+
+def test_an_answer_that_takes_long_says_nothing_of_a_clock() -> None:
+    now = datetime.now(UTC)
+    for theirs in (now - timedelta(minutes=5), now - timedelta(minutes=2), now):
+        assert clocks.ahead(now - timedelta(minutes=5), theirs) == timedelta(0)
+    assert clocks.ahead(now - timedelta(seconds=20), now - timedelta(seconds=50)) == timedelta(seconds=-30)
+    assert clocks.ahead(now, now + timedelta(minutes=1)) > timedelta(seconds=50)
+
+
+async def test_a_story_dated_ahead_lets_nothing_out_before_that_time(clinic: Clinic) -> None:
+    """Database and workers on one machine whose clock jumped: once it is set back, the story is ahead of it."""
+    ledger = replace(clinic.ledger, leads=replace(clinic.leads, patience=PATIENCE))
+    now = datetime.now(UTC)
+    first = await clinic.next_touch(await clinic.inquire())
+    lead, then = first.lead_id, now + timedelta(hours=5)
+    await clinic.ledger.claim(first, then)
+    await clinic.ledger.settle(first, Accepted("SM1"), then)
+    await clinic.commands.message(DESK, lead, Channel.SMS, "How are you?")
+    action = (await clinic.ledger.plan(lead, then)).action
+    assert isinstance(action, Touch)
+    words = TouchRef(lead, action.touch_id, action.enrollment, action.step, action.part, action.channel)
+    facts_before = await facts(clinic)
+    waits = [await ledger.claim(words, now) for _ in range(2)]
+    assert await facts(clinic) == facts_before + 1, "said once"
+    touch = (await clinic.state(lead)).touches[words.enrollment, words.step, words.part]
+    assert (touch.status, touch.rule) == (TouchStatus.DELAYED, "clock.ahead")
+    assert touch.until is not None
+    assert [w.action.until for w in waits if isinstance(w, View) and isinstance(w.action, Wait)] == [touch.until] * 2
+    at_last = ledger.clock.real(touch.until)
+    assert at_last >= then
+    assert isinstance(await ledger.claim(words, at_last), Claim), "every clock has come so far"

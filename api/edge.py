@@ -4,9 +4,11 @@ Paths and query strings appear nowhere: they hold ids, tokens and what somebody 
 unexpected errors, which may quote a person's data: their kind and place say enough.
 """
 
+import asyncio
 import secrets
 import time
 import traceback
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,6 +18,8 @@ from api.meters import Meters
 from api.problems import TooLarge, fault, too_large
 
 BODY_LIMIT = 1_000_000  # bytes
+READ_AWAY = 64_000_000  # bytes; what is longer is cut off
+READ_AWAY_WITHIN = 30.0  # real seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -44,6 +48,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         began, status, request_id = time.perf_counter(), 0, secrets.token_hex(8)
+        body = _Body(scope, receive)
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -53,13 +58,15 @@ class Edge:
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 headers["X-Request-Id"] = request_id
+                if not await body.read_away():
+                    headers["Connection"] = "close"
             await send(message)
 
         try:
-            if _declared(scope) > BODY_LIMIT:
+            if body.declared > BODY_LIMIT:
                 await too_large()(scope, receive, answer)
             else:
-                await self._app(scope, _limited(receive), answer)
+                await self._app(scope, body.receive, answer)
         except Exception as error:
             self._log.error("request failed", request_id=request_id, error=_kinds(error), at=_frames(error))
             if status:
@@ -78,25 +85,43 @@ class Edge:
         )
 
 
-def _declared(scope: Scope) -> int:
-    length = Headers(scope=scope).get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+class _Body:
+    """The body of one request: what the app reads of it, and what it has left unread when it answers."""
 
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "")
+        self.declared = int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
+        self._receive = receive
+        self._held_back = headers.get("expect", "").lower() == "100-continue"  # until somebody asks for it
+        self._seen, self._ended = 0, False
 
-def _limited(receive: Receive) -> Receive:
-    """For bodies that do not say how long they are."""
-    seen = 0
-
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        if message["type"] == "http.request":
-            seen += len(message.get("body", b""))
-            if seen > BODY_LIMIT:
-                raise TooLarge
+    async def receive(self) -> Message:
+        """For the app. Raises TooLarge for a body that had not said how long it is."""
+        message = await self._next()
+        if message["type"] == "http.request" and self._seen > BODY_LIMIT:
+            raise TooLarge
         return message
 
-    return counted
+    async def read_away(self) -> bool:
+        """Reads what is left, and keeps nothing of it; says whether that was all.
+
+        Many clients send all before they listen: one whose connection is closed meanwhile never hears the answer.
+        """
+        if self._ended or self._held_back or self.declared > READ_AWAY:
+            return self._ended
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READ_AWAY_WITHIN):
+                while not self._ended and self._seen < READ_AWAY:
+                    await self._next()
+        return self._ended
+
+    async def _next(self) -> Message:
+        self._held_back = False
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        self._ended = not message.get("more_body", False)  # nor does more come after a disconnect
+        return message
 
 
 def _kinds(error: BaseException) -> list[str]:

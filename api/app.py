@@ -106,6 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(
         Edge,
+        routes=app.routes,
         meters=services.meters,
         log=log,
         secure=production and settings.public_url.startswith("https://"),

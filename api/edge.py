@@ -8,10 +8,12 @@ import asyncio
 import secrets
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.meters import Meters
@@ -35,10 +37,11 @@ class ResponseCut(Exception):
 
 
 class Edge:
-    """`secure`: people reach us by https alone."""
+    """`routes`: the app's, to name the one that a refused body was for. `secure`: people reach us by https alone."""
 
-    def __init__(self, app: ASGIApp, meters: Meters, log: Any, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, routes: Sequence[BaseRoute], meters: Meters, log: Any, secure: bool) -> None:
         self._app = app
+        self._routes = routes
         self._meters = meters
         self._log = log
         self._headers = _HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if secure else {})
@@ -64,6 +67,7 @@ class Edge:
 
         try:
             if body.declared > BODY_LIMIT:
+                scope["route"] = _meant(self._routes, scope)  # the router never sees it
                 await too_large()(scope, receive, answer)
             else:
                 await self._app(scope, body.receive, answer)
@@ -83,6 +87,12 @@ class Edge:
         self._log.info(
             "request", method=method, route=route, status=status, ms=round(seconds * 1000, 1), request_id=request_id
         )
+
+
+def _meant(routes: Sequence[BaseRoute], scope: Scope) -> BaseRoute | None:
+    """The route that the router would choose: the first for path and method, else the first for the path."""
+    found = [(route.matches(scope)[0], route) for route in routes]
+    return next((route for wanted in (Match.FULL, Match.PARTIAL) for match, route in found if match is wanted), None)
 
 
 class _Body:

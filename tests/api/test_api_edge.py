@@ -108,3 +108,20 @@ async def test_a_body_without_end_is_read_away_up_to_a_limit(office: Office, mon
     answer = await office.ask("POST", "/v1/leads", content=endless(), headers=headers)
     assert answer.status_code == 413
     assert 3_000_000 <= read <= 4_200_000
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("POST", STATUS, STATUS),
+        ("POST", "/v1/leads/0199-a/notes", "/v1/leads/{lead_id}/notes"),
+        ("PUT", STATUS, STATUS),  # as the router has it for a 405
+        ("POST", "/nowhere", "unmatched"),
+    ],
+)
+async def test_a_body_refused_before_the_router_is_counted_for_the_route_it_was_for(
+    office: Office, method: str, path: str, route: str
+) -> None:
+    assert (await office.http.request(method, path, content=PART * 21)).status_code == 413
+    counted = (await office.http.get("/metrics")).text
+    assert f'tend_api_requests_total{{method="{method}",route="{route}",status="413"}} 1.0' in counted

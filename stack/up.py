@@ -27,7 +27,7 @@ from stack.postgres import EmbeddedPostgres
 from stack.preflight import StartError, UsageError
 from stack.process import ChildSpec, stop_signals
 from stack.product import api_spec, child_environment, sandbox_spec, worker_spec
-from stack.publishing import publish_shipped, reckon_anew
+from stack.publishing import publish_shipped, reckon_anew, shipped_warnings
 from stack.supervisor import Supervisor, end_leftovers
 from stack.temporal_server import Temporal, server_spec
 from store.migrate import migrate
@@ -262,6 +262,8 @@ class Stack:
             raise StartError(f"sequences: {error}") from None
         if published:
             say(f"sequences published: {', '.join(f'{key} version {version}' for key, version in published)}")
+        for warning in shipped_warnings():
+            say(f"warning: {warning}")
 
     def _product(
         self, settings: Settings, endpoints: Endpoints, temporal: Temporal, sandbox_port: int

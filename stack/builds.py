@@ -18,3 +18,11 @@ async def waits(client: Client, settings: Settings) -> str | None:
         if not await Deployments(client, name).is_current(build):
             return build
     return None
+
+
+async def none_current(client: Client, settings: Settings) -> bool:
+    """Whether the leads move to none of the deployment's builds, for who was told of no build. Raises RPCError."""
+    if settings.deployment_name is None or settings.build_id is not None:
+        return False
+    builds = await Deployments(client, settings.deployment_name).builds()
+    return bool(builds) and all(build.status != "current" for build in builds)

@@ -20,7 +20,7 @@ from config.settings import Settings
 from domain.errors import TendError
 from domain.ports import ChannelError
 from relay.sweep_schedule import find_schedule, make_schedule
-from stack.builds import waits
+from stack.builds import none_current, waits
 from stack.clocks import agree
 from stack.database import Tools, tools
 from stack.pollers import workers_at
@@ -117,6 +117,8 @@ async def _tools(settings: Settings) -> AsyncIterator[tuple[Tools | None, list[L
 
 
 def _settings(settings: Settings) -> Line:
+    if settings.build_id is None:  # each worker is told its own; whoever asks need not know any
+        settings = settings.model_copy(update={"deployment_name": None})
     if found := check_start(settings):
         return wrong("settings", "; ".join(found), "set them, see docs/settings.md")
     return ok("settings", f"{settings.environment}, {settings.carrier} carrier")
@@ -207,6 +209,9 @@ async def _workers(settings: Settings, found: Tools) -> Line:
         return wrong(
             "workers", f"build {build} is not the current one and gets no work", f"`tend release current {build}`"
         )
+    if await none_current(found.client, settings):
+        do = "`tend release current BUILD`; if they have no version, leave out TEND_DEPLOYMENT_NAME"
+        return wrong("workers", f"no build of {settings.deployment_name} is current: none gets work", do)
     return ok("workers", f"{count} at work")
 
 

@@ -52,14 +52,25 @@ async def stop(process: asyncio.subprocess.Process) -> int:
 
 
 async def tend(env: Environment, *words: str) -> str:
+    code, said = await run(env, "release", *words)
+    assert code == 0
+    return said
+
+
+async def doctor(env: Environment) -> dict[str, dict[str, str]]:
+    """What it says by check, in a shell that knows the deployment and no build."""
+    _, said = await run(env, "doctor", "--json")
+    return {line["check"]: line for line in json.loads(said)["checks"]}
+
+
+async def run(env: Environment, *words: str) -> tuple[int | None, str]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "cli", "release", *words),
+        *(sys.executable, "-P", "-m", "cli", *words),
         env=env | {"TEND_DEPLOYMENT_NAME": "tend"},
         stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await process.communicate()
-    assert process.returncode == 0
-    return out.decode()
+    return process.returncode, out.decode()
 
 
 @pytest.fixture
@@ -113,6 +124,8 @@ async def test_out_and_back_and_off(store: Store, env: Environment, ring: str) -
             await checks(named, keyring)["workers"]()
             assert await Temporal(settings, address).polls(first.pid), "`tend up` sees that it polls"
             await checks(settings, keyring)["workers"]()  # and so does /readyz
+            well = await doctor(env)
+            assert (well["settings"]["verdict"], well["workers"]["verdict"]) == ("ok", "ok")
             lead = await world.take_in(0)
             await world.until(lead, lambda s: status(s, "confirm") is TouchStatus.DELAYED, "the first try")
             assert await world.ran_on(lead) == ["1"]
@@ -130,5 +143,7 @@ async def test_out_and_back_and_off(store: Store, env: Environment, ring: str) -
                     async with tend_worker(env, None):  # its log says nothing of builds
                         assert "without a version" in await tend(env, "unversioned")
                         await moved(lead, "")
+                        told = (await doctor(env))["workers"]
+                        assert (told["verdict"], "no build of tend is current" in told["found"]) == ("wrong", True)
         assert "without a version" in await tend(env, "show")
         assert "tend release" not in log_of(env, None).read_text()

@@ -14,9 +14,12 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from bench.load import temporal_of
+from config.data_dir import DataDir
+from config.settings import Settings
 from demo.client import client
 from demo.launch import Launched
 from domain.sweep import Missed, Stuck, Swept, Tally
+from stack.doctor import examine
 from stack.doctor_report import show
 from stack.stuck_leads import MEANS, NAMED, stuck
 from stack.verdicts import Line, Verdict, ok, wrong
@@ -118,6 +121,19 @@ def test_its_signs_need_neither_colour_nor_unicode(capsys: pytest.CaptureFixture
     assert "1 of 2 need a look" in said
     show([Line("schedule", Verdict.REPAIRED, "made")], plain=True)
     assert "all is well" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "verdict"),
+    [("tend", None, Verdict.OK), ("tend", "0.2.0", Verdict.OK), (None, "0.2.0", Verdict.WRONG)],
+)
+async def test_who_asks_need_not_know_the_build_of_a_worker(
+    directory: DataDir, name: str | None, build: str | None, verdict: Verdict
+) -> None:
+    settings = Settings(_env_file=None, data_dir=directory.path, deployment_name=name, build_id=build)
+    lines = [line async for line in examine(settings, repair=False)]
+    assert (lines[0].check, lines[0].verdict) == ("settings", verdict)
+    assert ("TEND_DEPLOYMENT_NAME is not set" in lines[0].found) == (verdict is Verdict.WRONG)
 
 
 def test_it_needs_no_stack_to_say_that_there_is_none(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ _DAY_IN: Final = ZoneInfo("America/Los_Angeles")
 # Of a day's limit imports leave so much to those who have just asked.
 _IMPORTS_MAY_USE = 0.8
 CALLS_FULL_FOR = timedelta(seconds=5)  # until it is looked again whether a line is free
+DAY_FULL_FOR = timedelta(seconds=15)  # until it is known what became of those who have the day's last places
 # After the provider's "too many requests" its channel's touches come back one after the other, so far apart.
 _APART = 0.2
 _APART_JUST_ASKED = 0.1

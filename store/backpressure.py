@@ -7,7 +7,7 @@ count (a place given back before one is taken), of a brake.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select, text, update
+from sqlalchemy import and_, case, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +22,8 @@ from store.tables import brakes, day_counts, touches
 _LINES = text("SELECT pg_advisory_xact_lock(7300002)")  # any constant: calls are counted one at a time
 _GIVE_BACK = "UPDATE day_counts SET taken = taken - 1 WHERE channel = %(channel)s AND day = %(day)s AND taken > 0"
 _CALL_LASTS = timedelta(minutes=30)  # real; a call of which nothing was heard for so long is over
+
+_RINGS = (touches.c.channel == Channel.VOICE.value, touches.c.status == "delayed", touches.c.rule == desk.RINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,16 @@ class Backpressure:
             reason = f"all {self.limits.calls} lines are taken"
             return HeldBack(now + rules.CALLS_FULL_FOR, "cap.calls", reason)
         limit = self.limits.per_day.get(channel)
-        if limit is not None and not await _count(conn, channel, rules.share_of_day(limit, priority), now):
-            return HeldBack(rules.next_day(now), "cap.day", f"the day's limit of {limit} is reached for {channel}")
-        return None
+        if limit is None:
+            return None
+        share = rules.share_of_day(limit, priority)
+        if await _count(conn, channel, share, now):
+            return None
+        reached = f"the day's limit of {limit} is reached for {channel}"
+        if await _may_come_free(conn, channel, share, now):
+            reason = f"{reached}, if all that is on its way is taken"
+            return HeldBack(now + rules.DAY_FULL_FOR, "cap.day", reason)
+        return HeldBack(rules.next_day(now), "cap.day", reached)
 
     async def patience(self, conn: AsyncConnection, channel: Channel, until: datetime) -> None:
         """The provider has too much of this channel's: nothing of it goes before `until`."""
@@ -76,9 +85,7 @@ class Backpressure:
         await conn.execute(_LINES)
         t = touches.c
         on = (t.channel == Channel.VOICE.value, t.status.in_(("claimed", "accepted")), t.claimed_at > now - _CALL_LASTS)
-        # the lead's line is taken together with the coordinator's
-        rings = (t.channel == Channel.VOICE.value, t.status == "delayed", t.rule == desk.RINGS)
-        legs = (*rings, t.leg_at > now - desk.WAITS)
+        legs = (*_RINGS, t.leg_at > now - desk.WAITS)  # the lead's line is taken together with the coordinator's
         count = select(func.count()).select_from(touches)
         taken = (await conn.scalar(count.where(*on)) or 0) + (await conn.scalar(count.where(*legs)) or 0)
         return self.limits.calls is not None and taken >= self.limits.calls
@@ -91,3 +98,14 @@ async def _count(conn: AsyncConnection, channel: Channel, limit: int, now: datet
         index_elements=["channel", "day"], set_={"taken": day_counts.c.taken + 1}, where=day_counts.c.taken < limit
     )
     return limit > 0 and (await conn.execute(more.returning(day_counts.c.taken))).first() is not None
+
+
+async def _may_come_free(conn: AsyncConnection, channel: Channel, limit: int, now: datetime) -> bool:
+    """Whether places are held by what its provider may yet refuse: then they are given back."""
+    t, of_day = touches.c, (day_counts.c.channel == channel.value, day_counts.c.day == rules.day_of(now))
+    held = and_(t.channel == channel.value, t.status == "claimed", t.deadline.is_not(None))  # as in the index
+    if channel is Channel.VOICE:
+        held = or_(held, and_(*_RINGS))
+    open_ = select(func.count()).select_from(touches).where(held).scalar_subquery()
+    taken = select(day_counts.c.taken - open_).where(*of_day)
+    return limit > 0 and (await conn.scalar(taken) or 0) < limit

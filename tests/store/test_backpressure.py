@@ -119,6 +119,32 @@ async def test_what_is_more_than_a_days_limit_waits_for_the_next_day_and_says_so
     assert await taken(clinic) == {"sms": 2}
 
 
+async def test_a_place_that_its_holder_gives_back_is_taken_the_same_day(clinic: Clinic) -> None:
+    limited(clinic, per_day={Channel.SMS: 2})
+    refs, now = await texts(clinic, 3), datetime.now(UTC)
+    claims = [await clinic.ledger.claim(ref, now) for ref in refs[:2]]
+    assert isinstance(await clinic.ledger.claim(refs[2], now), View)
+    rule, until = await waits(clinic, refs[2])
+    assert rule == "cap.day"
+    assert now < until < now + timedelta(minutes=1), "it is not known yet whether the two are taken"
+    assert isinstance(claims[0], Claim)
+    no_mobile = Rejected("no mobile number", "21614", Remedy.SUPPRESS)
+    await clinic.ledger.settle(refs[0], no_mobile, now, claims[0].deadline)
+    assert isinstance(await clinic.ledger.claim(refs[2], until), Claim)
+    assert await taken(clinic) == {"sms": 2}
+
+
+async def test_who_waits_for_such_a_place_in_vain_waits_for_the_next_day(clinic: Clinic) -> None:
+    limited(clinic, per_day={Channel.SMS: 1})
+    (one, two), now = await texts(clinic, 2), datetime.now(UTC)
+    await clinic.ledger.claim(one, now)
+    await clinic.ledger.claim(two, now)
+    _, until = await waits(clinic, two)
+    await clinic.ledger.settle(one, Accepted("SM1"), now)
+    assert isinstance(await clinic.ledger.claim(two, until), View)
+    assert (await waits(clinic, two))[1] >= next_day(now)
+
+
 @pytest.mark.parametrize(
     ("result", "counts"),
     [

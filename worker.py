@@ -166,7 +166,7 @@ def make_ledger(settings: Settings, store: Store, book: SequenceBook, clock: Clo
         load_facilities(CONFIG / "facilities.yaml"),
     )
     composer = Composer(store, book, voice, system_templates(load_templates(CONFIG / "templates")))
-    leads = Leads(store, book, clock.now, Patience.on(clock.at_most))
+    leads = Leads(store, book, clock.now, Patience.on(clock.at_most), clock.product)
     return TouchLedger(leads, clock, composer, Backpressure(make_limits(settings)))
 
 

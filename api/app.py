@@ -62,7 +62,9 @@ def create_app(settings: Settings) -> FastAPI:
     clock = read_clock(settings)
     production = settings.environment is Stage.PRODUCTION
     listener = DeliveredListener(settings.database_url)
-    services = _services(settings, keyring, Leads(store, book, clock.now, Patience.on(clock.at_most)), listener)
+    services = _services(
+        settings, keyring, Leads(store, book, clock.now, Patience.on(clock.at_most), clock.product), listener
+    )
     templates = load_templates(CONFIG / "templates")
     shipped, log = load_sequences(CONFIG / "sequences", templates), make_log(settings.log_level)
 

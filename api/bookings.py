@@ -12,7 +12,7 @@ from domain.access import Actor
 from domain.appointment_fold import tells_more
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.schedule import in_flight
-from store import audit, early_events, tables
+from store import audit, clocks, early_events, tables
 from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves, people
 
@@ -62,6 +62,7 @@ class Bookings:
         if booking.event in (f.BookingEvent.BOOKED, f.BookingEvent.RESCHEDULED) and booking.starts_at is None:
             raise InvalidInput("starts_at", f"an appointment that is {booking.event} has a start")
         if booking.occurred_at > self.leads.now() + AHEAD:
+            await clocks.agree(conn)  # or it is ours that is wrong
             raise InvalidInput("occurred_at", "lies in the future: it would outdo everything that is told until then")
         if isinstance(actor, Actor) and actor.facilities and booking.facility not in (None, *actor.facilities):
             raise InvalidInput("facility", f"this key books for {', '.join(actor.facilities)}")

@@ -67,7 +67,7 @@ class Odd(Collector):
     clocks: Sequence[OddClock] = ()
 
     def collect(self) -> Iterator[Metric]:
-        refused = CounterMetricFamily("tend_clock_refusals", "Refused: clock and database apart", labels=("host",))
+        refused = CounterMetricFamily("tend_clock_apart", "Noticed: clock and database apart", labels=("host",))
         apart = GaugeMetricFamily("tend_clock_apart_seconds", "How far, the last time", labels=("host",))
         at = GaugeMetricFamily("tend_clock_apart_timestamp_seconds", "When that was", labels=("host",))
         for clock in self.clocks:

@@ -28,7 +28,7 @@ class ClaimOver(TendError):
 
 
 class ClocksApart(TendError):
-    """Somebody's clock is far from ours: whose is right nobody knows, so nothing is written and nothing sent."""
+    """Somebody's clock is far from ours, and whose is right nobody knows: what can wait waits until they agree."""
 
     def __init__(self, whose: str, apart: timedelta) -> None:
         seconds = f"{abs(apart.total_seconds()):.0f} s {'ahead of' if apart > timedelta(0) else 'behind'}"

@@ -29,7 +29,7 @@ async def agree(found: Tools) -> Line:
         last = odd[0]
         said = f"{last.host} and Postgres were {abs(last.apart.total_seconds()):.0f} s apart at {last.at:%H:%M} UTC"
         return wrong(
-            "clocks", f"{said}; {last.times} refused in all", "set up NTP there; what was refused is tried again"
+            "clocks", f"{said}; noticed {last.times} times in all", "set up NTP there; what was refused is tried again"
         )
     if count:
         said = f"{count} touches wait: the stories of their leads were dated by a clock that was ahead"

@@ -52,7 +52,7 @@ async def tools(settings: Settings) -> AsyncIterator[Tools]:
     try:
         book = SequenceBook(store)
         await book.refresh()
-        leads = Leads(store, book, clock.now, Patience.on(clock.at_most))
+        leads = Leads(store, book, clock.now, Patience.on(clock.at_most), clock.product)
         try:
             client = await connect(
                 settings.temporal_address, settings.temporal_namespace, keyring, **settings.temporal_access

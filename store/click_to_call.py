@@ -66,7 +66,7 @@ class ClickToCall:
         touch = next((t for t in unit.state.touches.values() if t.touch_id == touch_id), None)
         if touch is None:
             return OVER
-        t, now = tables.touches.c, self.real()
+        t, now = tables.touches.c, self.real() + unit.skew
         row = (await unit.conn.execute(select(t.leg_id, t.address_id, t.claimed_at).where(t.id == touch_id))).one()
         if row.leg_id not in (None, leg_id):
             return OVER

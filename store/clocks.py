@@ -1,6 +1,7 @@
 """This process's clock beside the database's, by which everybody here goes.
 
-A clock that has jumped would date facts wrongly, and let touches out at night: nothing is done while they are apart.
+A clock that has jumped would date facts wrongly, and let touches out at night. While they are apart workers do nothing,
+and what is told from outside, above all a stop, is dated by the database.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ _LONG_OVER = text("last_at < clock_timestamp() - interval '90 days'")
 
 @dataclass(frozen=True, slots=True)
 class OddClock:
-    """`times` something was refused on the host `host`, last at `at` (the database's time), when so far apart."""
+    """So many `times` it was noticed on the host `host`, last at `at` (the database's time), when so far apart."""
 
     host: str
     times: int
@@ -42,17 +43,17 @@ def ahead(asked: datetime, theirs: datetime) -> timedelta:
     return theirs - min(max(theirs, asked), ours())
 
 
-async def check(engine: AsyncEngine, ahead: timedelta) -> None:
-    """Raises ClocksApart, and has that counted."""
+async def skew(engine: AsyncEngine, ahead: timedelta) -> timedelta:
+    """What is to be added to our clock: nothing, or `ahead` where they are apart, which is counted."""
     if abs(ahead) <= APART:
-        return
+        return timedelta(0)
     with contextlib.suppress(*AWAY):
         async with engine.begin() as conn:
             await conn.execute(delete(odd_clocks).where(_LONG_OVER))
             row = insert(odd_clocks).values(host=socket.gethostname(), times=1, apart=ahead.total_seconds())
             more = {"times": odd_clocks.c.times + 1, "apart": row.excluded.apart, "last_at": func.clock_timestamp()}
             await conn.execute(row.on_conflict_do_update(index_elements=["host"], set_=more))
-    raise ClocksApart("the database", ahead)
+    return ahead
 
 
 async def agree(conn: AsyncConnection) -> None:

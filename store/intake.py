@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -69,17 +70,14 @@ class TakenIn:
 
 
 async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor) -> TakenIn:
-    """A new lead, or a repeat inquiry of a living one.
-
-    Raises InvalidInput for a sequence that cannot be, ClocksApart.
-    """
+    """A new lead, or a repeat inquiry of a living one. Raises InvalidInput for a sequence that cannot be."""
     try:
         sequence = leads.book.latest(intake.sequence or DEFAULT_SEQUENCE)
     except NotFound as e:
         raise InvalidInput("sequence", str(e)) from None
     if sequence.anchored():
         raise InvalidInput("sequence", "turns on an appointment, and an inquiry has none: book one by /v1/bookings")
-    addresses = await _lock_addresses(leads, conn, intake)
+    addresses, now = await _lock_addresses(leads, conn, intake)
     living = await _living(leads, conn, addresses, intake)
     for known in living:
         async with leads.within(conn, known, locked=True) as unit:
@@ -89,7 +87,7 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
                 await _inquire(leads, unit, intake, by, Repeat(addresses, joined, perhaps))
                 unit.audit(by, "lead_asked_again")
                 return _taken_in(unit, known)
-    unit = await _insert(leads, conn, intake, addresses)
+    unit = await _insert(leads, conn, intake, addresses, now)
     await _inquire(leads, unit, intake, by)
     unit.audit(by, "lead_taken_in")
     await leads.write(unit)
@@ -102,8 +100,8 @@ def _taken_in(unit: LeadUnit, duplicate_of: str | None) -> TakenIn:
     return TakenIn(unit.lead_id, unit.state.state.value, duplicate_of, enrollment.sequence, enrollment.version)
 
 
-async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -> dict[str, str]:
-    """The rows of the given addresses, made where new, locked in the order of their ids: kind -> id."""
+async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -> tuple[dict[str, str], datetime]:
+    """The rows of the given addresses, made where new, locked in the order of their ids: kind -> id. And now."""
     vault, table = leads.store.vault, tables.addresses
     given = {"phone": intake.phone, "email": intake.email}
     blinds = {kind: vault.blind(kind, value) for kind, value in given.items() if value}
@@ -114,8 +112,8 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
     made = [insert_new(table, vault.seal_row(table, row)) for row in new]
     asked = clocks.ours()
     *_, rows = await together(conn, [*made, (_LOCK, {"blinds": list(blinds.values())})])
-    await clocks.check(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
-    return {row["kind"]: str(row["id"]) for row in rows}
+    skew = await clocks.skew(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
+    return {row["kind"]: str(row["id"]) for row in rows}, leads.now_with(skew)
 
 
 async def _living(leads: Leads, conn: AsyncConnection, addresses: dict[str, str], intake: Intake) -> list[str]:
@@ -150,8 +148,10 @@ async def _free(conn: AsyncConnection, addresses: dict[str, str], others: list[s
     return {kind: i for kind, i in addresses.items() if i not in theirs}
 
 
-async def _insert(leads: Leads, conn: AsyncConnection, intake: Intake, addresses: dict[str, str]) -> LeadUnit:
-    vault, lead_id, now = leads.store.vault, str(uuid.uuid4()), leads.now()
+async def _insert(
+    leads: Leads, conn: AsyncConnection, intake: Intake, addresses: dict[str, str], now: datetime
+) -> LeadUnit:
+    vault, lead_id = leads.store.vault, str(uuid.uuid4())
     full = " ".join(filter(None, (intake.first_name, intake.last_name)))
     names = {fold_name(n) for n in (full, intake.first_name, intake.last_name or "")} - {""}
     blinds = [vault.blind("name", n) for n in sorted(names)]

@@ -7,7 +7,7 @@ the other leads of these addresses by id. Whoever holds an address holds off eve
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
+from domain.errors import ClocksApart
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
@@ -52,6 +53,7 @@ class LeadUnit:
     now: datetime  # product time
     before: LeadState
     ahead: bool = False  # `now` is that of its newest fact, and far ahead of the clock
+    skew: timedelta = timedelta(0)  # to be added to this process's clock, which is apart from the database's
     new: bool = False  # inserted by this very transaction: its workflow is to be started
     signal: str | None = None  # for the workflow, once this is committed
     outbox_id: int | None = None
@@ -88,12 +90,13 @@ class LeadUnit:
 
 @dataclass
 class Leads:
-    """Opens units. `now` gives product time; `patience`: on its clock."""
+    """Opens units. `now` gives product time, `product` that of a real time; `patience`: on its clock."""
 
     store: Store
     book: SequenceBook
     now: Callable[[], datetime]
     patience: Patience = PATIENCE
+    product: Callable[[datetime], datetime] | None = None
     states: States = field(default_factory=States)
 
     @asynccontextmanager
@@ -102,12 +105,15 @@ class Leads:
     ) -> AsyncIterator[LeadUnit]:
         """The lead under its lock, committed at the end; an exception rolls everything back. Raises NoSuchLead.
 
+        `now`: by the caller's own clock; raises ClocksApart where that is far from the database's. Without it what is
+        told is dated, if need be, by the database.
         `also`: what else is read once the lock is there, in the same round trip.
         """
         while True:
             async with self.store.engine.begin() as conn:
                 try:
-                    unit = await self._load(conn, lead_id, now, locked=False, spreads=True, also=also)
+                    own = now is not None
+                    unit = await self._load(conn, lead_id, now, locked=False, spreads=True, also=also, own_clock=own)
                 except _Joined:
                     await conn.rollback()  # so that all its addresses are locked in their order
                     continue
@@ -165,6 +171,7 @@ class Leads:
         locked: bool,
         spreads: bool,
         also: Sequence[Statement] = (),
+        own_clock: bool = False,
     ) -> LeadUnit:
         """Raises _Joined where the lead has got an address while its locks were waited for."""
         known = self.states.get(lead_id)
@@ -172,11 +179,13 @@ class Leads:
         rows = await load(after=known.last_no if known else 0)
         if known is not None and rows.known_at != known.last_at:  # another history than the one that is remembered
             known, rows = None, await load()
-        await clocks.check(self.store.engine, rows.ahead)
+        skew = await clocks.skew(self.store.engine, rows.ahead)
+        if skew and own_clock:
+            raise ClocksApart("the database", skew)
         if rows.joined and not locked:
             raise _Joined
         state = await self._known(fold(lead_id, rows.records, known))
-        given, newest = now or self.now(), state.last_at or _LONG_AGO
+        given, newest = now or self.now_with(skew), state.last_at or _LONG_AGO
         now = max(given, newest)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
         return LeadUnit(
@@ -188,10 +197,18 @@ class Leads:
             now,
             state,
             newest - given > self.patience.clocks,
+            skew,
             spreads=spreads,
             first_name=rows.first_name,
             also=rows.also,
         )
+
+    def now_with(self, skew: timedelta) -> datetime:
+        """Now (product), by the database's clock where ours is apart from it by `skew`."""
+        if not skew:
+            return self.now()
+        real = clocks.ours() + skew
+        return self.product(real) if self.product is not None else real
 
     async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
         """The state, from the facts."""

@@ -1,4 +1,4 @@
-"""A clock that jumps: while it is apart from the database's nothing is written or sent, and what it dated waits."""
+"""A clock that jumps: a worker does nothing meanwhile, what is told is dated by the database, what it dated waits."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
+from domain import facts as f
 from domain.errors import ClocksApart
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Touch, Wait
 from domain.patience import PATIENCE
-from domain.ports import Accepted
+from domain.ports import Accepted, InboundSms
 from domain.touches import Channel, TouchStatus
-from store import clocks, tables
+from store import clocks, lead_rows, tables
 from tests.store.test_rules import DESK, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
@@ -34,26 +35,46 @@ async def odd(clinic: Clinic) -> list[clocks.OddClock]:
 
 
 @pytest.mark.parametrize("by", [ELEVEN_HOURS, -ELEVEN_HOURS, timedelta(seconds=12), timedelta(seconds=-12)], ids=str)
-async def test_no_claim_is_made_and_nothing_stored_by_a_clock_that_is_apart(
+async def test_a_worker_whose_clock_is_apart_claims_and_writes_nothing(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta
 ) -> None:
     ref = await clinic.next_touch(await clinic.inquire())
     before = await facts(clinic)
     jumps(monkeypatch, by)
-    for what in (
-        clinic.ledger.claim(ref, clocks.ours()),
-        clinic.ledger.plan(ref.lead_id, clocks.ours()),
-        clinic.commands.note(DESK, ref.lead_id, "a note"),
-        clinic.inquire(phone="+12125550177", email="eve@example.com"),
-    ):
+    for what in (clinic.ledger.claim(ref, clocks.ours()), clinic.ledger.plan(ref.lead_id, clocks.ours())):
         with pytest.raises(ClocksApart):
             await what
     monkeypatch.undo()
     assert await facts(clinic) == before
     [clock] = await odd(clinic)
-    assert clock.times == 4
+    assert clock.times == 2
     assert abs(clock.apart + by) < timedelta(seconds=1)
     assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim), "it is right again"
+
+
+@pytest.mark.parametrize("by", [ELEVEN_HOURS, -ELEVEN_HOURS], ids=str)
+async def test_what_is_told_meanwhile_is_taken_and_dated_by_the_database(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta
+) -> None:
+    """Above all a stop: no carrier repeats it for long."""
+    true = clinic.leads.now
+    leads = replace(clinic.leads, now=lambda: true() + by, product=clinic.ledger.clock.product)
+    told = Clinic(clinic.store, leads, clinic.ledger)
+    lead = await clinic.inquire()
+    ref = await clinic.next_touch(lead)
+    jumps(monkeypatch, by)
+    since = true()
+    await told.inbound.reply(InboundSms("SM2", "+12125550101", "+15005550006", "STOP"))
+    other = await told.inquire(phone="+12125550177", email="eve@example.com")
+    until = true()
+    monkeypatch.undo()
+    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), View), "the gate is shut"
+    async with clinic.store.engine.connect() as conn:
+        stopped = await lead_rows.records(conn, clinic.store.vault, lead)
+        asked = await lead_rows.records(conn, clinic.store.vault, other)
+    told_at = [r.at for r in stopped if isinstance(r.fact, f.Replied)] + [r.at for r in asked]
+    assert len(told_at) > 2
+    assert all(since <= at <= until for at in told_at)
 
 
 @pytest.mark.parametrize("by", [timedelta(seconds=5), timedelta(seconds=-5)], ids=str)

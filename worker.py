@@ -167,7 +167,7 @@ def make_ledger(settings: Settings, store: Store, book: SequenceBook, clock: Clo
     )
     composer = Composer(store, book, voice, system_templates(load_templates(CONFIG / "templates")))
     leads = Leads(store, book, clock.now, Patience.on(clock.at_most), clock.product)
-    return TouchLedger(leads, clock, composer, Backpressure(make_limits(settings)))
+    return TouchLedger(leads, clock, composer, Backpressure(make_limits(settings)), measured=True)
 
 
 def make_limits(settings: Settings) -> Limits:

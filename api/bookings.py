@@ -62,7 +62,7 @@ class Bookings:
         if booking.event in (f.BookingEvent.BOOKED, f.BookingEvent.RESCHEDULED) and booking.starts_at is None:
             raise InvalidInput("starts_at", f"an appointment that is {booking.event} has a start")
         if booking.occurred_at > self.leads.now() + AHEAD:
-            await clocks.agree(conn)  # or it is ours that is wrong
+            await clocks.must_agree(conn)  # or it is ours that is wrong
             raise InvalidInput("occurred_at", "lies in the future: it would outdo everything that is told until then")
         if isinstance(actor, Actor) and actor.facilities and booking.facility not in (None, *actor.facilities):
             raise InvalidInput("facility", f"this key books for {', '.join(actor.facilities)}")

@@ -20,8 +20,8 @@ from api.meters import Meters
 from api.problems import TooLarge, fault, too_large
 
 BODY_LIMIT = 1_000_000  # bytes
-READ_AWAY = 64_000_000  # bytes; what is longer is cut off
-READ_AWAY_WITHIN = 30.0  # real seconds
+READ_AWAY = 16_000_000  # bytes; what is longer is cut off
+READ_AWAY_WITHIN = 5.0  # real seconds
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

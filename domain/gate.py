@@ -15,6 +15,8 @@ from domain.touches import RETRY, SENT, Channel, Disposition, TouchStatus
 
 A_MOMENT_AGO = timedelta(minutes=15)  # what has just been told is not told again
 
+CONFIRMATION_LATE = ("stop.confirmation_late", "a confirmation of an opt-out goes out within 5 minutes or not at all")
+
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
@@ -50,9 +52,7 @@ def check(  # noqa: PLR0917 - one answer from all that matters
     step_key, channel = touch.step, touch.channel
     if step_key == STOP:
         if due is not None and now - due > patience.confirmation:
-            return Refused(
-                "stop.confirmation_late", "a confirmation of an opt-out goes out within 5 minutes or not at all"
-            )
+            return Refused(*CONFIRMATION_LATE)
         return Allowed()
     if not (state.email if channel is Channel.EMAIL else state.phone):
         return Refused(NO_ADDRESS, f"the lead has no address for {channel}")

@@ -1,6 +1,6 @@
 """Whether the clocks of those who work here agree, for the doctor."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import func, select
 
@@ -16,10 +16,8 @@ LATELY = timedelta(hours=1)
 
 async def agree(found: Tools) -> Line:
     async with found.engine.connect() as conn:
-        asked = clocks.ours()
-        theirs: datetime = (await conn.execute(select(func.clock_timestamp()))).scalar_one()
-        apart = abs(clocks.ahead(asked, theirs))
-        odd = [clock for clock in await clocks.odd(conn) if theirs - clock.at < LATELY]
+        apart = abs(await clocks.apart(conn))
+        odd = [clock for clock in await clocks.odd(conn) if clocks.ours() - clock.at < LATELY]
         rule, _ = CLOCK_AHEAD
         waiting = (touches.c.status == "delayed", touches.c.rule == rule)
         count = await conn.scalar(select(func.count()).select_from(touches).where(*waiting))

@@ -21,6 +21,7 @@ from store.tables import brakes, day_counts, touches
 
 _LINES = text("SELECT pg_advisory_xact_lock(7300002)")  # any constant: calls are counted one at a time
 _GIVE_BACK = "UPDATE day_counts SET taken = taken - 1 WHERE channel = %(channel)s AND day = %(day)s AND taken > 0"
+_SETTLED_BY = timedelta(minutes=1)  # real, after its deadline; a claim that is still open hangs, and gives nothing back
 _CALL_LASTS = timedelta(minutes=30)  # real; a call of which nothing was heard for so long is over
 
 _RINGS = (touches.c.channel == Channel.VOICE.value, touches.c.status == "delayed", touches.c.rule == desk.RINGS)
@@ -103,9 +104,9 @@ async def _count(conn: AsyncConnection, channel: Channel, limit: int, now: datet
 async def _may_come_free(conn: AsyncConnection, channel: Channel, limit: int, now: datetime) -> bool:
     """Whether places are held by what its provider may yet refuse: then they are given back."""
     t, of_day = touches.c, (day_counts.c.channel == channel.value, day_counts.c.day == rules.day_of(now))
-    held = and_(t.channel == channel.value, t.status == "claimed", t.deadline.is_not(None))  # as in the index
+    held = and_(t.channel == channel.value, t.status == "claimed", t.deadline > now - _SETTLED_BY)
     if channel is Channel.VOICE:
-        held = or_(held, and_(*_RINGS))
+        held = or_(held, and_(*_RINGS, t.leg_at > now - desk.WAITS))
     open_ = select(func.count()).select_from(touches).where(held).scalar_subquery()
     taken = select(day_counts.c.taken - open_).where(*of_day)
     return limit > 0 and (await conn.scalar(taken) or 0) < limit

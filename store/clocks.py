@@ -4,8 +4,10 @@ A clock that has jumped would date facts wrongly, and let touches out at night. 
 and what is told from outside, above all a stop, is dated by the database.
 """
 
+import asyncio
 import contextlib
 import socket
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +20,7 @@ from domain.errors import ClocksApart
 from store.engine import AWAY
 from store.tables import odd_clocks
 
+TOLD_EVERY, TELLING_TAKES = 5.0, 1.0  # real seconds
 _LONG_OVER = text("last_at < clock_timestamp() - interval '90 days'")
 
 
@@ -43,25 +46,42 @@ def ahead(asked: datetime, theirs: datetime) -> timedelta:
     return theirs - min(max(theirs, asked), ours())
 
 
-async def skew(engine: AsyncEngine, ahead: timedelta) -> timedelta:
-    """What is to be added to our clock: nothing, or `ahead` where they are apart, which is counted."""
-    if abs(ahead) <= APART:
-        return timedelta(0)
-    with contextlib.suppress(*AWAY):
-        async with engine.begin() as conn:
-            await conn.execute(delete(odd_clocks).where(_LONG_OVER))
-            row = insert(odd_clocks).values(host=socket.gethostname(), times=1, apart=ahead.total_seconds())
-            more = {"times": odd_clocks.c.times + 1, "apart": row.excluded.apart, "last_at": func.clock_timestamp()}
-            await conn.execute(row.on_conflict_do_update(index_elements=["host"], set_=more))
-    return ahead
+@dataclass
+class Noticed:
+    """What a process has found of its clock: kept in the database, at most once in some seconds."""
+
+    told_at: float = float("-inf")
+
+    async def skew(self, engine: AsyncEngine, ahead: timedelta) -> timedelta:
+        """What is to be added to our clock: nothing, or `ahead` where they are apart."""
+        if abs(ahead) <= APART:
+            return timedelta(0)
+        if time.monotonic() - self.told_at > TOLD_EVERY:
+            self.told_at = time.monotonic()
+            with contextlib.suppress(TimeoutError, *AWAY):
+                async with asyncio.timeout(TELLING_TAKES):  # the caller holds a lead's lock
+                    await _tell(engine, ahead)
+        return ahead
 
 
-async def agree(conn: AsyncConnection) -> None:
-    """Raises ClocksApart."""
+async def _tell(engine: AsyncEngine, ahead: timedelta) -> None:
+    async with engine.begin() as conn:
+        await conn.execute(delete(odd_clocks).where(_LONG_OVER))
+        row = insert(odd_clocks).values(host=socket.gethostname(), times=1, apart=ahead.total_seconds())
+        more = {"times": odd_clocks.c.times + 1, "apart": row.excluded.apart, "last_at": func.clock_timestamp()}
+        await conn.execute(row.on_conflict_do_update(index_elements=["host"], set_=more))
+
+
+async def apart(conn: AsyncConnection) -> timedelta:
+    """How far the database's clock is ahead of ours; 0 where they may agree."""
     asked = ours()
-    theirs: datetime = (await conn.execute(select(func.clock_timestamp()))).scalar_one()
-    if abs(apart := ahead(asked, theirs)) > APART:
-        raise ClocksApart("the database", apart)
+    return ahead(asked, (await conn.execute(select(func.clock_timestamp()))).scalar_one())
+
+
+async def must_agree(conn: AsyncConnection) -> None:
+    """Raises ClocksApart."""
+    if abs(found := await apart(conn)) > APART:
+        raise ClocksApart("the database", found)
 
 
 async def odd(conn: AsyncConnection) -> list[OddClock]:

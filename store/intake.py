@@ -112,7 +112,7 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
     made = [insert_new(table, vault.seal_row(table, row)) for row in new]
     asked = clocks.ours()
     *_, rows = await together(conn, [*made, (_LOCK, {"blinds": list(blinds.values())})])
-    skew = await clocks.skew(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
+    skew = await leads.noticed.skew(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
     return {row["kind"]: str(row["id"]) for row in rows}, leads.now_with(skew)
 
 

@@ -58,7 +58,7 @@ class Rows:
     """`records`: the facts after those asked for, up to number `last`. `closed`: the channels stopped on the addresses.
 
     `known_at`: when the fact was after which was asked, if there is one. `joined`: it has other addresses by now than
-    those that are locked. `first_name` is sealed. `ahead`: how far the database's clock is ahead of ours (real).
+    those that are locked. `first_name` is sealed. `clock`: the database's; `ahead`: how far that is ahead of ours.
     `also`: what else was asked for.
     """
 
@@ -70,6 +70,7 @@ class Rows:
     known_at: datetime | None
     first_name: bytes
     ahead: timedelta
+    clock: datetime
     also: list[list[Row]]
 
 
@@ -104,6 +105,7 @@ async def load(
         next((row["at"] for row in news if row["no"] == after), None),
         held[0]["first_name"],
         clocks.ahead(asked, news[0]["clock"]),
+        news[0]["clock"],
         more,
     )
 

@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
-from domain.errors import ClocksApart
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
@@ -54,6 +53,7 @@ class LeadUnit:
     before: LeadState
     ahead: bool = False  # `now` is that of its newest fact, and far ahead of the clock
     skew: timedelta = timedelta(0)  # to be added to this process's clock, which is apart from the database's
+    clock: datetime = _LONG_AGO  # the database's, as it was loaded (real)
     new: bool = False  # inserted by this very transaction: its workflow is to be started
     signal: str | None = None  # for the workflow, once this is committed
     outbox_id: int | None = None
@@ -98,6 +98,7 @@ class Leads:
     patience: Patience = PATIENCE
     product: Callable[[datetime], datetime] | None = None
     states: States = field(default_factory=States)
+    noticed: clocks.Noticed = field(default_factory=clocks.Noticed)
 
     @asynccontextmanager
     async def lead(
@@ -105,15 +106,13 @@ class Leads:
     ) -> AsyncIterator[LeadUnit]:
         """The lead under its lock, committed at the end; an exception rolls everything back. Raises NoSuchLead.
 
-        `now`: by the caller's own clock; raises ClocksApart where that is far from the database's. Without it what is
-        told is dated, if need be, by the database.
+        `now`: by the caller's clock, and heeded unless that is apart from the database's.
         `also`: what else is read once the lock is there, in the same round trip.
         """
         while True:
             async with self.store.engine.begin() as conn:
                 try:
-                    own = now is not None
-                    unit = await self._load(conn, lead_id, now, locked=False, spreads=True, also=also, own_clock=own)
+                    unit = await self._load(conn, lead_id, now, locked=False, spreads=True, also=also)
                 except _Joined:
                     await conn.rollback()  # so that all its addresses are locked in their order
                     continue
@@ -171,7 +170,6 @@ class Leads:
         locked: bool,
         spreads: bool,
         also: Sequence[Statement] = (),
-        own_clock: bool = False,
     ) -> LeadUnit:
         """Raises _Joined where the lead has got an address while its locks were waited for."""
         known = self.states.get(lead_id)
@@ -179,13 +177,12 @@ class Leads:
         rows = await load(after=known.last_no if known else 0)
         if known is not None and rows.known_at != known.last_at:  # another history than the one that is remembered
             known, rows = None, await load()
-        skew = await clocks.skew(self.store.engine, rows.ahead)
-        if skew and own_clock:
-            raise ClocksApart("the database", skew)
+        skew = await self.noticed.skew(self.store.engine, rows.ahead)
         if rows.joined and not locked:
             raise _Joined
         state = await self._known(fold(lead_id, rows.records, known))
-        given, newest = now or self.now_with(skew), state.last_at or _LONG_AGO
+        given = now if now is not None and not skew else self.now_with(skew)
+        newest = state.last_at or _LONG_AGO
         now = max(given, newest)  # another process's clock may be ahead of ours
         journal = Journal(state, self.book, self.patience)
         return LeadUnit(
@@ -198,6 +195,7 @@ class Leads:
             state,
             newest - given > self.patience.clocks,
             skew,
+            rows.clock,
             spreads=spreads,
             first_name=rows.first_name,
             also=rows.also,

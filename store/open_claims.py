@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from domain.clock import APART
 from domain.errors import ClaimOver
 from domain.ledger import TouchRef
 from domain.ports import Search
@@ -21,7 +22,7 @@ _A_DAY = timedelta(days=1)
 UNUSED = ("claim.unused", "its worker stopped before anything was sent")  # rule and reason
 _BEGIN = (
     "UPDATE touches SET unused = NULL WHERE id = %(touch)s AND status = 'claimed' AND deadline = %(deadline)s"
-    " AND unused = deadline AND clock_timestamp() < %(asked)s + %(left)s RETURNING id"
+    " AND unused = deadline AND clock_timestamp() < LEAST(%(asked)s + %(left)s, deadline + %(apart)s) RETURNING id"
 )
 _OTHERS = (
     "SELECT max(t.deadline) AS until, count(*) AS open,"
@@ -56,9 +57,10 @@ async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: dat
     """The claim of this deadline is used: from now on something may have been sent. Raises ClaimOver.
 
     A claim that another has taken over, or that is past its deadline, is used by nobody, nor by a database that was
-    frozen after it was asked: its clock and ours may be some seconds apart. In a transaction of its own.
+    frozen after it was asked: its clock and ours may be some seconds apart. Nor after a sleep of the whole machine, in
+    which no time goes on by which `now` was reckoned. In a transaction of its own.
     """
-    values = {"touch": ref.touch_id, "deadline": deadline, "left": deadline - now}
+    values = {"touch": ref.touch_id, "deadline": deadline, "left": deadline - now, "apart": APART}
     if not await alone(engine, (_BEGIN, values | {"asked": datetime.now(UTC)})):
         raise ClaimOver("the claim was over before its request was written")
 

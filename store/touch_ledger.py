@@ -7,11 +7,10 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from domain import carry_out, desk
-from domain.clock import Clock
+from domain import carry_out, desk, gate
+from domain.clock import APART, Clock
 from domain.contact_window import closes
-from domain.errors import NotFound
-from domain.gate import Delayed
+from domain.errors import ClocksApart, NotFound
 from domain.lead_state import STOP
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Action, ExpireTask, OpenTask, Touch, Wait
@@ -48,15 +47,18 @@ class TouchLedger:
     clock: Clock
     composer: Composer
     backpressure: Backpressure = field(default_factory=Backpressure)
+    measured: bool = False  # whether `now` is held against the database's clock: not where time is skipped
 
     async def plan(self, lead_id: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
+            self._must_agree(unit, now)
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
     async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
         asked = time.monotonic()
         others = open_claims.others(ref, now)
         async with self.leads.lead(ref.lead_id, self.clock.product(now), [others]) as unit:
+            self._must_agree(unit, now)
             now += timedelta(seconds=time.monotonic() - asked)  # waiting for the lock may have taken a while
             unit.now = max(unit.now, self.clock.product(now))
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
@@ -65,15 +67,18 @@ class TouchLedger:
                 if made is None:
                     return await self._held(unit, ref)  # whatever has come since: what became of it must be found out
                 await together(unit.conn, [self.backpressure.gives_back(ref.channel, made)])  # it counts once
-                carry_out.put_off(unit.journal, _touch(ref), unit.now, Delayed(unit.now, *open_claims.UNUSED))
+                carry_out.put_off(unit.journal, _touch(ref), unit.now, gate.Delayed(unit.now, *open_claims.UNUSED))
             action = unit.journal.decide(unit.now)  # and the gate below
             if not isinstance(action, Touch) or action.touch_id != ref.touch_id:
                 return self._view(unit, action)  # the plan is stale: send nothing
             if carry_out.may_be_out(unit.journal, action):
                 return await self._held(unit, ref)
-            if unit.ahead:
+            if unit.ahead and ref.step == STOP:  # nobody knows whether it is late
+                rule, reason = gate.CONFIRMATION_LATE
+                carry_out.change(unit.journal, action, TouchStatus.SKIPPED, unit.now, rule=rule, reason=reason)
+            elif unit.ahead:
                 return self._view(unit, carry_out.await_clock(unit.journal, action, unit.now))
-            if carry_out.passes(unit.journal, action, unit.now, unit.closed):
+            elif carry_out.passes(unit.journal, action, unit.now, unit.closed):
                 address = unit.address(ref.channel)
                 assert address is not None  # the gate has looked
                 held = await self._held_back(unit, ref, now)
@@ -85,15 +90,15 @@ class TouchLedger:
                     return claim
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
 
-    async def _held_back(self, unit: LeadUnit, ref: TouchRef, now: datetime) -> Delayed | None:
+    async def _held_back(self, unit: LeadUnit, ref: TouchRef, now: datetime) -> gate.Delayed | None:
         """By another message to the address, by the sender's limits, or by the provider: it may go, but not now."""
         [[others]] = unit.also
         free = open_claims.free_at(others, now)
         if free is not None:
-            return Delayed(self.clock.product(free), *open_claims.ALONE)
+            return gate.Delayed(self.clock.product(free), *open_claims.ALONE)
         priority = of_work(unit.state, _touch(ref), unit.now)
         held = await self.backpressure.holds(unit.conn, ref.channel, priority, now, others["brake"])
-        return Delayed(self.clock.product(held.until), held.rule, held.reason) if held is not None else None
+        return gate.Delayed(self.clock.product(held.until), held.rule, held.reason) if held is not None else None
 
     async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:
         try:
@@ -116,6 +121,7 @@ class TouchLedger:
         of_claim = claimed_until is not None and not isinstance(result, Accepted)
         also = [open_claims.holder(ref)] if of_claim else []
         async with self.leads.lead(ref.lead_id, self.clock.product(now), also) as unit:
+            now += unit.skew
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("this touch was never claimed")
@@ -153,6 +159,7 @@ class TouchLedger:
 
     async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
+            now += unit.skew
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("no call was asked for")
@@ -179,6 +186,7 @@ class TouchLedger:
 
     async def open_task(self, lead_id: str, enrollment: int, step: str, part: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
+            self._must_agree(unit, now)
             action = carry_out.decide(unit.journal, unit.now, unit.closed)
             if action == OpenTask(enrollment, step, part):
                 carry_out.open_task(unit.journal, action, unit.now, unit.closed)
@@ -187,8 +195,19 @@ class TouchLedger:
 
     async def expire_task(self, lead_id: str, task: str, now: datetime) -> View:
         async with self.leads.lead(lead_id, self.clock.product(now)) as unit:
+            self._must_agree(unit, now)
             carry_out.expire_task(unit.journal, task, unit.now)
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
+
+    def _must_agree(self, unit: LeadUnit, now: datetime) -> None:
+        """What can wait does so while our clock is apart from the database's. Raises ClocksApart.
+
+        Also where only `now` is, which was read a while ago, before a clock that had jumped was set back.
+        """
+        if unit.skew:
+            raise ClocksApart("the database", unit.skew)
+        if self.measured and now - unit.clock > APART:
+            raise ClocksApart("the database", unit.clock - now)
 
     async def _claim(self, unit: LeadUnit, ref: TouchRef, action: Touch, address: Address, now: datetime) -> Claim:
         message = await self.composer.message(unit, ref, address.value)

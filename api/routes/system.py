@@ -75,7 +75,7 @@ async def _postgres(services: Services) -> None:
 
 async def _clock(services: Services) -> None:
     async with services.store.engine.connect() as conn:
-        await clocks.agree(conn)
+        await clocks.must_agree(conn)
 
 
 @inspection.get("/metrics", response_class=PlainTextResponse, summary="What Prometheus reads")

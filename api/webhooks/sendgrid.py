@@ -37,7 +37,7 @@ async def events(request: Request, services: Wired) -> Response:
         return refused(services, _PROVIDER)
     if not fresh(timestamp, datetime.now(UTC)):
         async with services.store.engine.connect() as conn:
-            await clocks.agree(conn)  # or it is ours that is wrong
+            await clocks.must_agree(conn)  # or it is ours that is wrong
         return too_old(services, _PROVIDER)
     try:
         batch = parse(raw)

@@ -78,7 +78,7 @@ async def clinic(store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
     real = datetime(2026, 1, 1, tzinfo=UTC)
     clock = virtual_clock(real, UTC_TEN, [Pace(1.0, None)])
     book = await open_book(store, clock)
-    ledger = make_ledger(Settings(_env_file=None), store, book, clock, keyring)
+    ledger = replace(make_ledger(Settings(_env_file=None), store, book, clock, keyring), measured=False)
     clinic = Clinic(Leads(store, book, lambda: UTC_TEN), ledger, clock, real)
     monkeypatch.setattr(module, "time", clinic.channel.watch)  # no time passes within an activity
     await clinic.begin()

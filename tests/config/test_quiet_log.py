@@ -1,11 +1,13 @@
 """What is logged of an exception: its types and places, and none of its words."""
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from config.quiet_log import TypesAndPlaces
+from config.quiet_log import ROOT, TypesAndPlaces
 
 SECRET = "+15550100"
 
@@ -75,3 +77,40 @@ def test_an_error_in_a_library_shows_where_in_it(monkeypatch: pytest.MonkeyPatch
     except BaseException as error:
         said = TypesAndPlaces().formatException((type(error), error, error.__traceback__))
     assert "_pytest/outcomes.py:" in said
+
+
+def test_a_group_tells_of_each_of_its_own() -> None:
+    def together() -> None:
+        raise ExceptionGroup(SECRET, [ValueError(SECRET), KeyError(SECRET)])
+
+    said = as_logged(together)
+    assert "ExceptionGroup" in said
+    assert "ValueError" in said
+    assert "KeyError" in said
+    assert SECRET not in said
+
+
+_DIES = f"""
+import asyncio, gc, sys, threading
+from config.quiet_log import write_quietly
+write_quietly()
+def fails(): raise ValueError("{SECRET}")
+thread = threading.Thread(target=fails); thread.start(); thread.join()
+async def main():
+    async def fails_too(): fails()
+    task = asyncio.create_task(fails_too())
+    while not task.done(): await asyncio.sleep(0)
+    del task; gc.collect()
+asyncio.run(main())
+fails()
+"""
+
+
+def test_neither_a_thread_nor_a_task_nor_the_process_ends_with_words() -> None:
+    done = subprocess.run([sys.executable, "-c", _DIES], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert SECRET not in done.stderr
+    assert "Traceback" not in done.stderr
+    for told in ("a thread ended by", "Task exception was never retrieved", "ended by"):
+        assert told in done.stderr
+    assert done.stderr.count("  ValueError: ") == 3

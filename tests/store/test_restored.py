@@ -105,7 +105,7 @@ class Restored:
 async def copy(store: Store, keyring: KeyRing) -> Restored:
     clock = virtual_clock(datetime.now(UTC) - timedelta(hours=2), TEN - timedelta(hours=2), (Stretch(1.0, None),))
     book = await open_book(store, clock)
-    ledger = make_ledger(Settings(_env_file=None), store, book, clock, keyring)
+    ledger = replace(make_ledger(Settings(_env_file=None), store, book, clock, keyring), measured=False)
     return Restored(Clinic(store, ledger.leads, ledger), Carrier(), clock)
 
 

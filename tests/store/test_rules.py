@@ -118,7 +118,7 @@ async def clinic(store: Store, keyring: KeyRing) -> Clinic:
     ledger = make_ledger(Settings(_env_file=None), store, book, clock, keyring)
     own_times = Patience(clocks=timedelta(days=2))  # tests name times ahead, and then act at the real one
     leads = Leads(store, book, clock.now, own_times)
-    return Clinic(store, leads, replace(ledger, leads=leads))
+    return Clinic(store, leads, replace(ledger, leads=leads, measured=False))
 
 
 async def test_every_row_can_be_made_again_from_the_facts(clinic: Clinic) -> None:

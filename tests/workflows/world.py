@@ -269,7 +269,7 @@ async def open_world(
         await env.client.operator_service.add_search_attributes(request)
         clock = virtual_clock(await env.get_current_time(), start or UTC_TEN, parse_pace(pace))
         book = await open_book(store, clock)
-        ledger = make_ledger(settings, store, book, clock, keyring)
+        ledger = replace(make_ledger(settings, store, book, clock, keyring), measured=False)  # time is skipped
         hand = [start or UTC_TEN]
         leads = Leads(store, book, lambda: hand[0])
         world = World(

@@ -149,6 +149,7 @@ def api(data_dir: DataDirOption = None, host: HostOption = "127.0.0.1", port: Po
             log_config=None,
             server_header=False,
             log_level=settings.log_level,
+            timeout_keep_alive=75,  # longer than clients and proxies keep one: none is closed as it is used
             timeout_graceful_shutdown=5,
         )
     )

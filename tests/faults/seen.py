@@ -93,7 +93,7 @@ def own(touch: Json) -> bool:
 
 def waits(touch: Json, now: datetime) -> bool:
     """Put off, and its time has not come."""
-    return touch["status"] == "delayed" and moment(touch["until"]) > now
+    return touch["status"] == "delayed" and moment(touch.get("until") or touch["due_at"]) > now
 
 
 def own_words_wait(timeline: list[Json], now: datetime) -> bool:

@@ -77,10 +77,6 @@ class ClickToCall:
             return OVER
         call = Touch(touch.enrollment, touch.step, touch.part, Channel.VOICE, touch_id)
         unit.signal = "touch_updated"  # whatever follows: nobody waits for the line any more
-        if unit.ahead:
-            rule, reason = carry_out.CLOCK_AHEAD
-            carry_out.change(unit.journal, call, TouchStatus.FAILED, unit.now, rule=rule, reason=reason)
-            return NotConnected(rule)
         if not carry_out.passes(unit.journal, call, unit.now, unit.closed):
             refused = unit.state.touches[touch.enrollment, touch.step, touch.part]
             return NotConnected(refused.rule or "")

@@ -76,11 +76,11 @@ class Driver:
             await _until(lambda: self._whole(tend), BACK_WITHIN)
         return record
 
-    async def rest(self, within: float = RESTS_WITHIN) -> Seen:
+    async def rest(self, within: float = RESTS_WITHIN, told_within: float = TOLD_WITHIN) -> Seen:
         """Waits, not for ever, until nothing is overdue or under way any more, and looks at everything."""
         async with self._client() as tend:
             await _until(lambda: self._rests(tend), within)
-            deadline = time.monotonic() + TOLD_WITHIN
+            deadline = time.monotonic() + told_within
             while True:
                 seen = await self._look(tend)
                 still = (

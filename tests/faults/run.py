@@ -8,7 +8,7 @@ from content.library import load_sequences
 from content.templates import load_templates
 from domain.sequence import Sequence
 from tests.faults.checker import Verdict, check
-from tests.faults.driver import MONDAY_TEN, RESTS_WITHIN, Driver, launched, pace
+from tests.faults.driver import MONDAY_TEN, RESTS_WITHIN, TOLD_WITHIN, Driver, launched, pace
 from tests.faults.plan import Shape, make_plan
 from tests.faults.record import Json, Round
 from tests.faults.seen import Seen
@@ -37,6 +37,7 @@ async def run_round(
     faults: Json | None = None,
     env: dict[str, str] | None = None,
     rests_within: float = RESTS_WITHIN,
+    told_within: float = TOLD_WITHIN,
     say: Callable[[str], None] = lambda _: None,
 ) -> Judged:
     """Plays one round on the data directory `path`, after those that it has seen already, and judges all of them."""
@@ -49,7 +50,7 @@ async def run_round(
         driver = Driver(stack, plan, faults or {}, say)
         record = await driver.storm()
         record.write(path / f"round-{len(before):03}.json")
-        seen = await driver.rest(rests_within)
+        seen = await driver.rest(rests_within, told_within)
         seen.write(path / "seen.json")
     return Judged(check(seen, [*before, record], sequences()), record, seen)
 

@@ -11,7 +11,6 @@ def upgrade() -> None:
         "CREATE TABLE early_events (appointment_id text NOT NULL, event text NOT NULL,"
         " occurred_at timestamptz NOT NULL, starts_at timestamptz, facility text,"
         " told_by text NOT NULL, facilities text[] NOT NULL,"
-        " told_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
-        " PRIMARY KEY (appointment_id, event, occurred_at, facilities))"
+        " told_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (appointment_id, event, occurred_at))"
     )
     op.execute("CREATE INDEX early_events_told_at_idx ON early_events (told_at)")

@@ -12,7 +12,7 @@ from domain.access import Actor
 from domain.appointment_fold import tells_more
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.schedule import in_flight
-from store import audit, clocks, early_events, tables
+from store import audit, early_events, tables
 from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves, people
 
@@ -27,7 +27,7 @@ class Unmatched(NotFound):
 class Booking:
     event: f.BookingEvent
     appointment_id: str
-    occurred_at: datetime
+    occurred_at: datetime | None  # None: now
     lead_id: str | None = None
     phone: str | None = field(default=None, repr=False)
     email: str | None = field(default=None, repr=False)
@@ -61,8 +61,9 @@ class Bookings:
         """Records the event. `free_only`: refuse a time that is taken at the facility (a lead's own booking)."""
         if booking.event in (f.BookingEvent.BOOKED, f.BookingEvent.RESCHEDULED) and booking.starts_at is None:
             raise InvalidInput("starts_at", f"an appointment that is {booking.event} has a start")
-        if booking.occurred_at > self.leads.now() + AHEAD:
-            await clocks.must_agree(conn)  # or it is ours that is wrong
+        now = await self.leads.now_by(conn)
+        occurred_at = booking.occurred_at or now
+        if occurred_at > now + AHEAD:
             raise InvalidInput("occurred_at", "lies in the future: it would outdo everything that is told until then")
         if isinstance(actor, Actor) and actor.facilities and booking.facility not in (None, *actor.facilities):
             raise InvalidInput("facility", f"this key books for {', '.join(actor.facilities)}")
@@ -73,7 +74,7 @@ class Bookings:
         except Unmatched:
             if booking.event is f.BookingEvent.BOOKED:
                 raise
-            return await self._keep(conn, actor, booking)
+            return await self._keep(conn, actor, booking, occurred_at)
         if free_only and booking.starts_at is not None:
             await self._must_be_free(conn, booking)
         async with self.leads.within(conn, lead_id) as unit:
@@ -88,7 +89,7 @@ class Bookings:
                 starts_at=booking.starts_at,
                 # later events that name no place leave it as it is known
                 facility=booking.facility or (unit.state.facility if first else None),
-                occurred_at=booking.occurred_at,
+                occurred_at=occurred_at,
                 elsewhere=bool(selves),
             )
             changed = tells_more(unit.state, fact)
@@ -110,14 +111,14 @@ class Bookings:
                 unit.append(fact.model_copy(update={"elsewhere": elsewhere}), told_by)
         return bool(found)
 
-    async def _keep(self, conn: AsyncConnection, actor: Actor | str, booking: Booking) -> Booked:
+    async def _keep(self, conn: AsyncConnection, actor: Actor | str, booking: Booking, occurred_at: datetime) -> Booked:
         """Nobody can know yet whose it is: its booking may be on its way."""
         fact = f.AppointmentChanged(
             event=booking.event,
             appointment_id=booking.appointment_id,
             starts_at=booking.starts_at,
             facility=booking.facility,
-            occurred_at=booking.occurred_at,
+            occurred_at=occurred_at,
         )
         changed = await early_events.keep(conn, actor, fact)
         await audit.append(conn, actor, f"appointment_{booking.event}")
@@ -164,7 +165,7 @@ class Bookings:
         The other leads share an address with this one, which `unit` holds: so they may be locked after it.
         """
         for other_id in sorted(selves):
-            async with self.leads.within(unit.conn, other_id, unit.now, locked=True) as other:
+            async with self.leads.within(unit.conn, other_id, unit.by_clock, locked=True) as other:
                 sequence = other.journal.sequence
                 if other.state.exit_reason is None and (sequence is None or not sequence.anchored()):
                     other.append(f.Finished(exit_reason=f.ExitReason.BOOKED), "system")

@@ -7,7 +7,6 @@ unexpected errors, which may quote a person's data: their kind and place say eno
 import asyncio
 import secrets
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.meters import Meters
 from api.problems import TooLarge, fault, too_large
+from config.quiet_log import types_and_places
 
 BODY_LIMIT = 1_000_000  # bytes
 READ_AWAY = 16_000_000  # bytes; what is longer is cut off
@@ -72,7 +72,7 @@ class Edge:
             else:
                 await self._app(scope, body.receive, answer)
         except Exception as error:
-            self._log.error("request failed", request_id=request_id, error=_kinds(error), at=_frames(error))
+            self._log.error("request failed", request_id=request_id, error=types_and_places(error))
             if status:
                 raise ResponseCut from None
             await fault(request_id)(scope, receive, answer)
@@ -132,17 +132,3 @@ class _Body:
         self._seen += len(message.get("body", b""))
         self._ended = not message.get("more_body", False)  # nor does more come after a disconnect
         return message
-
-
-def _kinds(error: BaseException) -> list[str]:
-    kinds: list[str] = []
-    one: BaseException | None = error
-    while one is not None and len(kinds) < 5:
-        kinds.append(type(one).__name__)
-        one = one.__cause__ or one.__context__
-    return kinds
-
-
-def _frames(error: BaseException) -> list[str]:
-    frames = traceback.extract_tb(error.__traceback__)[-8:]
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]

@@ -39,8 +39,9 @@ async def is_lead(services: Services, lead_id: str) -> str:
 
 async def own_booking(services: Services, lead_id: str) -> OwnBooking:
     """What the page shows. Raises NotFound."""
-    now, table = services.leads.now(), tables.appointments
+    table = tables.appointments
     async with services.store.engine.begin() as conn:
+        now = await services.leads.now_by(conn)
         facility = services.facilities.get(await facility_of(conn, lead_id))
         standing = (table.c.status == AppointmentStatus.BOOKED.value, table.c.starts_at > now)
         mine = select(table).where(table.c.lead_id == lead_id, *standing).order_by(table.c.starts_at).limit(1)
@@ -68,11 +69,10 @@ async def book_free(services: Services, own: OwnBooking, chosen: datetime) -> Ow
     if chosen not in own.times:
         raise Refused("this time is not free")
     await sequences_ready(services)
-    now = services.leads.now()
     booking = Booking(
         event=BookingEvent.BOOKED,
         appointment_id=str(uuid.uuid5(_NAMESPACE, f"{own.lead_id}/{own.facility.key}/{chosen.isoformat()}")),
-        occurred_at=now,
+        occurred_at=None,
         lead_id=own.lead_id,
         starts_at=chosen,
         facility=own.facility.key,

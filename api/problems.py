@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api.access import NoKey, NotAllowed
-from domain.errors import ClocksApart, InvalidInput, NewerFact, NotFound, Refused, TendError
+from domain.errors import InvalidInput, NewerFact, NotFound, Refused, TendError
 from store.idempotency import IdempotencyMismatch
 
 MEDIA_TYPE = "application/problem+json"
@@ -110,7 +110,6 @@ def install(app: FastAPI) -> None:
         NoKey: _no_key,
         NotAllowed: lambda _, e: problem(STATUS[NotAllowed], str(e)),
         NotFound: lambda _, e: problem(STATUS[NotFound], str(e)),
-        ClocksApart: lambda _, e: problem(AWAY, str(e), headers={"Retry-After": "30"}),
         NewerFact: lambda _, e: problem(AWAY, str(e), headers={"Retry-After": "30"}),
         Refused: lambda _, e: problem(STATUS[Refused], e.reason, state=e.state),
         InvalidInput: lambda _, e: invalid([(e.field, e.reason)]),

@@ -23,7 +23,12 @@ class TypesAndPlaces(logging.Formatter):
 
     def formatException(self, ei: object) -> str:
         assert isinstance(ei, tuple)
-        return "\n".join(_line(error, error.__traceback__) for error in _chain(ei[1], set()))
+        return "\n".join(f"  {line}" for line in types_and_places(ei[1]))
+
+
+def types_and_places(error: BaseException | None) -> list[str]:
+    """One line for the exception and for each of its causes."""
+    return [_line(one, one.__traceback__) for one in _chain(error, set())]
 
 
 def write_quietly() -> None:
@@ -33,6 +38,7 @@ def write_quietly() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("psycopg").setLevel(logging.ERROR)  # at WARNING it writes the database's words
     sys.excepthook = lambda _, error, __: log.critical("ended by", exc_info=error)
+    sys.unraisablehook = lambda hook: log.error("an error in vain", exc_info=hook.exc_value or True)
     threading.excepthook = lambda hook: log.error("a thread ended by", exc_info=hook.exc_value or True)
 
 
@@ -51,7 +57,7 @@ def _line(error: BaseException, trace: TracebackType | None) -> str:
     ours = [f for f in frames[:-1] if Path(f.filename).is_relative_to(ROOT) and ".venv" not in f.filename]
     places = [f"{_short(f.filename)}:{f.lineno} in {f.name}" for f in [*ours, *frames[-1:]]]
     kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    return f"  {kind}: {' > '.join(places) or 'nowhere'}"
+    return f"{kind}: {' > '.join(places) or 'nowhere'}"
 
 
 def _short(filename: str) -> str:

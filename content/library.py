@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -63,10 +63,8 @@ def load_sequences(directory: Path, templates: Mapping[str, Template]) -> list[P
     return list(pinned.values())
 
 
-def lint(
-    paths: Iterable[Path], templates: Mapping[str, Template], others: Iterable[PinnedSequence] = ()
-) -> list[Finding]:
-    """Each file with its first error, or with its warnings. `others`: sequences that exits may lead to, too."""
+def lint(paths: Collection[Path], templates: Mapping[str, Template], beside: Path) -> list[Finding]:
+    """Each file with its first error, or with its warnings. `beside`: a directory of more, to which exits may lead."""
     pinned: dict[Path, Sequence] = {}
     found: list[Finding] = []
     for path in paths:
@@ -74,14 +72,26 @@ def lint(
             pinned[path] = _pin(path, read_yaml(path), templates).sequence
         except InvalidSequence as e:
             found.append(Finding(str(path), "error", str(e).removeprefix(f"{path.name}: ")))
-    by_key = {p.sequence.key: p.sequence for p in others} | {s.key: s for s in pinned.values()}
+    given = {path.resolve() for path in paths}
+    others = [sequence for path in yaml_files(beside) if path.resolve() not in given for sequence in _readable(path)]
+    by_key = {s.key: s for s in (*others, *pinned.values())}
     for path, sequence in pinned.items():
+        if by_key[sequence.key] is not sequence:
+            found.append(Finding(str(path), "error", f"another of these files has the key {sequence.key!r} too"))
         try:
             _check_among(sequence, by_key)
         except InvalidSequence as e:
             found.append(Finding(str(path), "error", str(e)))
         found += [Finding(str(path), "warning", text) for text in warnings(sequence)]
     return found
+
+
+def _readable(path: Path) -> list[Sequence]:
+    """The sequence of a file that was not asked about; none if something is wrong with it."""
+    try:
+        return [parse_sequence(read_yaml(path), where=path.name)]
+    except InvalidSequence:
+        return []
 
 
 def parse_content(content: Mapping[str, Any], version: int) -> tuple[Sequence, dict[str, Template]]:

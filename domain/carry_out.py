@@ -12,6 +12,7 @@ from domain import facts as f
 from domain.consequences import task_id
 from domain.errors import NotFound
 from domain.journal import Journal
+from domain.lead_state import STOP
 from domain.next_action import Action, OpenTask, Touch, Wait
 from domain.schedule import pending
 from domain.sequence import CallTask, Part, StaffTask
@@ -62,10 +63,22 @@ def put_off(journal: Journal, touch: Touch, now: datetime, delay: gate.Delayed) 
     change(journal, touch, TouchStatus.DELAYED, now, due_at=due, until=delay.until, **why)
 
 
-def await_clock(journal: Journal, touch: Touch, now: datetime) -> Wait:
-    """The newest fact, at `now`, is dated ahead of every clock: until they have come so far it cannot be lawful."""
+def await_clock(journal: Journal, touch: Touch, now: datetime, closed: AbstractSet[Channel]) -> Action:
+    """The newest fact, at `now`, is dated ahead of every clock: until they have come so far nothing can be lawful.
+
+    What a person dialled and a confirmation cannot wait so long, and are left out. The next action.
+    """
     known = journal.state.touches.get((touch.enrollment, touch.step, touch.part))
     rule, reason = CLOCK_AHEAD
+    if touch.step == STOP:  # nobody knows whether it is late
+        rule, reason = gate.CONFIRMATION_LATE
+        change(journal, touch, TouchStatus.SKIPPED, now, rule=rule, reason=reason)
+        return decide(journal, now, closed)
+    if known is not None and known.task_id is not None:
+        change(
+            journal, touch, TouchStatus.FAILED, now, rule=rule, reason="a clock was ahead when this call was dialled"
+        )
+        return decide(journal, now, closed)
     if known is None or (known.rule, known.until) != (rule, now):
         put_off(journal, touch, now, gate.Delayed(now, rule, reason))
     return Wait(now, reason)

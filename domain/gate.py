@@ -11,7 +11,7 @@ from domain.next_action import Touch
 from domain.patience import PATIENCE, Patience
 from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence, Step
-from domain.touches import RETRY, SENT, Channel, Disposition, TouchStatus
+from domain.touches import SENT, Channel, Disposition, TouchStatus, first_of, is_second
 
 A_MOMENT_AGO = timedelta(minutes=15)  # what has just been told is not told again
 
@@ -91,7 +91,7 @@ def _dialled(state: LeadState, task_id: str, now: datetime) -> Verdict:
 
 def _in_touch_since(state: LeadState, touch: Touch) -> bool:
     """Whether the lead wrote or was spoken with after the first try: what it says is no longer news."""
-    first = state.touches.get((touch.enrollment, touch.step, touch.part.removesuffix(RETRY)))
+    first = state.touches.get((touch.enrollment, touch.step, first_of(touch.part)))
     if first is None or first.claimed_at is None:
         return False
     spoken = (t.closed_at or t.opened_at for t in state.tasks.values() if t.disposition is Disposition.ANSWERED)
@@ -119,7 +119,7 @@ def _overtaken(state: LeadState, sequence: Sequence | None, touch: Touch, now: d
     """What has lost its use: the appointment has begun, something later has said it, the lead was reached meanwhile."""
     if _useless_at(state, sequence, touch.step, now):
         return Refused("late.appointment", "the appointment has begun")
-    if touch.step != STAFF and touch.part.endswith(RETRY) and _in_touch_since(state, touch):
+    if touch.step != STAFF and is_second(touch.part) and _in_touch_since(state, touch):
         return Refused("retry.overtaken", "the lead was reached in another way since")
     step, appointment, enrollment = sequence.step(touch.step) if sequence else None, state.anchor(), state.enrollment
     if sequence is None or step is None or appointment is None or appointment.starts_at is None or enrollment is None:

@@ -8,8 +8,8 @@ from domain.consequences import PHONE, Book, dropped, opened, rests_after_answer
 from domain.lead_state import STAFF, STOP, LeadState, Touch
 from domain.ports import Remedy
 from domain.sequence import IfUnknown
-from domain.touches import RETRY, Channel, Disposition, TouchStatus, touch_id
-from domain.unknown import became_unknown, if_unknown, is_given_up, resending_is_over, review_id
+from domain.touches import Channel, Disposition, TouchStatus, is_second, second_of, touch_id
+from domain.unknown import KNOWN, became_unknown, if_unknown, is_given_up, resending_is_over, review_id
 
 SKIPPED = ("staff.skipped", "skipped by a person")  # rule and reason
 RETRY_AFTER = timedelta(minutes=30)
@@ -29,7 +29,7 @@ def touch_changed(state: LeadState, fact: f.TouchChanged, no: int, at: datetime,
     if (open_ := state.tasks.get(review)) is not None and open_.living:
         outcome = "it did not go out" if fact.status is TouchStatus.FAILED else "it went out"
         yield f.TaskClosed(task_id=review, state=f.TaskState.DONE, reason=f"the carrier has told: {outcome}")
-    yield from resending_is_over(state, now, fact.status)
+    yield from resending_is_over(state, now, fact)
     yield from _alert(state, now, fact, no, at)
     if fact.status is TouchStatus.FAILED and now.task_id is not None and fact.remedy is not Remedy.ALERT:
         yield f.CallEnded(task_id=now.task_id, touch_id=fact.touch_id, disposition=Disposition.FAILED)
@@ -71,7 +71,8 @@ def _alert(state: LeadState, now: Touch, fact: f.TouchChanged, no: int, at: date
 
 
 def _second_try(state: LeadState, fact: f.TouchChanged, first: Touch, due_at: datetime) -> f.TouchChanged:
-    part = f"{fact.part}{RETRY}"
+    known = state.touches.get((fact.enrollment, fact.step, second_of(fact.part)))
+    part = second_of(fact.part, after_all=known is not None and known.rule == KNOWN)
     return f.TouchChanged(
         touch_id=touch_id(state.lead_id, fact.enrollment, fact.step, part),
         enrollment=fact.enrollment,
@@ -97,7 +98,7 @@ def _sent_once_more(state: LeadState, fact: f.TouchChanged, now: Touch, at: date
 
 def _may_retry(state: LeadState, fact: f.TouchChanged) -> bool:
     """A touch gets one second try while its sequence goes on; a call gets its next step instead."""
-    if fact.channel is Channel.VOICE or fact.step == STOP or fact.part.endswith(RETRY):
+    if fact.channel is Channel.VOICE or fact.step == STOP or is_second(fact.part):
         return False
     current = state.enrollment.number if state.enrollment and state.exit_reason is None else None
     return fact.step == STAFF or (fact.enrollment == current and not _is_skipped(state, fact))

@@ -44,7 +44,9 @@ TRANSITIONS: dict[TouchStatus, frozenset[TouchStatus]] = {
     S.MISSED: frozenset(),
 }
 
-RETRY = ".retry1"  # ends the name of a part that is a second try, of which there is one
+# End the name of a part that is a second try, of which one goes out at most: the other is of a first that failed after
+# one had been left out.
+_RETRY, _AFTER_ALL = ".retry1", ".retry2"
 
 SENT = frozenset({S.ACCEPTED, S.DELIVERED, S.UNDELIVERED})
 SETTLED = SENT | {S.FAILED, S.UNKNOWN, S.SKIPPED, S.MISSED}
@@ -65,6 +67,20 @@ class Disposition(StrEnum):
     BUSY = "busy"
     NO_ANSWER = "no_answer"
     FAILED = "failed"
+
+
+def second_of(part: str, *, after_all: bool = False) -> str:
+    """The name of its second try. `after_all`: there was one, which was left out before it went out."""
+    return f"{part}{_AFTER_ALL if after_all else _RETRY}"
+
+
+def is_second(part: str) -> bool:
+    return part.endswith((_RETRY, _AFTER_ALL))
+
+
+def first_of(part: str) -> str:
+    """The name of the part that this one is, or is the second try of."""
+    return part.removesuffix(_RETRY).removesuffix(_AFTER_ALL)
 
 
 def touch_id(lead_id: str, enrollment: int, step: str, part: str) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 from domain import facts as f
 from domain.consequences import Book, dropped, sequence_of, task_id
 from domain.lead_state import LeadState, Touch
-from domain.ports import OutcomeUnknown, Unread, Unseen
+from domain.ports import OutcomeUnknown, Remedy, Unread, Unseen
 from domain.schedule import looked_for
 from domain.sequence import IfUnknown, Sequence
-from domain.touches import RETRY, SENT, Channel, TouchStatus
+from domain.touches import SENT, Channel, TouchStatus, first_of, is_second, second_of
 
 # Seconds before each look in the provider's list, five and a half hours in all: it may lag, accept late, or be away.
 # SendGrid keeps no list; its events are given a minute before a person is asked.
@@ -23,6 +23,8 @@ _LOOKS = {Channel.SMS: _PAUSES, Channel.VOICE: _PAUSES, Channel.EMAIL: (60,)}
 
 # A list that does not answer is asked again after so long at least.
 _UNREAD = timedelta(minutes=1)
+
+KNOWN = "resend.known"  # the rule of a second try that was left out because the first is known to have been taken
 
 _GIVEN_UP = 6  # looks, nine minutes: after these a step that says so is sent once more
 
@@ -67,7 +69,7 @@ def awaits_resending(state: LeadState, sequence: Sequence) -> bool:
         and t.channel is not None
         and (step := sequence.step(t.step)) is not None
         and step.if_unknown is IfUnknown.RESEND
-        and not t.part.endswith(RETRY)
+        and not is_second(t.part)
         and not is_given_up(t.channel, t.looks)
         for t in looked_for(state)
     )
@@ -84,23 +86,23 @@ def reviews(state: LeadState) -> frozenset[str]:
     return frozenset(review_id(state.lead_id, t.touch_id) for t in unknown)
 
 
-def resending_is_over(state: LeadState, touch: Touch, status: TouchStatus) -> Iterator[f.Fact]:
+def resending_is_over(state: LeadState, touch: Touch, fact: f.TouchChanged) -> Iterator[f.Fact]:
     """Of a touch and its second try one is enough: the other waits no longer, nor who was to find out about it."""
-    if status not in SENT:
+    if fact.status not in SENT:
         return
-    first = touch.part.removesuffix(RETRY)
-    if first == touch.part:
-        yield from not_sent_again(state, touch, "resend.known", "the first one went out")
+    if not is_second(touch.part):
+        if fact.remedy not in (Remedy.RETRY, Remedy.RESCHEDULE):  # it is worth a second try, which waits already
+            yield from not_sent_again(state, touch, KNOWN, "the carrier took the first one")
         return
-    known = state.touches.get((touch.enrollment, touch.step, first))
+    known = state.touches.get((touch.enrollment, touch.step, first_of(touch.part)))
     review = state.tasks.get(review_id(state.lead_id, known.touch_id)) if known is not None else None
-    if status is not TouchStatus.UNDELIVERED and review is not None and review.living:
+    if fact.status is not TouchStatus.UNDELIVERED and review is not None and review.living:
         yield f.TaskClosed(task_id=review.id, state=f.TaskState.DONE, reason="it was sent once more, and went out")
 
 
 def not_sent_again(state: LeadState, first: Touch, rule: str, reason: str) -> Iterator[f.Fact]:
     """Its second try, should it wait, is dropped."""
-    again = state.touches.get((first.enrollment, first.step, f"{first.part}{RETRY}"))
+    again = state.touches.get((first.enrollment, first.step, second_of(first.part)))
     if again is not None and again.status in (TouchStatus.PLANNED, TouchStatus.DELAYED):
         yield dropped(again, rule, reason)
 

@@ -42,6 +42,7 @@ class Sweep:
     bounds: Bounds = Bounds()
 
     async def sweep(self, after: str | None = None, *, repair: bool = True) -> Swept:
+        await self.store.must_agree()
         then = datetime.now(UTC) - self.bounds.grace
         unheard = await self.store.unheard(then)
         if repair and unheard.found:

@@ -28,13 +28,11 @@ def lint_files(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is wrong with sequence files, and what their authors should know; the exit code is 1 for an error."""
-    from content.library import lint, load_sequences  # noqa: PLC0415 - each verb loads what it needs
+    from content.library import lint  # noqa: PLC0415 - each verb loads what it needs
     from content.templates import load_templates  # noqa: PLC0415
     from stack.publishing import CONFIG  # noqa: PLC0415
 
-    shipped = load_templates(CONFIG / "templates")
-    others = load_sequences(CONFIG / "sequences", shipped)
-    found = lint(files, load_templates(templates) if templates is not None else shipped, others)
+    found = lint(files, load_templates(templates or CONFIG / "templates"), CONFIG / "sequences")
     wrong = sum(f.level == "error" for f in found)
     if as_json:
         print(json.dumps({"well": wrong == 0, "findings": [f._asdict() for f in found]}, indent=1))

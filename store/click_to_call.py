@@ -77,7 +77,9 @@ class ClickToCall:
             return OVER
         call = Touch(touch.enrollment, touch.step, touch.part, Channel.VOICE, touch_id)
         unit.signal = "touch_updated"  # whatever follows: nobody waits for the line any more
-        if not carry_out.passes(unit.journal, call, unit.now, unit.closed):
+        if unit.ahead:
+            carry_out.await_clock(unit.journal, call, unit.now, unit.closed)
+        if unit.ahead or not carry_out.passes(unit.journal, call, unit.now, unit.closed):
             refused = unit.state.touches[touch.enrollment, touch.step, touch.part]
             return NotConnected(refused.rule or "")
         address = unit.address(Channel.VOICE)

@@ -72,10 +72,16 @@ async def _tell(engine: AsyncEngine, ahead: timedelta) -> None:
         await conn.execute(row.on_conflict_do_update(index_elements=["host"], set_=more))
 
 
+async def theirs(conn: AsyncConnection) -> datetime:
+    """Now, by the database's clock."""
+    now: datetime = (await conn.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
+
+
 async def apart(conn: AsyncConnection) -> timedelta:
     """How far the database's clock is ahead of ours; 0 where they may agree."""
     asked = ours()
-    return ahead(asked, (await conn.execute(select(func.clock_timestamp()))).scalar_one())
+    return ahead(asked, await theirs(conn))
 
 
 async def must_agree(conn: AsyncConnection) -> None:

@@ -12,7 +12,7 @@ from domain.lead_state import STOP
 from domain.ledger import TouchRef
 from domain.ports import Email, Sms
 from domain.sequence import Message
-from domain.touches import RETRY, Channel
+from domain.touches import Channel, first_of
 from store import tables
 from store.engine import Store
 from store.lead_unit import LeadUnit
@@ -58,7 +58,7 @@ class Composer:
         step = sequence.step(ref.step) if sequence else None
         if sequence is None or step is None:
             raise NotFound(f"step {ref.step} is not in the sequence")
-        name = ref.part.removesuffix(RETRY)
+        name = first_of(ref.part)
         part = next((p for p in (*step.parts, *([step.at_once] if step.at_once else [])) if p.name == name), None)
         if part is None or not isinstance(part.action, Message):
             raise NotFound(f"step {ref.step} has no message {name}")

@@ -141,7 +141,7 @@ class Inbound:
 
     async def _shut(self, conn: AsyncConnection, address_id: str, channels: tuple[Channel, ...]) -> bool:
         """A stop on an address that is no lead's. Whether texts went there until now."""
-        now, new = self.leads.now(), False
+        now, new = await self.leads.now_by(conn), False
         for channel in channels:
             row = {"address_id": address_id, "channel": channel.value, "cause": "opt_out", "at": now}
             stop, known = insert(tables.stops).values(row), tables.stops.c

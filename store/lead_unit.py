@@ -49,9 +49,10 @@ class LeadUnit:
     journal: Journal
     addresses: tuple[Address, ...]
     closed: frozenset[Channel]
-    now: datetime  # product time
+    now: datetime  # product time; never before its newest fact
     before: LeadState
-    ahead: bool = False  # `now` is that of its newest fact, and far ahead of the clock
+    by_clock: datetime  # product time, whatever its facts say
+    ahead: bool = False  # `now` is far ahead of the clock
     skew: timedelta = timedelta(0)  # to be added to this process's clock, which is apart from the database's
     clock: datetime = _LONG_AGO  # the database's, as it was loaded (real)
     new: bool = False  # inserted by this very transaction: its workflow is to be started
@@ -154,7 +155,7 @@ class Leads:
 
     async def begin(self, conn: AsyncConnection, lead_id: str, state: LeadState, now: datetime) -> LeadUnit:
         """A unit for a lead that this very transaction has inserted (its addresses are locked already)."""
-        unit = LeadUnit(conn, lead_id, Journal(state, self.book), (), frozenset(), now, state, new=True)
+        unit = LeadUnit(conn, lead_id, Journal(state, self.book), (), frozenset(), now, state, now, new=True)
         unit.addresses = await lead_rows.addresses(conn, self.store.vault, lead_id)
         return unit
 
@@ -181,25 +182,28 @@ class Leads:
         if rows.joined and not locked:
             raise _Joined
         state = await self._known(fold(lead_id, rows.records, known))
-        given = now if now is not None and not skew else self.now_with(skew)
+        by_clock = now if now is not None and not skew else self.now_with(skew)
         newest = state.last_at or _LONG_AGO
-        now = max(given, newest)  # another process's clock may be ahead of ours
-        journal = Journal(state, self.book, self.patience)
         return LeadUnit(
             conn,
             lead_id,
-            journal,
+            Journal(state, self.book, self.patience),
             rows.addresses,
             rows.closed,
-            now,
+            max(by_clock, newest),  # another process's clock may be ahead of ours
             state,
-            newest - given > self.patience.clocks,
-            skew,
-            rows.clock,
+            by_clock,
+            ahead=newest - by_clock > self.patience.clocks,
+            skew=skew,
+            clock=rows.clock,
             spreads=spreads,
             first_name=rows.first_name,
             also=rows.also,
         )
+
+    async def now_by(self, conn: AsyncConnection) -> datetime:
+        """Now (product), asked of the database where our clock may be apart from its."""
+        return self.now_with(await self.noticed.skew(self.store.engine, await clocks.apart(conn)))
 
     def now_with(self, skew: timedelta) -> datetime:
         """Now (product), by the database's clock where ours is apart from it by `skew`."""
@@ -295,7 +299,7 @@ class Leads:
     ) -> None:
         """The same stop as a fact of every other lead with the address; our lock on it keeps the order of locks."""
         for other_id in (str(row["lead_id"]) for row in others):
-            async with self.within(unit.conn, other_id, unit.now, locked=True, spreads=False) as other:
+            async with self.within(unit.conn, other_id, unit.by_clock, locked=True, spreads=False) as other:
                 kinds = {a.kind for a in other.addresses if a.id in ids}
                 for fact in stops:
                     open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.lead_state import ESCALATED_AFTER, LeadState
 from domain.sequence import Sequence
 from domain.sweep import Missed, Stuck, Tally, needs_workflow, stands_still
-from store import outbox
+from store import clocks, outbox
 from store.lead_unit import Leads
 from store.tables import leads, sweep_tallies, tasks, touches
 from store.tables import outbox as entries
@@ -36,6 +36,11 @@ class Waiting:
 @dataclass(frozen=True)
 class SweepStore:
     leads: Leads
+
+    async def must_agree(self) -> None:
+        """Raises ClocksApart: by a clock that is wrong, who is in time is late, or who is late in time."""
+        async with self.leads.store.engine.connect() as conn:
+            await clocks.must_agree(conn)
 
     async def unheard(self, before: datetime) -> Tally:
         """Entries of the outbox from before that time."""

@@ -73,12 +73,9 @@ class TouchLedger:
                 return self._view(unit, action)  # the plan is stale: send nothing
             if carry_out.may_be_out(unit.journal, action):
                 return await self._held(unit, ref)
-            if unit.ahead and ref.step == STOP:  # nobody knows whether it is late
-                rule, reason = gate.CONFIRMATION_LATE
-                carry_out.change(unit.journal, action, TouchStatus.SKIPPED, unit.now, rule=rule, reason=reason)
-            elif unit.ahead:
-                return self._view(unit, carry_out.await_clock(unit.journal, action, unit.now))
-            elif carry_out.passes(unit.journal, action, unit.now, unit.closed):
+            if unit.ahead:
+                return self._view(unit, carry_out.await_clock(unit.journal, action, unit.now, unit.closed))
+            if carry_out.passes(unit.journal, action, unit.now, unit.closed):
                 address = unit.address(ref.channel)
                 assert address is not None  # the gate has looked
                 held = await self._held_back(unit, ref, now)
@@ -121,7 +118,7 @@ class TouchLedger:
         of_claim = claimed_until is not None and not isinstance(result, Accepted)
         also = [open_claims.holder(ref)] if of_claim else []
         async with self.leads.lead(ref.lead_id, self.clock.product(now), also) as unit:
-            now += unit.skew
+            now = self._real(unit, now)
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("this touch was never claimed")
@@ -159,7 +156,7 @@ class TouchLedger:
 
     async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
         async with self.leads.lead(ref.lead_id, self.clock.product(now)) as unit:
-            now += unit.skew
+            now = self._real(unit, now)
             touch = unit.state.touches.get((ref.enrollment, ref.step, ref.part))
             if touch is None:
                 raise NotFound("no call was asked for")
@@ -198,6 +195,10 @@ class TouchLedger:
             self._must_agree(unit, now)
             carry_out.expire_task(unit.journal, task, unit.now)
             return self._view(unit, carry_out.decide(unit.journal, unit.now, unit.closed))
+
+    def _real(self, unit: LeadUnit, now: datetime) -> datetime:
+        """Now for what a provider answered: a clock may have jumped, or the machine slept, since `now` was measured."""
+        return unit.clock if self.measured else now
 
     def _must_agree(self, unit: LeadUnit, now: datetime) -> None:
         """What can wait does so while our clock is apart from the database's. Raises ClocksApart.

@@ -37,8 +37,9 @@ async def events(request: Request, services: Wired) -> Response:
         return refused(services, _PROVIDER)
     if not fresh(timestamp, datetime.now(UTC)):
         async with services.store.engine.connect() as conn:
-            await clocks.must_agree(conn)  # or it is ours that is wrong
-        return too_old(services, _PROVIDER)
+            now = await clocks.theirs(conn)  # ours may be wrong
+        if not fresh(timestamp, now):
+            return too_old(services, _PROVIDER)
     try:
         batch = parse(raw)
     except InvalidInput as error:

@@ -102,6 +102,9 @@ async def main():
     while not task.done(): await asyncio.sleep(0)
     del task; gc.collect()
 asyncio.run(main())
+class Left:
+    def __del__(self): fails()
+left = Left(); del left; gc.collect()
 fails()
 """
 
@@ -111,6 +114,6 @@ def test_neither_a_thread_nor_a_task_nor_the_process_ends_with_words() -> None:
     assert done.returncode == 1
     assert SECRET not in done.stderr
     assert "Traceback" not in done.stderr
-    for told in ("a thread ended by", "Task exception was never retrieved", "ended by"):
+    for told in ("a thread ended by", "Task exception was never retrieved", "an error in vain", "ended by"):
         assert told in done.stderr
-    assert done.stderr.count("  ValueError: ") == 3
+    assert done.stderr.count("  ValueError: ") == 4

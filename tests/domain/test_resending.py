@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from domain import facts as f
+from domain.ports import Remedy
 from domain.signals import WITNESS
 from domain.touches import TouchStatus
 from tests.domain.lead_story import Story, paused, resume
@@ -31,6 +32,37 @@ def test_what_went_out_after_all_is_not_sent_again(status: TouchStatus) -> None:
     resume(story)
     story.run(timedelta(days=1))
     assert "sms.retry1" not in [row[2] for row in story.sent()]
+
+
+def worth_another(story: Story) -> None:
+    """The carrier tells of the first that the handset was away."""
+    more = {"remedy": Remedy.RETRY, "code": "30003", "rule": WITNESS}
+    story.tell(f.TouchChanged.of(story.state.touches[FIRST], S.UNDELIVERED, **more))
+    if story.state.pause is not None:
+        resume(story)
+    story.run(timedelta(hours=2))
+
+
+def test_what_failed_on_its_way_is_sent_again_as_without_the_policy() -> None:
+    story = waits_to_be_resent()
+    worth_another(story)
+    assert [row[1:] for row in story.sent() if row[1] == "first"] == [("first", "sms.retry1", "sent")]
+
+
+def test_what_failed_after_the_second_was_left_out_is_sent_again_after_all() -> None:
+    story = waits_to_be_resent()
+    story.tell(f.TouchChanged.of(story.state.touches[FIRST], S.ACCEPTED, rule=WITNESS))
+    assert story.state.touches[AGAIN].status is S.SKIPPED
+    worth_another(story)
+    assert [row[2] for row in story.sent() if row[1] == "first"] == ["sms", "sms.retry2"]
+
+
+def test_what_failed_after_the_second_went_out_is_not_sent_a_third_time() -> None:
+    story = loses(story_with("resend")).run(timedelta(minutes=15))
+    assert [row[2] for row in story.sent()] == ["sms.retry1"]
+    worth_another(story)
+    assert [key[2] for key in story.state.touches if key[1] == "first"] == ["sms", "sms.retry1"]
+    assert story.state.touches[AGAIN].status is S.ACCEPTED
 
 
 def test_what_did_not_go_out_is_sent() -> None:

@@ -91,23 +91,26 @@ def check(seen: Seen, rounds: list[Round], sequences: Mapping[str, Sequence]) ->
         *(Violation("forgotten", lead_id, why) for lead_id, why in seen.restless.items()),
     ]
     shares = {False: Share(), True: Share()}
-    for lead in seen.leads.values():
-        shares[bool(faults_of(rounds, lead))] += _share(seen, lead)
+    for lead, touch in seen.touches.values():
+        shares[bool(faults_at(rounds, lead, touch))] += _share(seen, touch)
     found += [*too_many(shares[True], rounds), *too_many_at_the_instant(shares[False], rounds)]
     accepted = sum(one.accepted for r in rounds for one in r.told)
     return Verdict(len(seen.leads), accepted, len(seen.outbox), shares[False], shares[True], tuple(found))
 
 
-def faults_of(rounds: list[Round], lead: Lead) -> Json:
-    """What the carrier did wrong in the round that the lead is of."""
-    number = number_of(lead)
-    return next((r.faults for r in rounds if number in r), {})
+def faults_at(rounds: list[Round], lead: Lead, touch: Json) -> Json:
+    """What the carrier did wrong in the round of the touch's claim, which may be a later one than that of its lead."""
+    number, claimed = number_of(lead), claimed_at(touch)
+    own = next((i for i, r in enumerate(rounds) if number in r), None)
+    if own is None:
+        return {}
+    later = [r for r in rounds[own + 1 :] if claimed is not None and r.began_at is not None and r.began_at <= claimed]
+    return [rounds[own], *later][-1].faults
 
 
-def _share(seen: Seen, lead: Lead) -> Share:
-    unknown = [t["id"] for t in lead.touches if t["status"] == "unknown"]
-    handed = sum(claimed_at(t) is not None for t in lead.touches)
-    return Share(handed, len(unknown), sum(touch not in seen.by_touch for touch in unknown))
+def _share(seen: Seen, touch: Json) -> Share:
+    unknown = touch["status"] == "unknown"
+    return Share(int(claimed_at(touch) is not None), int(unknown), int(unknown and touch["id"] not in seen.by_touch))
 
 
 def too_many(share: Share, rounds: list[Round]) -> list[Violation]:
@@ -158,7 +161,7 @@ def _shown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
             yield Violation("unfinished", lead.id, _name(touch))
         if status in ("skipped", "failed") and not (touch.get("rule") and touch.get("reason")):
             yield Violation("unexplained", lead.id, _name(touch))
-        if not faults_of(rounds, lead).get("accept_late_rate"):
+        if not faults_at(rounds, lead, touch).get("accept_late_rate"):
             for item in items:
                 if claimed is not None and moment(item["at"]) - claimed > CLAIM_LIVES:
                     seconds = (moment(item["at"]) - claimed).total_seconds()
@@ -176,9 +179,9 @@ def _tasks(seen: Seen) -> Iterator[Violation]:
 def _unknown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
     """Nobody knows only what nobody can know, and then a person has a task."""
     for lead in seen.leads.values():
-        faults = faults_of(rounds, lead)
         reviews = [t.get("reason") or "" for t in lead.of("task") if t["task_kind"] == "review"]
         for touch in (t for t in lead.touches if t["status"] == "unknown"):
+            faults = faults_at(rounds, lead, touch)
             if not any(touch["step"] in reason for reason in reviews):
                 yield Violation("untasked", lead.id, _name(touch))
             if touch["id"] in seen.by_touch:

@@ -64,6 +64,12 @@ class Round:
     def __contains__(self, number: int) -> bool:
         return self.first <= number < self.first + self.leads
 
+    @property
+    def began_at(self) -> datetime | None:
+        """Real; None if its clock never ran."""
+        segments = json.loads(self.clock or "{}").get("segments", [])
+        return datetime.fromisoformat(segments[0]["real"]) if segments else None
+
     def lead_ids(self) -> list[str]:
         """Of the leads taken in so far."""
         return sorted(str(t.answer["lead_id"]) for t in self.told if t.verb == "ask" and t.accepted)

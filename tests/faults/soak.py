@@ -23,7 +23,7 @@ from tests.faults import soak_figures
 from tests.faults.checker import Share, Verdict
 from tests.faults.plan import Shape
 from tests.faults.record import Json, Struck
-from tests.faults.run import Judged, run_round
+from tests.faults.run import Judged, judge_again, run_round
 from tests.faults.weather import EVERYTHING, WELL_TOLD
 
 SHAPE = Shape(leads=300, storm=280.0, blows=70)
@@ -148,14 +148,25 @@ class Soak:
         soak_figures.keep(state)
         return judged
 
+    def judge_again(self, number: int) -> None:
+        """By the present checker, what the rounds on the `number`th data directory (from 1) have left."""
+        verdict = judge_again(self._path / f"data-{number:03}")
+        self.state.directories[number - 1] = Directory.of(verdict)
+        self.state.write(self._file)
+        soak_figures.keep(self.state)
+        self._say(verdict)
+
     def _tell(self, judged: Judged) -> None:
         verdict, say = judged.verdict, self._console.print
         say(
             f"round {self.state.rounds} (seed {judged.record.seed}): {verdict.leads} leads, {verdict.sent} touches, "
             f"{verdict.duplicates} duplicates, {verdict.unaccounted} unaccounted, {verdict.after_stop} after a stop"
         )
+        self._say(verdict)
+
+    def _say(self, verdict: Verdict) -> None:
         for violation in verdict.violations:
-            say(f"  {violation.kind}: lead {violation.lead_id}: {violation.what}", highlight=False)
+            self._console.print(f"  {violation.kind}: lead {violation.lead_id}: {violation.what}", highlight=False)
 
 
 async def _until_stopped(soak: Soak) -> bool:
@@ -174,8 +185,12 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, default=Path(".soak"), help="where it is kept how far it has come")
     parser.add_argument("--seed", type=int, help="of a new soak; one that goes on has its own")
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--again", type=int, metavar="N", help="judge again what the Nth data directory has left")
     given = parser.parse_args()
     soak = Soak(given.dir.absolute(), given.seed, given.kills)
+    if given.again:
+        soak.judge_again(given.again)
+        return
     done = asyncio.run(_until_stopped(soak))
     print(f"{'done' if done else 'stopped'} after {soak.state.rounds} rounds and {soak.state.killed} kills")
 

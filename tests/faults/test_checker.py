@@ -1,15 +1,17 @@
 """The checker itself: a run in which all is well, and each kind of violation planted in it."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.faults.a_good_run import LEAD, PRODUCT, Run, iso, real, sent, task, told, touch
-from tests.faults.checker import KINDS, Share, too_many, too_many_at_the_instant
+from tests.faults.checker import KINDS, SENT, Share, too_many, too_many_at_the_instant
 from tests.faults.record import Json, Round, Struck
+from tests.faults.seen import moment
 
 
 def test_a_run_in_which_all_is_well() -> None:
@@ -274,6 +276,22 @@ def test_a_touch_that_a_stop_lists_may_still_arrive() -> None:
     _not_listed(run)
     run.told[-1] = replace(run.told[-1], answer={"in_flight": [f"{LEAD}/edu/email"]})
     assert "unlisted" not in run.verdict().counts
+
+
+def test_what_a_later_round_lets_the_carrier_do_wrong_explains_what_was_claimed_in_it() -> None:
+    """A lead that was not through with its sequence when its round ended."""
+    run = Run()
+    mail = next(t for t in run.timeline if t.get("channel") == "email" and t["status"] in SENT)
+    mail["status"] = "unknown"
+    run.timeline.append(task(14, None, "review", reason=f"unknown whether step {mail['step']} went out"))
+    claimed, faults = moment(mail["claimed_at"]), {"drop_callback_rate": 0.1, "error_rate": 0.1}
+
+    def judged(began: datetime) -> dict[str, int]:
+        clock = json.dumps({"segments": [{"real": began.isoformat()}]})
+        return run.verdict(Round(2, 2, 2, faults, clock, [], [])).counts
+
+    assert judged(claimed - timedelta(seconds=1)) == {}
+    assert judged(claimed + timedelta(seconds=1))["unknown"] > 0
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:

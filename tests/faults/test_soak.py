@@ -1,6 +1,7 @@
 """The soak remembers how far it has come, whatever ends it, and writes what it found."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,18 @@ async def test_figures_are_those_of_each_directorys_last_verdict(
     ):
         assert row in lines
     assert any("seed 100, 4 rounds" in line for line in lines)
+
+
+async def test_a_directory_is_judged_again(tmp_path: Path, figures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await _run(tmp_path / "soak", Rounds(), 8, monkeypatch)
+    asked: list[str] = []
+
+    def judge_again(path: Path) -> Verdict:
+        asked.append(path.name)
+        return replace(VERDICT, violations=())
+
+    monkeypatch.setattr(soak, "judge_again", judge_again)
+    soak.Soak(tmp_path / "soak", None, 8).judge_again(2)
+    assert asked == ["data-002"]
+    assert "| unaccounted | 1 | 0 |" in _lines(figures)
+    assert soak.Soak(tmp_path / "soak", None, 8).state.directories[1].unaccounted == 0

@@ -1,11 +1,14 @@
 """`tend sequences lint`: each file with its errors and warnings, and an exit code for scripts."""
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from cli import app
+from stack.publishing import CONFIG
 
 PLAIN = """\
 key: spring
@@ -61,6 +64,25 @@ def test_every_file_says_what_is_wrong_with_it(tmp_path: Path) -> None:
     texts = {Path(f["file"]).name: f["text"] for f in said["findings"]}
     assert "templates/no_such_text.yaml" in texts["spring.yaml"]
     assert "exits.no_show leads to 'nowhere'" in texts["astray.yaml"]
+
+
+def test_a_shipped_file_may_be_the_one_that_is_wrong(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shipped = tmp_path / "config"
+    shutil.copytree(CONFIG, shipped)
+    monkeypatch.setattr("stack.publishing.CONFIG", shipped)
+    wrong = shipped / "sequences" / "booked.yaml"
+    wrong.write_text(wrong.read_text().replace("steps:", "stpes:", 1))
+    done = lint(wrong, written(tmp_path, PLAIN), "--json")
+    assert done.exit_code == 1
+    assert [Path(f["file"]).name for f in json.loads(done.stdout)["findings"]] == ["booked.yaml"]
+
+
+def test_two_files_of_one_key_are_one_too_many(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    done = lint(written(tmp_path, PLAIN), written(other, PLAIN))
+    assert done.exit_code == 1
+    assert "another of these files has the key 'spring' too" in done.stdout
 
 
 def test_sequences_that_are_given_together_may_lead_to_each_other(tmp_path: Path) -> None:

@@ -6,14 +6,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
+from api.bookings import Booking, Bookings
 from domain import facts as f
-from domain.errors import ClaimOver, ClocksApart
+from domain.errors import ClaimOver, ClocksApart, InvalidInput
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import Touch, Wait
 from domain.patience import PATIENCE
-from domain.ports import Accepted, InboundSms, Rejected, Remedy
+from domain.ports import Accepted, InboundSms, OutcomeUnknown, Unavailable
 from domain.touches import Channel, TouchStatus
 from store import clocks, lead_rows, tables
+from store.click_to_call import ClickToCall, NotConnected
+from store.sweep import SweepStore
+from tests.store.test_click_to_call import dialled
 from tests.store.test_rules import DESK, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
@@ -87,22 +91,130 @@ async def test_a_now_that_was_read_while_the_clock_was_ahead_is_found_out(clinic
     assert isinstance(await ledger.claim(ref, datetime.now(UTC)), Claim)
 
 
+@pytest.mark.parametrize("answer", [Unavailable("too many", "20429", 5.0), OutcomeUnknown("cut")], ids=repr)
 @pytest.mark.parametrize("by", [ELEVEN_HOURS, -ELEVEN_HOURS], ids=str)
 async def test_what_a_provider_answered_is_written_whatever_the_clock_says(
-    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta, answer: Unavailable | OutcomeUnknown
 ) -> None:
+    """It jumped while the request was under way; the time that the activity measures went on as it should."""
+    true = clinic.leads.now
     ref = await clinic.next_touch(await clinic.inquire())
     claim = await clinic.ledger.claim(ref, datetime.now(UTC))
     assert isinstance(claim, Claim)
-    since = clinic.leads.now()
+    since, began = true(), datetime.now(UTC)
     jumps(monkeypatch, by)
-    leads = replace(clinic.leads, product=clinic.ledger.clock.product)
+    leads = replace(clinic.leads, now=lambda: true() + by, product=clinic.ledger.clock.product)
     ledger = replace(clinic.ledger, leads=leads, measured=True)
-    await ledger.settle(ref, Rejected("no such number", "21211", Remedy.SUPPRESS_NUMBER), clocks.ours(), claim.deadline)
+    await ledger.settle(ref, answer, datetime.now(UTC), claim.deadline)
     monkeypatch.undo()
+    soon = timedelta(minutes=3)  # longer than anything of this waits
     touch = (await clinic.state(ref.lead_id)).touches[ref.enrollment, ref.step, ref.part]
-    assert touch.status is TouchStatus.FAILED
-    assert since <= touch.at <= clinic.leads.now()
+    assert since <= touch.at <= true()
+    async with clinic.store.engine.connect() as conn:
+        deadline = await conn.scalar(select(tables.touches.c.deadline).where(tables.touches.c.id == ref.touch_id))
+        brake = await conn.scalar(select(tables.brakes.c.until))
+    if isinstance(answer, Unavailable):
+        assert (touch.status, deadline) == (TouchStatus.DELAYED, None)
+        assert touch.until is not None and since < touch.until < since + soon
+        assert brake is not None and began < brake < began + soon
+    else:
+        assert touch.status is TouchStatus.UNKNOWN
+        assert touch.look_at is not None and since < touch.look_at < since + soon
+        assert deadline is not None and began < deadline < began + soon
+
+
+async def test_an_answer_that_comes_after_the_machine_slept_is_dated_by_the_database(clinic: Clinic) -> None:
+    ref = await clinic.next_touch(await clinic.inquire())
+    claim = await clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(claim, Claim)
+    ledger, began = replace(clinic.ledger, measured=True), datetime.now(UTC)
+    await ledger.settle(ref, OutcomeUnknown("cut"), began - timedelta(hours=5), claim.deadline)
+    async with clinic.store.engine.connect() as conn:
+        deadline = await conn.scalar(select(tables.touches.c.deadline).where(tables.touches.c.id == ref.touch_id))
+    assert deadline is not None and deadline > began, "nothing else goes to the address meanwhile"
+
+
+@pytest.mark.parametrize("by", [ELEVEN_HOURS, -ELEVEN_HOURS], ids=str)
+async def test_a_booking_of_now_is_no_later_than_what_a_scheduler_tells_next(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta
+) -> None:
+    true = clinic.leads.now
+    leads = replace(clinic.leads, now=lambda: true() + by, product=clinic.ledger.clock.product)
+    lead, at = await clinic.inquire(), true() + timedelta(days=2)
+    jumps(monkeypatch, by)
+    own = Booking(f.BookingEvent.BOOKED, f"A-{lead}", None, lead, starts_at=at, facility="main")
+    assert (await Bookings(leads).take("lead", own)).changed
+    monkeypatch.undo()
+    cancelled = await Bookings(clinic.leads).take(DESK, Booking(f.BookingEvent.CANCELLED, f"A-{lead}", true()))
+    assert cancelled.changed
+    [appointment] = (await clinic.state(lead)).appointments.values()
+    assert appointment.status is f.AppointmentStatus.CANCELLED
+
+
+async def test_an_event_is_of_the_future_by_the_database(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    true = clinic.leads.now
+    behind = replace(clinic.leads, now=lambda: true() - ELEVEN_HOURS, product=clinic.ledger.clock.product)
+    ahead = replace(clinic.leads, now=lambda: true() + ELEVEN_HOURS, product=clinic.ledger.clock.product)
+    lead = await clinic.inquire()
+    booked = Booking(f.BookingEvent.BOOKED, f"A-{lead}", true(), lead, starts_at=true() + timedelta(days=2))
+    jumps(monkeypatch, -ELEVEN_HOURS)
+    assert (await Bookings(behind).take(DESK, booked)).changed
+    monkeypatch.undo()
+    jumps(monkeypatch, ELEVEN_HOURS)
+    with pytest.raises(InvalidInput, match="lies in the future"):
+        await Bookings(ahead).take(DESK, replace(booked, occurred_at=true() + timedelta(hours=3)))
+
+
+async def test_a_stop_of_a_number_that_nobody_has_is_dated_by_the_database(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = clinic.leads.now
+    leads = replace(clinic.leads, now=lambda: true() + ELEVEN_HOURS, product=clinic.ledger.clock.product)
+    jumps(monkeypatch, ELEVEN_HOURS)
+    await Clinic(clinic.store, leads, clinic.ledger).inbound.reply(
+        InboundSms("SM9", "+12125550188", "+15005550006", "STOP")
+    )
+    async with clinic.store.engine.connect() as conn:
+        at = await conn.scalar(select(tables.stops.c.at))
+    assert at is not None and at <= true()
+
+
+async def test_a_stop_of_a_lead_that_is_dated_ahead_is_dated_by_the_clock_for_whom_it_reaches(clinic: Clinic) -> None:
+    """B, who shares A's number, need not wait because A's story is ahead of every clock."""
+    asked = await clinic.next_touch(await clinic.inquire())
+    other = await clinic.inquire(first_name="Bea", email="bea@example.com")
+    await clinic.ledger.claim(asked, then := datetime.now(UTC) + ELEVEN_HOURS)
+    await clinic.ledger.settle(asked, Accepted("SM1"), then)
+    await clinic.commands.opt_out(DESK, asked.lead_id, (Channel.SMS,))
+    async with clinic.store.engine.connect() as conn:
+        reached = await lead_rows.records(conn, clinic.store.vault, other)
+    assert [r.at <= clinic.leads.now() for r in reached if isinstance(r.fact, f.OptedOut)] == [True]
+
+
+async def test_a_sweep_by_a_clock_that_is_wrong_finds_nobody_late(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jumps(monkeypatch, ELEVEN_HOURS)
+    with pytest.raises(ClocksApart):
+        await SweepStore(clinic.leads).must_agree()
+
+
+async def test_a_call_dialled_by_a_clock_that_was_ahead_never_rings_the_lead(clinic: Clinic) -> None:
+    leads = replace(clinic.leads, patience=PATIENCE)  # facts ahead of now are looked for again
+    call = await dialled(clinic)  # its facts are three minutes ahead
+    assert isinstance(await call.ring(), Claim)
+    assert await ClickToCall(leads).connect(call.ref.touch_id, "CA1") == NotConnected("clock.ahead")
+    assert ((await call.touch()).status, (await call.touch()).rule) == (TouchStatus.FAILED, "clock.ahead")
+
+
+async def test_a_call_dialled_by_a_clock_that_was_ahead_does_not_ring_the_desk_when_that_time_has_come(
+    clinic: Clinic,
+) -> None:
+    ledger = replace(clinic.ledger, leads=replace(clinic.leads, patience=PATIENCE))
+    call = await dialled(clinic)
+    assert isinstance(await ledger.claim(call.ref, datetime.now(UTC)), View)
+    assert ((await call.touch()).status, (await call.touch()).rule) == (TouchStatus.FAILED, "clock.ahead")
+    assert await call.held() is f.TaskState.CLAIMED, "it can be dialled again"
 
 
 async def test_a_claim_is_used_by_nobody_after_the_machine_has_slept(clinic: Clinic) -> None:

@@ -1,6 +1,6 @@
 """Carrying out what `next_action` has named: the gate once more, then the fact. Pure, on a journal.
 
-Only what needs a provider or a row of the database is elsewhere (`store/touch_ledger.py`).
+Only what needs a provider or a row of the database is elsewhere (`store/touch_ledger.py`, `store/settlement.py`).
 """
 
 from collections.abc import Set as AbstractSet

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from domain.next_action import Action
+from domain.next_action import Action, Touch
 from domain.ports import Accepted, Call, ChannelError, Email, Search, Sms
 from domain.priority import Priority
 from domain.standing import Standing
@@ -21,6 +21,10 @@ class TouchRef:
     step: str
     part: str
     channel: Channel
+
+    @property
+    def touch(self) -> Touch:
+        return Touch(self.enrollment, self.step, self.part, self.channel, self.touch_id)
 
 
 @dataclass(frozen=True, slots=True)

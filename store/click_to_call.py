@@ -18,9 +18,8 @@ from domain.touches import Channel, TouchStatus
 from store import home, open_claims, tables
 from store.inbound import lead_of_touch
 from store.lead_unit import Leads, LeadUnit
-from store.open_claims import ALONE
+from store.open_claims import ALONE, CLAIM_LIVES
 from store.round_trip import together, update
-from store.touch_ledger import CLAIM_LIVES
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from domain.ports import Search
 from store.round_trip import Row, Statement, alone, together
 from store.tables import touches
 
+CLAIM_LIVES = timedelta(seconds=15)  # real
 ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
 _A_MOMENT, _LONGEST = timedelta(seconds=1), timedelta(minutes=5)
 _A_DAY = timedelta(days=1)

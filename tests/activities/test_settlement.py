@@ -22,7 +22,8 @@ from domain.retries import LONGEST_PAUSE, MOST_ATTEMPTS
 from domain.touches import TouchStatus
 from store.engine import Store
 from store.lead_unit import Leads
-from store.touch_ledger import CLAIM_LIVES, TouchLedger
+from store.open_claims import CLAIM_LIVES
+from store.touch_ledger import TouchLedger
 from tests.activities.ports import FakeChannel, Stopwatch
 from tests.workflows.world import COORDINATOR, UTC_TEN, take_in_one
 from wire.keyring import KeyRing

@@ -26,7 +26,7 @@ from domain.ports import (
 from domain.touches import Channel, Disposition, TouchStatus
 from store import home, tables
 from store.click_to_call import OVER, ClickToCall, Connected, NotConnected
-from store.touch_ledger import CLAIM_LIVES
+from store.open_claims import CLAIM_LIVES
 from tests.store.test_rules import DESK, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture

@@ -83,7 +83,11 @@ async def test_after_a_stop_nothing_goes_out_but_its_confirmation(story: Story) 
     after = [t for t in lead.touches if t["no"] > stop["no"] and t["status"] in SENT | {"unknown"}]
     confirmed = [t for t in lead.touches if t["step"] == "stop"]
     assert [t["channel"] for t in confirmed] == ["sms"]
-    assert after == confirmed, lead.describe()
+    if confirmed[0]["status"] == "skipped":  # parts were away for so long that it may not go out any more
+        assert confirmed[0]["rule"] == "stop.confirmation_late", lead.describe()
+        assert after == [], lead.describe()
+    else:
+        assert after == confirmed, lead.describe()
     assert lead.sent()["confirm", "sms"] == 1
 
 

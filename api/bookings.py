@@ -11,6 +11,7 @@ from domain import facts as f
 from domain.access import Actor
 from domain.appointment_fold import tells_more
 from domain.errors import InvalidInput, NotFound, Refused
+from domain.lead_state import LeadState
 from domain.schedule import in_flight
 from store import audit, early_events, tables
 from store.lead_unit import Leads, LeadUnit
@@ -78,11 +79,11 @@ class Bookings:
         if free_only and booking.starts_at is not None:
             await self._must_be_free(conn, booking)
         async with self.leads.within(conn, lead_id) as unit:
-            if isinstance(actor, Actor) and actor.facilities and unit.state.facility not in actor.facilities:
+            if not _may_tell(actor, unit.state, booking.appointment_id):
                 raise NotFound("no lead with this id")
             selves = await living_selves(conn, self.leads.store.vault, lead_id)
             first = booking.appointment_id not in unit.state.appointments
-            early = first and await self._add_early(unit, booking.appointment_id, elsewhere=bool(selves))
+            early = first and await self._add_early(unit, booking, elsewhere=bool(selves))
             fact = f.AppointmentChanged(
                 event=booking.event,
                 appointment_id=booking.appointment_id,
@@ -103,9 +104,10 @@ class Bookings:
             unit.audit(actor, f"appointment_{booking.event}")
         return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, in_flight(unit.state))
 
-    async def _add_early(self, unit: LeadUnit, appointment_id: str, *, elsewhere: bool) -> bool:
+    async def _add_early(self, unit: LeadUnit, booking: Booking, *, elsewhere: bool) -> bool:
         """What was told of the appointment before anybody knew whose it is; whether there was anything."""
-        found = await early_events.take(unit.conn, appointment_id, unit.state.facility)
+        here = {unit.state.facility, booking.facility} - {None}
+        found = await early_events.take(unit.conn, booking.appointment_id, here)
         for fact, told_by in found:
             if tells_more(unit.state, fact):
                 unit.append(fact.model_copy(update={"elsewhere": elsewhere}), told_by)
@@ -183,6 +185,13 @@ class Bookings:
         )
         if taken is not None and taken != booking.appointment_id:
             raise Refused("this time has just been taken; please choose another")
+
+
+def _may_tell(actor: Actor | str, state: LeadState, appointment_id: str) -> bool:
+    """A key of facilities tells of appointments at these, and of those of their leads."""
+    known = state.appointments.get(appointment_id)
+    here = {state.facility, known.facility if known is not None else None}
+    return not isinstance(actor, Actor) or not actor.facilities or not here.isdisjoint(actor.facilities)
 
 
 def _lead_id(given: str) -> str:

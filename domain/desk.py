@@ -38,6 +38,12 @@ def ended(touch: Touch, how: Disposition | None = None) -> f.TouchChanged:
     return f.TouchChanged.of(touch, TouchStatus.FAILED, rule=rule, reason=reason)
 
 
+def kept_from(touch: Touch) -> str | None:
+    """The rule by which the gate kept it from being dialled, as the key was pressed or before."""
+    over = touch.status in (TouchStatus.SKIPPED, TouchStatus.FAILED) and never_left(touch)
+    return touch.rule if over and touch.rule is not None and not touch.rule.startswith("desk.") else None
+
+
 def never_left(touch: Touch) -> bool:
     """Whether it never came to dialling the lead."""
     return touch.claimed_at is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from domain import facts as f
-from domain.consequences import task_id
+from domain.consequences import PUT_BACK, task_id
 from domain.lead_state import LeadState, Touch
 from domain.ports import Listed
 from domain.schedule import direct, pending, ready
@@ -82,7 +82,7 @@ def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int,
     )
     facts: list[f.Fact] = [f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=now, reason=reason)]
     if state.pause is None or state.pause.until is not None:
-        facts.insert(0, f.Paused(reason="stopped for review: the database was put back from a copy"))
+        facts.insert(0, f.Paused(reason=PUT_BACK))
     return facts
 
 

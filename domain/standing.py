@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain import facts as f
+from domain.consequences import PUT_BACK
 from domain.fold import apply
 from domain.foretell import Upcoming, upcoming
 from domain.lead_state import STOP, LeadState, State, Touch
@@ -33,7 +34,8 @@ def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Stan
     far = datetime.max.replace(tzinfo=now.tzinfo)
     to_come = tuple(sorted(coming, key=lambda u: u.at or far))
     if state.pause is not None:
-        return Standing(State.PAUSED, None, "pause", None, state.pause.until, "paused by a person", to_come)
+        why = PUT_BACK if state.pause.reason == PUT_BACK else "paused by a person"
+        return Standing(State.PAUSED, None, "pause", None, state.pause.until, why, to_come)
     if state.rest is not None:
         reason = f"resting: {state.rest.cause}"
         return Standing(State.RESTING, None, "rest", None, state.rest.ends_at, reason, to_come)

@@ -47,7 +47,7 @@ class Backpressure:
         if brake is not None and brake > now:
             return await self.waits(conn, channel, priority, now)
         if channel is Channel.VOICE and self.limits.calls is not None and await self._lines_taken(conn, now):
-            reason = f"all {self.limits.calls} lines are taken"
+            reason = f"all lines are taken ({self.limits.calls})"
             return HeldBack(now + rules.CALLS_FULL_FOR, "cap.calls", reason)
         limit = self.limits.per_day.get(channel)
         if limit is None:

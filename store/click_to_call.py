@@ -72,6 +72,8 @@ class ClickToCall:
         if touch.status is TouchStatus.CLAIMED and row.leg_id == leg_id and now < row.claimed_at + CLAIM_LIVES:
             number = next((a.value for a in unit.addresses if a.id == row.address_id), None)
             return Connected(number) if number is not None else OVER
+        if (rule := desk.kept_from(touch)) is not None:
+            return NotConnected(rule)
         if not desk.rings(touch) or touch.until is None or touch.until <= unit.now:
             return OVER
         call = Touch(touch.enrollment, touch.step, touch.part, Channel.VOICE, touch_id)

@@ -1,6 +1,8 @@
 """Events of appointments that nobody has told of yet: kept until the first event that says whose the appointment is."""
 
-from sqlalchemy import any_, delete, literal, or_, text
+from collections.abc import Collection
+
+from sqlalchemy import delete, or_, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,14 +31,14 @@ async def keep(conn: AsyncConnection, actor: Actor | str, fact: AppointmentChang
 
 
 async def take(
-    conn: AsyncConnection, appointment_id: str, facility: str | None
+    conn: AsyncConnection, appointment_id: str, facilities: Collection[str | None]
 ) -> list[tuple[AppointmentChanged, str]]:
     """What was kept of the appointment, oldest first, each with who told it; it is kept no longer.
 
-    What a key of other facilities told is left: it may not touch a lead of `facility`.
+    What a key of other facilities told is left: it may touch neither the lead nor the appointment, who are at these.
     """
     c = early_events.c
-    may = or_(c.facilities == [], literal(facility) == any_(c.facilities))  # no facility is none of these
+    may = or_(c.facilities == [], c.facilities.overlap(list(facilities)))
     query = delete(early_events).where(c.appointment_id == appointment_id, may).returning(*c)
     rows = sorted((await conn.execute(query)).mappings(), key=lambda row: row["occurred_at"])
     return [

@@ -21,7 +21,7 @@ from api.problems import AWAY, status_of
 from api.sequences_ready import sequences_ready
 from api.services import Services, Wired
 from domain.errors import ClocksApart
-from store import clocks
+from store import clocks, home
 from store.sweep import kept
 
 health = APIRouter(tags=["health"])
@@ -45,6 +45,7 @@ async def readyz(services: Wired) -> Response:
     names: dict[str, Check] = {
         "postgres": partial(_postgres, services),
         "clock": partial(_clock, services),
+        "copy": partial(_copy, services),
         "sequences": partial(sequences_ready, services),
         **services.dependencies,
     }
@@ -61,7 +62,7 @@ async def _check(check: Check) -> str:
             await check()
     except TimeoutError:
         return f"no answer within {PATIENCE:.0f} s"
-    except ClocksApart as error:
+    except (ClocksApart, home.Restored) as error:
         return str(error)
     except Exception as error:  # whatever a dependency's client raises: the name of the kind says enough
         return f"away ({type(error).__name__})"
@@ -76,6 +77,13 @@ async def _postgres(services: Services) -> None:
 async def _clock(services: Services) -> None:
     async with services.store.engine.connect() as conn:
         await clocks.must_agree(conn)
+
+
+async def _copy(services: Services) -> None:
+    """Nothing is sent from one: a worker notices that it is one, and ends."""
+    async with services.store.engine.connect() as conn:
+        if await home.is_copy(conn):
+            raise home.Restored
 
 
 @inspection.get("/metrics", response_class=PlainTextResponse, summary="What Prometheus reads")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from httpx import Response
 from sqlalchemy import text
 
 from api.bookings import one_at_a_time
@@ -264,3 +265,24 @@ async def test_what_a_key_of_another_facility_has_told_before_is_not_applied(off
     await _tell(office, "booked", timedelta(minutes=-5), lead_id=lead_id, starts_at=starts_at)
     status = "cancelled" if its_own_too else "booked"
     assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == status
+
+
+async def test_the_scheduler_of_an_appointments_facility_cancels_it_wherever_its_lead_is(office: Office) -> None:
+    """Before anybody knew whose it is, and after."""
+    starts_at = (office.now + timedelta(days=2)).isoformat()
+    lead_id = await office.lead(phone=PHONE, preferred_facility="north")
+
+    async def south(appointment: str) -> Response:
+        body = {"event": "cancelled", "appointment_id": appointment, "occurred_at": office.now.isoformat()}
+        return await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "south", json=body)
+
+    before = {"lead_id": lead_id, "starts_at": starts_at, "facility": "south"}
+    assert (await south("a-1")).json()["lead_id"] is None
+    await _tell(office, "booked", timedelta(minutes=-5), **before)
+    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == "cancelled"
+    await _tell(office, "booked", timedelta(minutes=-5), **before | {"appointment_id": "a-2"})
+    assert (await south("a-2")).json()["changed"]
+    await _tell(office, "booked", timedelta(minutes=-5), **before | {"appointment_id": "a-3", "facility": "north"})
+    is_problem(await south("a-3"), 404)
+    mine = {"event": "booked", "appointment_id": "a-4", "occurred_at": office.now.isoformat()} | before
+    is_problem(await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "south", json=mine), 404)

@@ -14,6 +14,7 @@ from tenacity import AsyncRetrying, stop_after_delay, wait_fixed
 from api.app import create_app
 from domain.access import Role
 from domain.errors import TendError
+from store import home
 from store.keys import make_key
 from tests.api.office import PHONE, Office, inquiry, is_problem, ring_text, settings
 from tests.conftest import Server
@@ -36,6 +37,16 @@ async def test_it_serves_without_temporal_and_names_it(office: Office) -> None:
     assert ready.json()["status"] == "not ready"
     assert ready.json()["checks"]["postgres"] == ready.json()["checks"]["sequences"] == "ok"
     assert ready.json()["checks"]["temporal"] != "ok"
+
+
+async def test_a_copy_is_not_ready(office: Office) -> None:
+    """Leads are taken in, and nothing is sent."""
+    assert (await office.http.get("/readyz")).json()["checks"]["copy"] == "ok"
+    async with office.services.store.engine.begin() as conn:
+        await home.put_back(conn)
+    ready = await office.http.get("/readyz")
+    assert ready.status_code == 503
+    assert "tend rebuild --restored" in ready.json()["checks"]["copy"]
 
 
 async def test_a_temporal_that_does_not_answer_does_not_hold_anything_up(database_url: str, keyring: KeyRing) -> None:

@@ -46,7 +46,9 @@ def test_malformed_input_never_raises(signature: str | None, stamp: str | None) 
     assert not events.verify(b"\xff\xfe", signature, stamp)
 
 
-@pytest.mark.parametrize("key", ["", "not a key", "AAAA", der(rsa.generate_private_key(65537, 2048))])
+@pytest.mark.parametrize(
+    "key", ["", "not a key", "AAAA", der(rsa.generate_private_key(65537, 2048))], ids=["none", "words", "short", "rsa"]
+)
 def test_a_key_that_is_none_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match="SendGrid's webhook key"):
         SendGridEvents(key)

@@ -215,7 +215,7 @@ async def test_a_call_waits_for_a_free_line(clinic: Clinic) -> None:
     assert isinstance(await clinic.ledger.claim(refs[0], now), Claim)
     assert isinstance(await clinic.ledger.claim(refs[1], now), View)
     held = (await clinic.state(refs[1].lead_id)).touches[1, refs[1].step, refs[1].part]
-    assert (held.rule, held.reason) == ("cap.calls", "all 1 lines are taken")
+    assert (held.rule, held.reason) == ("cap.calls", "all lines are taken (1)")
     await clinic.ledger.rang(refs[0], Rejected("no such number", "21211"), now)
     later = clinic.ledger.clock.real(held.until) if held.until else now
     assert isinstance(await clinic.ledger.claim(refs[1], later), Claim)

@@ -252,7 +252,7 @@ async def test_a_stop_between_dialling_and_the_key_shuts_the_gate(clinic: Clinic
     assert await call.press() == NotConnected("stop.opted_out")
     touch = await call.touch()
     assert (touch.status, touch.rule) == (TouchStatus.SKIPPED, "stop.opted_out")
-    assert await call.press() == OVER
+    assert await call.press() == NotConnected("stop.opted_out"), "nobody is told to dial once more"
 
 
 async def test_a_stop_after_the_key_names_the_call_in_flight(clinic: Clinic) -> None:
@@ -267,7 +267,7 @@ async def test_a_task_that_is_over_dials_nobody(clinic: Clinic) -> None:
     call = await dialled(clinic)
     await call.ring()
     await clinic.commands.complete_task(DESK, call.task, disposition=Disposition.BUSY)
-    assert await call.press() == OVER
+    assert await call.press() == NotConnected("task.over")
     assert (await call.touch()).rule == "task.over"
 
 

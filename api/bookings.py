@@ -82,8 +82,9 @@ class Bookings:
             if not _may_tell(actor, unit.state, booking.appointment_id):
                 raise NotFound("no lead with this id")
             selves = await living_selves(conn, self.leads.store.vault, lead_id)
-            first = booking.appointment_id not in unit.state.appointments
-            early = first and await self._add_early(unit, booking, elsewhere=bool(selves))
+            known = unit.state.appointments.get(booking.appointment_id)
+            first, moves = known is None, known is not None and booking.facility not in (None, known.facility)
+            early = (first or moves) and await self._add_early(unit, booking, elsewhere=bool(selves))
             fact = f.AppointmentChanged(
                 event=booking.event,
                 appointment_id=booking.appointment_id,
@@ -105,7 +106,7 @@ class Bookings:
         return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, in_flight(unit.state))
 
     async def _add_early(self, unit: LeadUnit, booking: Booking, *, elsewhere: bool) -> bool:
-        """What was told of the appointment before anybody knew whose it is; whether there was anything."""
+        """What was told of it before anybody knew whose, or where, it is; whether there was anything."""
         here = {unit.state.facility, booking.facility} - {None}
         found = await early_events.take(unit.conn, booking.appointment_id, here)
         for fact, told_by in found:

@@ -12,6 +12,7 @@ from domain.patience import PATIENCE, Patience
 from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence, Step
 from domain.touches import SENT, Channel, Disposition, TouchStatus, first_of, is_second
+from domain.unknown import needless
 
 A_MOMENT_AGO = timedelta(minutes=15)  # what has just been told is not told again
 
@@ -116,9 +117,11 @@ def _useless_at(state: LeadState, sequence: Sequence | None, step_key: str, at: 
 
 
 def _overtaken(state: LeadState, sequence: Sequence | None, touch: Touch, now: datetime) -> Refused | None:
-    """What has lost its use: the appointment has begun, something later has said it, the lead was reached meanwhile."""
+    """What has lost its use: the appointment has begun, it was said already, the lead was reached meanwhile."""
     if _useless_at(state, sequence, touch.step, now):
         return Refused("late.appointment", "the appointment has begun")
+    if (why := needless(state, touch.enrollment, touch.step, touch.part)) is not None:
+        return Refused(*why)
     if touch.step != STAFF and is_second(touch.part) and _in_touch_since(state, touch):
         return Refused("retry.overtaken", "the lead was reached in another way since")
     step, appointment, enrollment = sequence.step(touch.step) if sequence else None, state.anchor(), state.enrollment

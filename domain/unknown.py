@@ -24,7 +24,10 @@ _LOOKS = {Channel.SMS: _PAUSES, Channel.VOICE: _PAUSES, Channel.EMAIL: (60,)}
 # A list that does not answer is asked again after so long at least.
 _UNREAD = timedelta(minutes=1)
 
-KNOWN = "resend.known"  # the rule of a second try that was left out because the first is known to have been taken
+# Rules and reasons of a second try that is left out.
+KNOWN = "resend.known"
+TAKEN = (KNOWN, "the carrier took the first one")
+ANSWERED = ("resend.answered", "a person has seen to the first one")
 
 _GIVEN_UP = 6  # looks, nine minutes: after these a step that says so is sent once more
 
@@ -92,7 +95,7 @@ def resending_is_over(state: LeadState, touch: Touch, fact: f.TouchChanged) -> I
         return
     if not is_second(touch.part):
         if fact.remedy not in (Remedy.RETRY, Remedy.RESCHEDULE):  # it is worth a second try, which waits already
-            yield from not_sent_again(state, touch, KNOWN, "the carrier took the first one")
+            yield from not_sent_again(state, touch, *TAKEN)
         return
     known = state.touches.get((touch.enrollment, touch.step, first_of(touch.part)))
     review = state.tasks.get(review_id(state.lead_id, known.touch_id)) if known is not None else None
@@ -107,11 +110,23 @@ def not_sent_again(state: LeadState, first: Touch, rule: str, reason: str) -> It
         yield dropped(again, rule, reason)
 
 
+def needless(state: LeadState, enrollment: int, step: str, part: str) -> tuple[str, str] | None:
+    """Rule and reason to leave out a second try, of whose first more is known by now than when it was planned."""
+    first = state.touches.get((enrollment, step, first_of(part)))
+    if first is None or not is_second(part):
+        return None
+    if first.status in (TouchStatus.ACCEPTED, TouchStatus.DELIVERED):
+        return TAKEN
+    review = state.tasks.get(review_id(state.lead_id, first.touch_id))
+    answered = first.status is TouchStatus.UNKNOWN and review is not None and review.state is f.TaskState.DONE
+    return ANSWERED if answered else None
+
+
 def review_answered(state: LeadState, task: str) -> Iterator[f.Fact]:
     """A person has seen to a touch of unknown outcome, by hand if need be: it is not sent once more."""
     for touch in state.touches.values():
         if touch.status is TouchStatus.UNKNOWN and review_id(state.lead_id, touch.touch_id) == task:
-            yield from not_sent_again(state, touch, "resend.answered", "a person has seen to the first one")
+            yield from not_sent_again(state, touch, *ANSWERED)
 
 
 def if_unknown(state: LeadState, fact: f.TouchChanged, book: Book) -> IfUnknown:

@@ -31,5 +31,5 @@ async def agree(found: Tools) -> Line:
         )
     if count:
         said = f"{count} touches wait: the stories of their leads were dated by a clock that was ahead"
-        return wrong("clocks", said, "nothing, or write to them by hand: they go out when that time has come")
+        return wrong("clocks", said, "they go out when that time has come: until then reach them by other means")
     return ok("clocks", "this machine and Postgres agree")

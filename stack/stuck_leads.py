@@ -7,6 +7,7 @@ from datetime import timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
+from domain.errors import TendError
 from domain.sweep import Missed, Stuck, Sweeper
 from stack.verdicts import Line, Verdict, length, ok, wrong
 
@@ -46,6 +47,9 @@ async def stuck(sweeper: Sweeper, *, repair: bool) -> AsyncIterator[Line]:
                 break
     except (RPCError, SQLAlchemyError) as error:
         yield wrong("leads", f"they could not be looked at ({type(error).__name__})", "see the lines above")
+        return
+    except TendError as error:
+        yield wrong("leads", f"they could not be looked at: {error}", "see the lines above")
         return
     for kind in Missed:
         if not counts[kind]:

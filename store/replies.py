@@ -17,7 +17,7 @@ async def assign_reply(leads: Leads, unit: LeadUnit, task: Task, wrote: str, act
         if candidate == unit.lead_id:
             _tell(unit, task, actor, is_writer=candidate == wrote)
         else:
-            async with leads.within(unit.conn, candidate, unit.now, locked=True, spreads=False) as other:
+            async with leads.within(unit.conn, candidate, unit.by_clock, locked=True, spreads=False) as other:
                 _tell(other, task, actor, is_writer=candidate == wrote)
 
 

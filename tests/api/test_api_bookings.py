@@ -267,6 +267,17 @@ async def test_what_a_key_of_another_facility_has_told_before_is_not_applied(off
     assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == status
 
 
+async def test_what_a_facility_told_early_is_applied_when_the_appointment_moves_there(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE, preferred_facility="north")
+    body = {"event": "cancelled", "appointment_id": "a-1", "occurred_at": office.now.isoformat()}
+    assert (await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "south", json=body)).status_code == 200
+    starts_at = (office.now + timedelta(days=2)).isoformat()
+    await _tell(office, "booked", timedelta(minutes=-9), lead_id=lead_id, starts_at=starts_at, facility="north")
+    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == "booked"
+    await _tell(office, "rescheduled", timedelta(minutes=-5), starts_at=starts_at, facility="south")
+    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == "cancelled"
+
+
 async def test_the_scheduler_of_an_appointments_facility_cancels_it_wherever_its_lead_is(office: Office) -> None:
     """Before anybody knew whose it is, and after."""
     starts_at = (office.now + timedelta(days=2)).isoformat()

@@ -43,6 +43,24 @@ def worth_another(story: Story) -> None:
     story.run(timedelta(hours=2))
 
 
+@pytest.mark.parametrize("answer", [S.ACCEPTED, S.DELIVERED, S.UNKNOWN])
+def test_the_first_is_told_of_while_the_second_is_claimed_and_that_is_not_taken(answer: TouchStatus) -> None:
+    """Or a person has completed the review meanwhile."""
+    story = loses(story_with("resend"))
+    story.slow = (S.DELAYED, None)
+    story.run(timedelta(minutes=9))
+    assert story.state.touches[AGAIN].status is S.CLAIMED
+    if answer is S.UNKNOWN:
+        [review] = reviews(story)
+        story.tell(f.TaskClosed(task_id=review.id, state=f.TaskState.DONE))
+    else:
+        story.tell(f.TouchChanged.of(story.state.touches[FIRST], answer, rule=WITNESS))
+    story.lands()
+    story.run(timedelta(days=1))
+    again = story.state.touches[AGAIN]
+    assert (again.status, again.rule) == (S.SKIPPED, "resend.answered" if answer is S.UNKNOWN else "resend.known")
+
+
 def test_what_failed_on_its_way_is_sent_again_as_without_the_policy() -> None:
     story = waits_to_be_resent()
     worth_another(story)

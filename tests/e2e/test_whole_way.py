@@ -3,10 +3,12 @@
 import base64
 import sqlite3
 from collections import Counter
+from datetime import datetime
 
 import psycopg
 import pytest
 
+from domain.patience import PATIENCE
 from stack.carrier import STAFF_PHONE
 from store.engine import plain_url
 from tests.e2e.story import SENT, Story, Told
@@ -85,6 +87,8 @@ async def test_after_a_stop_nothing_goes_out_but_its_confirmation(story: Story) 
     assert [t["channel"] for t in confirmed] == ["sms"]
     if confirmed[0]["status"] == "skipped":  # parts were away for so long that it may not go out any more
         assert confirmed[0]["rule"] == "stop.confirmation_late", lead.describe()
+        late = datetime.fromisoformat(confirmed[0]["at"]) - datetime.fromisoformat(stop["at"])
+        assert late > PATIENCE.confirmation, lead.describe()
         assert after == [], lead.describe()
     else:
         assert after == confirmed, lead.describe()

@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 import signal
+import subprocess
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -72,6 +73,8 @@ class State:
     directories: list[Directory] = field(default_factory=list)
     in_last: int = 0  # rounds that the last directory has seen
     under_way: bool = False
+    code: dict[str, int] = field(default_factory=dict)  # commit: so many rounds were of it
+    again: list[int] = field(default_factory=list)  # data directories that a later checker has judged again
 
     @property
     def killed(self) -> int:
@@ -93,6 +96,12 @@ class State:
         raw = json.loads(path.read_text())
         rows = [row | {"off": Share(**row["off"]), "on": Share(**row["on"])} for row in raw["directories"]]
         return cls(**(raw | {"directories": [Directory(**row) for row in rows]}))
+
+
+def commit() -> str:
+    """The code that is checked out here."""
+    asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def part_of(victim: str) -> str:
@@ -135,10 +144,11 @@ class Soak:
             shutil.rmtree(path, ignore_errors=True)
         state.under_way = True
         state.write(self._file)
-        began, weather = time.monotonic(), WEATHER[state.rounds % len(WEATHER)]
+        began, weather, code = time.monotonic(), WEATHER[state.rounds % len(WEATHER)], commit()
         say = partial(self._console.print, style="dim", highlight=False)
         judged = await run_round(path, state.seed + state.rounds, self._shape, faults=weather, say=say)
         state.count(judged.record.struck)
+        state.code[code] = state.code.get(code, 0) + 1
         state.rounds += 1
         state.in_last += 1
         state.seconds += time.monotonic() - began
@@ -152,6 +162,7 @@ class Soak:
         """By the present checker, what the rounds on the `number`th data directory (from 1) have left."""
         verdict = judge_again(self._path / f"data-{number:03}")
         self.state.directories[number - 1] = Directory.of(verdict)
+        self.state.again.append(number)
         self.state.write(self._file)
         soak_figures.keep(self.state)
         self._say(verdict)

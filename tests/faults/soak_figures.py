@@ -39,6 +39,10 @@ def _lines(state: State) -> list[str]:
     off, on = sum((d.off for d in directories), Share()), sum((d.on for d in directories), Share())
     lines = ["# Parts killed and frozen, a carrier that does wrong", ""]
     lines += [f"- {name}: {value}" for name, value in machine().items()]
+    told = ", ".join(f"{commit} ({rounds} rounds)" for commit, rounds in state.code.items())
+    lines += [f"- code: {told}"]
+    if state.again:
+        lines += [f"- judged again by a later checker: data directory {', '.join(map(str, state.again))}"]
     lines += [
         f"- command: `make soak` (seed {state.seed}, {state.rounds} rounds, {state.seconds / 60:.0f} minutes)",
         "",

@@ -102,6 +102,7 @@ async def test_figures_are_those_of_each_directorys_last_verdict(
     ):
         assert row in lines
     assert any("seed 100, 4 rounds" in line for line in lines)
+    assert f"- code: {soak.commit()} (4 rounds)" in lines
 
 
 async def test_a_directory_is_judged_again(tmp_path: Path, figures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,4 +117,5 @@ async def test_a_directory_is_judged_again(tmp_path: Path, figures: Path, monkey
     soak.Soak(tmp_path / "soak", None, 8).judge_again(2)
     assert asked == ["data-002"]
     assert "| unaccounted | 1 | 0 |" in _lines(figures)
+    assert "- judged again by a later checker: data directory 2" in _lines(figures)
     assert soak.Soak(tmp_path / "soak", None, 8).state.directories[1].unaccounted == 0

@@ -10,6 +10,7 @@ from temporalio.client import ScheduleActionExecutionStartWorkflow
 
 from domain import facts as f
 from domain.clock import Clock, Segment
+from domain.errors import ClocksApart
 from domain.ledger import Claim, TouchRef
 from domain.ports import Accepted, Begin, Call, Email, Sms
 from domain.sweep import Missed
@@ -18,7 +19,9 @@ from relay import sweep as module
 from relay.lead_workflows import Looked
 from relay.sweep import Bounds
 from relay.sweep_schedule import make_schedule
-from store import outbox
+from stack.stuck_leads import stuck
+from stack.verdicts import Verdict
+from store import clocks, outbox
 from store.sweep import kept
 from store.tables import messages
 from tests.relay.conftest import NO_GRACE, Clinic, by_kind
@@ -250,3 +253,15 @@ async def test_the_schedule_is_made_once_and_its_sweep_is_counted(clinic: Clinic
 def test_the_grace_is_longer_than_a_claim() -> None:
     assert NO_GRACE.grace == timedelta(0)
     assert Bounds().grace > timedelta(seconds=15)
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=11), timedelta(hours=-11)], ids=str)
+async def test_by_a_clock_that_is_wrong_nobody_is_late_and_the_doctor_says_why(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta
+) -> None:
+    monkeypatch.setattr(clocks, "ours", lambda: datetime.now(UTC) + by)
+    with pytest.raises(ClocksApart):
+        await clinic.sweep().sweep()
+    (line,) = [line async for line in stuck(clinic.sweep(), repair=False)]
+    assert (line.check, line.verdict) == ("leads", Verdict.WRONG)
+    assert "the clock of the database is" in line.found

@@ -94,7 +94,7 @@ async def test_up_heals_stops_and_goes_on(tend: Up, directory: DataDir, until: U
         ready = (await client.get(f"{first['api']}/readyz")).json()
         assert ready == {
             "status": "ready",
-            "checks": dict.fromkeys(("postgres", "clock", "sequences", "temporal", "workers", "carrier"), "ok"),
+            "checks": dict.fromkeys(("postgres", "clock", "copy", "sequences", "temporal", "workers", "carrier"), "ok"),
         }
     key = directory.admin_key.read_text()
     assert directory.admin_key.stat().st_mode & 0o777 == 0o600

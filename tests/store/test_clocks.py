@@ -16,7 +16,6 @@ from domain.ports import Accepted, InboundSms, OutcomeUnknown, Unavailable
 from domain.touches import Channel, TouchStatus
 from store import clocks, lead_rows, tables
 from store.click_to_call import ClickToCall, NotConnected
-from store.sweep import SweepStore
 from tests.store.test_click_to_call import dialled
 from tests.store.test_rules import DESK, Clinic, clinic
 
@@ -191,12 +190,25 @@ async def test_a_stop_of_a_lead_that_is_dated_ahead_is_dated_by_the_clock_for_wh
     assert [r.at <= clinic.leads.now() for r in reached if isinstance(r.fact, f.OptedOut)] == [True]
 
 
-async def test_a_sweep_by_a_clock_that_is_wrong_finds_nobody_late(
-    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jumps(monkeypatch, ELEVEN_HOURS)
-    with pytest.raises(ClocksApart):
-        await SweepStore(clinic.leads).must_agree()
+async def test_whose_reply_it_is_is_dated_by_the_clock_for_the_others_that_were_asked_about(clinic: Clinic) -> None:
+    other = await clinic.inquire(first_name="Bea", email="bea@example.com")
+    asked = await clinic.next_touch(await clinic.inquire())
+    await clinic.ledger.claim(asked, then := datetime.now(UTC) + ELEVEN_HOURS)
+    await clinic.ledger.settle(asked, Accepted("SM1"), then)
+    await clinic.inbound.reply(InboundSms("SM2", "+12125550101", "+15005550006", "A question"))
+    holds = {
+        task.id: lead
+        for lead in (asked.lead_id, other)
+        for task in (await clinic.state(lead)).tasks.values()
+        if task.candidates
+    }
+    [(task, holder)] = holds.items()
+    assert holder == asked.lead_id, "the task is that of the lead whose story is ahead"
+    await clinic.commands.claim_task(DESK, task)
+    await clinic.commands.complete_task(DESK, task, lead_id=other)
+    async with clinic.store.engine.connect() as conn:
+        told = await lead_rows.records(conn, clinic.store.vault, other)
+    assert [r.at <= clinic.leads.now() for r in told if isinstance(r.fact, f.Replied)] == [True, True]
 
 
 async def test_a_call_dialled_by_a_clock_that_was_ahead_never_rings_the_lead(clinic: Clinic) -> None:

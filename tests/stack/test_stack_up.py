@@ -42,7 +42,11 @@ class Up:
     def launch(self, console: int, *words: str) -> None:
         """`console` is the file descriptor for what it says."""
         line = [sys.executable, "-m", "cli", "up", "--data-dir", str(self.directory.path), "--port", "0", *words]
-        self.process = subprocess.Popen(line, cwd=ROOT, stdout=console, stderr=console)
+        was = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup, and children inherit that
+        try:
+            self.process = subprocess.Popen(line, cwd=ROOT, stdout=console, stderr=console)
+        finally:
+            signal.signal(signal.SIGHUP, was)
 
     @property
     def running(self) -> bool:

@@ -23,6 +23,7 @@ QUEUE = "bare"
 TOUCHES = "bare-touches"  # apart: as the product sends, whose contract names a queue for each channel
 TABLE = """CREATE TABLE touches (id text PRIMARY KEY, claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
            accepted_at timestamptz, provider_id text, status text NOT NULL DEFAULT 'claimed')"""
+_ALONE = {"autocommit": True}  # each statement is its own transaction: no round trip to begin or commit it
 _CLAIM = "INSERT INTO touches (id) VALUES (%s) ON CONFLICT DO NOTHING"
 _ACCEPT = "UPDATE touches SET status = 'accepted', accepted_at = clock_timestamp(), provider_id = %s WHERE id = %s"
 _STATUS = "UPDATE touches SET status = %s WHERE id = %s"
@@ -89,7 +90,10 @@ async def worker(address: str, database: str, carrier: str, web: str, queue: str
     from worker import GRACE, STICKY  # noqa: PLC0415 - the product's own options
 
     client = await Client.connect(address)
-    async with AsyncConnectionPool(database, min_size=10, max_size=20) as pool, aiohttp.ClientSession() as session:
+    async with (
+        AsyncConnectionPool(database, min_size=10, max_size=20, kwargs=_ALONE) as pool,
+        aiohttp.ClientSession() as session,
+    ):
         touch = Touches(pool, session, carrier, web).touch
         leads = Worker(
             client,
@@ -128,7 +132,7 @@ async def web(address: str, database: str, port: str) -> None:
     app = http.Application()
     app.add_routes([http.post("/webhooks/twilio/status", status), http.post("/webhooks/twilio/sms", sms)])
     app.add_routes([http.get("/healthz", healthz)])
-    async with AsyncConnectionPool(database, min_size=10, max_size=20) as pool:
+    async with AsyncConnectionPool(database, min_size=10, max_size=20, kwargs=_ALONE) as pool:
         runner = http.AppRunner(app, access_log=None)
         await runner.setup()
         await http.TCPSite(runner, "127.0.0.1", int(port)).start()

@@ -129,7 +129,8 @@ async def run() -> Figure:
             "and carrier are one lean process, the same for both, which shares the processors and is not counted; the "
             "sandbox carrier stands idle.",
             "The bare workflow (`bench/bare.py`): a timer and one activity a touch, a claim, one POST, an accept, one "
-            "update a callback; no rules, no gate, nothing sealed; the product's server flags and worker options. "
+            "update a callback, each statement a transaction of its own; no rules, no gate, nothing sealed; the "
+            "product's server flags and worker options, but no eager start: the load starts its workflows, uncounted. "
             f"It is to reach {VOID_BELOW:g} of {ROW:g} touches/s on two cores, or the ratios are void.",
             "What is left above it, by py-spy and by process: its activity is on its workflow's own queue, so Temporal "
             "hands it out with the workflow's task; the product's queues, one a channel, are limited and ordered by "

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from channels.twilio_client import TwilioClient
@@ -29,8 +29,8 @@ class TwilioLists:
         for channel, resource in ((Channel.SMS, api.messages), (Channel.VOICE, api.calls)):
             page = await self.client.look(resource.page_async(page_size=PAGE_SIZE), PAGE_LIMIT)
             while page is not None:
-                young = [one for record in page if (one := _listed(channel, record)) and one.at >= since - SLACK]
-                for one in young:
+                young = [record for record in page if _at(record) >= since - SLACK]
+                for one in filter(None, (_listed(channel, record) for record in young)):
                     yield one
                 page = await self.client.look(page.next_page_async(), PAGE_LIMIT) if young else None
 
@@ -39,11 +39,11 @@ class TwilioLists:
 
 
 def _listed(channel: Channel, record: Any) -> Listed | None:
-    """None where it holds no id or no time."""
+    """None where it holds no id, and for what the carrier answers by itself (HELP, STOP): nobody here sent that."""
     direction = str(record.direction or "")
     inbound = direction == "inbound"
     sender, to = str(_from(record) or ""), str(record.to or "")
-    if not record.sid or record.date_created is None:
+    if not record.sid or direction == "outbound-reply":
         return None
     return Listed(
         str(record.sid),
@@ -54,6 +54,11 @@ def _listed(channel: Channel, record: Any) -> Listed | None:
         body=str(getattr(record, "body", None) or ""),
         at=record.date_created,
     )
+
+
+def _at(record: Any) -> datetime:
+    at: datetime | None = record.date_created
+    return at if at is not None else datetime.min.replace(tzinfo=UTC)
 
 
 def _from(record: Any) -> Any:

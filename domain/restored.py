@@ -86,16 +86,23 @@ def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int,
     return facts
 
 
-def perhaps_mailed(state: LeadState, sequence: Sequence | None, now: datetime) -> Iterator[f.Fact]:
-    """Mails that were due by `now` (product) are unknown: each has its review task, and the cadence goes on."""
+def perhaps_mailed(
+    state: LeadState, sequence: Sequence | None, now: datetime, wrote_at: datetime | None = None
+) -> Iterator[f.Fact]:
+    """Mails that were due by `now` (product) are unknown: each has its review task, and the cadence goes on.
+
+    `wrote_at` (product): when the lead wrote first in the lost time, and so began to rest.
+    """
     for touch in direct(state):
         if touch.channel is Channel.EMAIL and ready(touch) <= now:
             yield from _unknown(f.TouchChanged.of(touch, touch.status, due_at=touch.due_at), touch.status)
-    if sequence is None or state.enrollment is None or state.exit_reason is not None or _held(state, now):
+    if sequence is None or state.enrollment is None or state.exit_reason is not None:
         return
     number = state.enrollment.number
     for due in pending(state, sequence):
         if due.channel is not Channel.EMAIL or due.at is None or due.at > now or due.condition is False:
+            continue
+        if _held(state, due.at, wrote_at):
             continue
         known = state.touches.get((number, due.step, due.part))
         name = f.TouchChanged(
@@ -110,11 +117,12 @@ def perhaps_mailed(state: LeadState, sequence: Sequence | None, now: datetime) -
         yield from _unknown(name, known.status if known is not None else None)
 
 
-def _held(state: LeadState, now: datetime) -> bool:
-    """Whether a pause or a rest held the cadence all the time."""
-    ends = [state.pause.until] if state.pause is not None else []
-    ends += [state.rest.ends_at] if state.rest is not None else []
-    return any(end is None or end > now for end in ends)
+def _held(state: LeadState, at: datetime, wrote_at: datetime | None) -> bool:
+    """Whether a pause or a rest held the cadence then. One that began later, as by this comparison, did not."""
+    holds = [(state.pause.since, state.pause.until)] if state.pause is not None else []
+    if state.rest is not None:
+        holds.append((min(state.rest.since, wrote_at or state.rest.since), state.rest.ends_at))
+    return any(since <= at and (end is None or end > at) for since, end in holds)
 
 
 def _unknown(name: f.TouchChanged, status: TouchStatus | None) -> Iterator[f.Fact]:

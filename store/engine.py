@@ -6,17 +6,20 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from store.vault import Vault
 
-# What it is when the database is away: restarting, cut off, out of connections.
-AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
+# What it is when the database is away: restarting, cut off, out of connections; or it has ended what was frozen.
+AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout, OSError)
 CONNECT_TIMEOUT = 5  # real seconds
 STATEMENT_TIMEOUT = 10  # real seconds; waiting for a lock counts
+# Real seconds in which a transaction may ask for nothing: more than any of ours does, a relay's delivery above all, and
+# less than who waits for its locks has. Of a process that froze, or a machine that vanished, nobody else is told.
+IDLE_TIMEOUT = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,10 @@ def make_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
         connect_args={
             "application_name": "tend",
             "connect_timeout": CONNECT_TIMEOUT,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT * 1000} {options}".strip(),
+            "options": (
+                f"-c statement_timeout={STATEMENT_TIMEOUT * 1000}"
+                f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT * 1000} {options}"
+            ).strip(),
         },
     )
     event.listen(engine.sync_engine, "checkout", _still_there)

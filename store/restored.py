@@ -63,7 +63,11 @@ class Comparison:
                 await self._take_in(one, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
-        await self._mails(due, done)
+        wrote: dict[str, datetime] = {}
+        for one in found:  # the earliest first
+            if one.inbound and one.channel is Channel.SMS:
+                wrote.setdefault(one.person, self.clock.product(one.at))
+        await self._mails(due, wrote, done)
         return done
 
     async def _doubt_claims(self) -> None:
@@ -158,8 +162,11 @@ class Comparison:
         )
         return [str(i) for i in (await conn.execute(query)).scalars()]
 
-    async def _mails(self, due: datetime, done: Compared) -> None:
-        """What was due by then (product): nothing has been sent since. A finished lead may have been written to."""
+    async def _mails(self, due: datetime, wrote: dict[str, datetime], done: Compared) -> None:
+        """What was due by then (product): nothing has been sent since. A finished lead may have been written to.
+
+        `wrote`: when who has that number wrote first (product).
+        """
         open_ = touches.c.status.in_(("planned", "delayed", "claimed"))
         written = select(touches.c.lead_id).where(touches.c.channel == Channel.EMAIL.value, open_)
         may = or_(leads.c.exit_reason.is_(None), leads.c.id.in_(written))
@@ -171,7 +178,8 @@ class Comparison:
                 page = [str(i) for i in rows.scalars()]
             for lead_id in page:
                 async with self.leads.lead(lead_id) as unit:
-                    facts = list(perhaps_mailed(unit.state, unit.journal.sequence, due))
+                    wrote_at = min((wrote[a.value] for a in unit.addresses if a.value in wrote), default=None)
+                    facts = list(perhaps_mailed(unit.state, unit.journal.sequence, due, wrote_at))
                     for fact in facts:
                         unit.append(fact, "system")
                     done.mails += bool(facts)

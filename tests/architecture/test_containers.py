@@ -146,3 +146,12 @@ def test_compose_reads_the_file_as_we_do(sandboxed_env: dict[str, str], root: Pa
     refused = config("--env-file", str(empty), "config")
     assert refused.returncode != 0
     assert "DB_ADMIN_PASSWORD" in refused.stderr
+
+
+def test_how_a_dump_is_put_back_ends_with_the_step_that_lets_workers_send(read: Read) -> None:
+    """Without it nothing is ever sent from a database that was put back."""
+    text = read("docs/hosting.md")
+    restore = text[text.index("pg_restore") :]
+    assert "docker compose exec api tend rebuild --restored" in restore
+    assert "Put back from a dump" in restore
+    assert "## Put back from a dump" in read("docs/runbook.md")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from tenacity import AsyncRetrying, stop_after_delay, wait_fixed
 
 from channels import twilio_client as module
@@ -172,6 +173,23 @@ def test_the_list_knows_a_text_as_it_was_encoded(client: TwilioClient) -> None:
     lists = TwilioLists(client)
     assert lists.same(SMS.body.replace("“", '"').replace("”", '"'), SMS.body)
     assert not lists.same("another text", SMS.body)
+
+
+async def test_what_the_carrier_answers_by_itself_is_nobodys_touch(provider: Provider, client: TwilioClient) -> None:
+    """HELP, and STOP: nobody here has sent those. A page of them alone ends nothing."""
+    own = listed(SINCE + timedelta(minutes=9), "Reply STOP to unsubscribe", "SM9") | {"direction": "outbound-reply"}
+    ours = listed(SINCE + timedelta(minutes=5), SMS.body, "SM5") | {"direction": "outbound-api"}
+    more = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?Page=1"
+
+    async def act(request: web.Request) -> web.Response:
+        if "Calls" in request.path:
+            return web.json_response({"calls": [], "page": 0, "next_page_uri": None})
+        second = "Page" in request.query
+        page = {"messages": [ours if second else own], "page": int(second), "next_page_uri": None if second else more}
+        return web.json_response(page)
+
+    provider.act = act
+    assert [one.provider_id async for one in TwilioLists(client).since(SINCE)] == ["SM5"]
 
 
 async def test_what_is_another_touchs_is_not_found(provider: Provider, sms: TwilioSms) -> None:

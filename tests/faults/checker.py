@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.sequence import Sequence
+from domain.touches import first_of, is_second
 from tests.faults import after_stop, kept
 from tests.faults.owed import owed
 from tests.faults.record import Json, Round
@@ -142,10 +143,19 @@ def _carrier(seen: Seen) -> Iterator[Violation]:
         lead, touch = seen.touches[touch_id]
         if len(items) > 1:
             yield Violation("duplicate", lead.id, f"{_name(touch)} reached the carrier {len(items)} times")
-        steps[lead.id, touch["enrollment"], touch["step"], touch["part"]] += 1
+        failed = is_second(touch["part"]) and _has_failed(lead, touch)
+        part = touch["part"] if failed else first_of(touch["part"])
+        steps[lead.id, touch["enrollment"], touch["step"], part] += 1
     for (lead_id, enrollment, step, part), times in steps.items():
         if times > 1:
             yield Violation("duplicate", lead_id, f"{step} ({part}) of enrollment {enrollment} is {times} touches")
+
+
+def _has_failed(lead: Lead, second: Json) -> bool:
+    """Whether its first try is known not to have arrived."""
+    key = (second["enrollment"], second["step"], first_of(second["part"]))
+    first = next((t for t in lead.touches if (t["enrollment"], t["step"], t["part"]) == key), None)
+    return first is not None and first["status"] in ("undelivered", "failed")
 
 
 def _shown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from tests.faults.record import Told
-from tests.faults.seen import Lead, Seen, Violation
+from tests.faults.seen import Lead, Seen, Violation, number_of
 
 # What each request leaves on the timeline: the kind of entry, and which of its fields bears the mark (None: any).
 _MARKED = {"note": ("note", "text"), "reply": ("reply", "body"), "pause": ("paused", "reason")}
@@ -13,6 +13,12 @@ _STANDS = {"rescheduled": "booked"}
 
 
 def check(seen: Seen, told: list[Told]) -> Iterator[Violation]:
+    for number, times in Counter(number_of(lead) for lead in seen.leads.values()).items():
+        if times > 1:
+            yield Violation("doubled", seen.by_number[number].id, f"{times} leads were made of lead {number}")
+    for mark in {one.mark for one in told if one.verb in ("message", "answer")}:
+        if (times := seen.bearing(f", {mark}")) > 1:
+            yield Violation("duplicate", "", f"what a person wrote once, {mark}, is at the carrier {times} times")
     by_number: dict[int, list[Told]] = defaultdict(list)
     for one in told:
         by_number[one.number].append(one)

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from domain.touches import is_second
 from tests.faults.record import Json
 
 
@@ -63,6 +64,11 @@ class Seen:
     def by_number(self) -> dict[int, Lead]:
         """By the number that the driver gave the lead, which its last name says."""
         return {number_of(lead): lead for lead in self.leads.values()}
+
+    def bearing(self, mark: str) -> int:
+        """How many texts at the carrier end with these words, second tries of one that failed left out."""
+        found = [item["touch_id"] for item in self.outbox if str(item.get("body") or "").endswith(mark)]
+        return sum(id_ not in self.touches or not is_second(self.touches[id_][1]["part"]) for id_ in found)
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)))

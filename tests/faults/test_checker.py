@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import kept
 from tests.faults.a_good_run import LEAD, PRODUCT, Run, iso, real, sent, task, told, touch
 from tests.faults.checker import KINDS, SENT, Share, too_many, too_many_at_the_instant
 from tests.faults.record import Json, Round, Struck
-from tests.faults.seen import moment
+from tests.faults.seen import Lead, Seen, moment
 
 
 def test_a_run_in_which_all_is_well() -> None:
@@ -28,6 +29,19 @@ def _sent_twice(run: Run) -> None:
 def _a_step_as_two_touches(run: Run) -> None:
     run.timeline.append(again := touch(7, "link", "sms", id="another id"))
     run.outbox.append(sent(again) | {"id": "SM99"})
+
+
+def _a_second_try_of_what_arrived(run: Run) -> None:
+    run.timeline.append(again := touch(13, "link", "sms.retry1", id="another id"))
+    run.outbox.append(sent(again) | {"channel": "sms"})
+
+
+def _a_message_twice(run: Run) -> None:
+    """By a request that was carried out again: each time with an id of its own."""
+    for no in (13, 14):
+        run.timeline.append(own := touch(no, "staff", f"own-{no}", channel="sms"))
+        run.outbox.append(sent(own) | {"body": "Our answer, message-0-3"})
+    run.told.append(told("message", "message-0-3", 11, status=202, answer={"touch_id": own["id"]}))
 
 
 def _of_no_timeline(run: Run) -> None:
@@ -171,6 +185,8 @@ def _unknown_without_a_cause(run: Run) -> None:
 PLANTED: list[tuple[str, Callable[[Run], None]]] = [
     ("duplicate", _sent_twice),
     ("duplicate", _a_step_as_two_touches),
+    ("duplicate", _a_second_try_of_what_arrived),
+    ("duplicate", _a_message_twice),
     ("stranger", _of_no_timeline),
     ("stranger", _without_a_touch),
     ("phantom", _shown_as_sent),
@@ -208,6 +224,18 @@ def test_a_planted_violation_is_found(kind: str, plant: Callable[[Run], None]) -
     plant(run)
     verdict = run.verdict()
     assert kind in verdict.counts, verdict.violations
+
+
+def test_a_second_try_of_what_did_not_arrive_is_none() -> None:
+    run = Run()
+    _a_second_try_of_what_arrived(run)
+    run.entry("link")["status"] = "undelivered"
+    assert "duplicate" not in run.verdict().counts
+
+
+def test_two_leads_of_one_inquiry_are_one_too_many() -> None:
+    leads = {i: Lead(i, {"last_name": "Lead 0", "state": "active"}, []) for i in ("one", "two")}
+    assert [v.kind for v in kept.check(Seen([], leads, {}, {}, ""), [])] == ["doubled"]
 
 
 def test_every_kind_of_violation_was_planted() -> None:

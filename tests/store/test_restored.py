@@ -5,10 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from sqlalchemy import func, select
 
 from config.settings import Settings
+from domain import facts as f
 from domain.clock import Clock, virtual_clock
 from domain.clock import Pace as Stretch
 from domain.facts import ExitReason, TaskKind
@@ -22,6 +24,7 @@ from store import outbox
 from store.engine import Store
 from store.home import Home
 from store.keys import create_key
+from store.lead_unit import Leads
 from store.restored import Compared, Comparison
 from store.tables import messages, touches
 from tests.store.test_rules import DESK, Clinic
@@ -30,6 +33,7 @@ from worker import make_ledger, open_book
 
 TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
 NUMBER = "+12125550101"
+THREE_HOURS = timedelta(hours=3)
 
 
 @dataclass
@@ -63,6 +67,15 @@ class Restored:
         """`later`: so much product time had passed when it was noticed."""
         home = Home(self.noticed - timedelta(hours=1), worked=True, noticed_at=self.noticed + later)
         return await Comparison(self.clinic.leads, self.clock, self.carrier).compare(home)
+
+    def in_time(self, later: timedelta) -> Leads:
+        """As if so much time had passed."""
+        return replace(self.clinic.leads, now=lambda: self.clock.now() + later)
+
+    async def compare_in(self, later: timedelta) -> Compared:
+        """Noticed then, and compared then."""
+        home = Home(self.noticed - timedelta(hours=1), worked=True, noticed_at=self.noticed + later)
+        return await Comparison(self.in_time(later), self.clock, self.carrier).compare(home)
 
     async def send_first(self, lead: str, *, sid: str | None) -> TouchRef:
         """Its first text: claimed, and accepted if the answer came."""
@@ -191,6 +204,38 @@ async def test_a_mail_that_fell_due_is_unknown_and_the_cadence_goes_on(copy: Res
     assert state.state is State.ACTIVE
     assert [r.reason for r in await copy.reviews(lead)] == ["unknown whether email of step bio went out"]
     assert (await copy.compare(timedelta(hours=3))).mails == 0
+
+
+async def test_a_mail_that_fell_due_before_a_review_stopped_its_lead_is_unknown(copy: Restored) -> None:
+    """The pause begins with the comparison: it held nothing in the lost time."""
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid="SM1")
+    copy.carrier.has("SM1")
+    copy.carrier.has("SM2", "What the copy knows nothing of")
+    compared = await copy.compare_in(THREE_HOURS)
+    assert (compared.stopped, compared.mails) == (1, 1)
+    assert (await copy.clinic.state(lead)).state is State.PAUSED
+
+
+@pytest.mark.parametrize(("wrote", "mails"), [(timedelta(minutes=30), 0), (timedelta(hours=2), 1)], ids=str)
+async def test_what_a_lead_wrote_held_only_mails_that_were_due_after_it(
+    copy: Restored, wrote: timedelta, mails: int
+) -> None:
+    """The mail is due an hour after the inquiry; the reply is taken in by the comparison."""
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid="SM1")
+    copy.carrier.has("SM9", "What does it cost?", inbound=True)
+    copy.carrier.listed[0] = replace(copy.carrier.listed[0], at=datetime.now(UTC) + wrote)
+    assert (await copy.compare_in(THREE_HOURS)).mails == mails
+    assert (await copy.clinic.state(lead)).state is State.RESTING
+
+
+async def test_a_pause_that_was_entered_anew_held_nothing_before(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid="SM1")
+    async with copy.in_time(THREE_HOURS).lead(lead) as unit:
+        unit.append(f.Paused(reason="asked for it in the lost hour"), "desk")
+    assert (await copy.compare_in(THREE_HOURS)).mails == 1
 
 
 async def test_a_mail_of_a_lead_that_rested_was_not_sent(copy: Restored) -> None:

@@ -13,6 +13,7 @@ from domain.ledger import Claim
 from domain.ports import Accepted, InboundSms, NoMoreMail, Sms, TouchUpdate
 from domain.touches import Channel, Disposition, TouchStatus
 from store import outbox, tables
+from store.engine import AWAY
 from tests.store.test_rules import DESK, Clinic
 from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
 
@@ -33,6 +34,19 @@ async def stopped(clinic: Clinic, lead_id: str) -> frozenset[Channel]:
 async def confirmations(clinic: Clinic, *lead_ids: str) -> int:
     states = [await clinic.state(lead_id) for lead_id in lead_ids]
     return sum(t.step == "stop" for state in states for t in state.touches.values())
+
+
+async def test_a_stop_is_taken_though_somebody_who_froze_holds_its_lead(clinic: Clinic) -> None:
+    """Or whose machine vanished in the middle of a transaction, of which the network says nothing for hours."""
+    lead = await clinic.inquire()
+    async with clinic.store.engine.connect() as frozen:
+        for table in ("addresses", "leads"):
+            await frozen.execute(text(f"SELECT id FROM {table} FOR UPDATE"))
+        await clinic.inbound.reply(wrote(1, "STOP"))
+        assert await stopped(clinic, lead) >= {Channel.SMS, Channel.VOICE}
+        with pytest.raises(AWAY):
+            await frozen.execute(text("SELECT 1"))
+        await frozen.invalidate()
 
 
 async def test_a_stop_holds_for_an_address_that_was_given_after_the_leads_own_stop(clinic: Clinic) -> None:

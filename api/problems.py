@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
@@ -119,7 +119,6 @@ def install(app: FastAPI) -> None:
         RecursionError: lambda _, __: problem(HTTPStatus.BAD_REQUEST, "the body is nested too deeply"),
         OperationalError: _database_away,
         InterfaceError: _database_away,
-        InternalError: _database_away,  # it has ended what we held while we were frozen
         PoolTimeout: _database_away,
         DBAPIError: _database,
     }

@@ -5,21 +5,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.errors import TransactionTimeout
 from sqlalchemy import URL, event, make_url
-from sqlalchemy.exc import DisconnectionError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from store.vault import Vault
 
-# What it is when the database is away: restarting, cut off, out of connections; or it has ended what was frozen.
-AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeout, OSError)
+# What it is when the database is away: restarting, cut off, out of connections, or tired of a transaction of ours.
+AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
 CONNECT_TIMEOUT = 5  # real seconds
 STATEMENT_TIMEOUT = 10  # real seconds; waiting for a lock counts
-# Real seconds in which a transaction may ask for nothing: more than any of ours does, a relay's delivery above all, and
-# less than who waits for its locks has. Of a process that froze, or a machine that vanished, nobody else is told.
-IDLE_TIMEOUT = 7
+# What a transaction says that holds a lead, an address, or entries of the outbox: the server ends it 8 s after that,
+# which is more than a delivery takes and less than who waits has. Of a process that froze, or a machine that vanished,
+# nobody else tells it. (Its limit for idle transactions fails behind a pipeline: psycopg ends one with a Flush.)
+HELD_AT_MOST = ("transaction_timeout", "8000")
+HOLDS = "set_config('{}', '{}', true)".format(*HELD_AT_MOST)  # once the locks are there: waiting does not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,17 @@ def make_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
         connect_args={
             "application_name": "tend",
             "connect_timeout": CONNECT_TIMEOUT,
-            "options": (
-                f"-c statement_timeout={STATEMENT_TIMEOUT * 1000}"
-                f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT * 1000} {options}"
-            ).strip(),
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT * 1000} {options}".strip(),
         },
     )
     event.listen(engine.sync_engine, "checkout", _still_there)
+    event.listen(engine.sync_engine, "handle_error", lambda context: ended(context.original_exception), retval=True)
     return engine
+
+
+def ended(error: BaseException | None) -> OperationalError | None:
+    """The server has ended the transaction for its length: it is away as far as that is concerned."""
+    return OperationalError(None, None, error, hide_parameters=True) if isinstance(error, TransactionTimeout) else None
 
 
 def _still_there(dbapi_connection: Any, *_: object) -> None:

@@ -17,6 +17,7 @@ from domain.opt_out_words import is_opt_out
 from domain.ports import HeardMachine, InboundSms, NoMoreMail, TouchUpdate
 from domain.touches import SETTLED, Channel, Disposition, TouchStatus, may_become, touch_id
 from store import tables
+from store.engine import HOLDS
 from store.lead_unit import Leads, LeadUnit
 from store.persons import people
 from store.round_trip import Row, Statement, alone, insert_new, together
@@ -127,8 +128,16 @@ class Inbound:
         row = {"id": str(uuid.uuid4()), "kind": kind, "value": value, "blind": blind}
         here = {"kind": kind, "blind": blind}
         address = insert_new(tables.addresses, vault.seal_row(tables.addresses, row))
-        new, _, held, _, leads = await together(
-            conn, [_event(*event), address, (_LOCK_ADDRESS, here), (_LOCK_LEADS, here), (_LEADS, here)]
+        new, _, held, _, _, leads = await together(
+            conn,
+            [
+                _event(*event),
+                address,
+                (_LOCK_ADDRESS, here),
+                (_LOCK_LEADS, here),
+                (f"SELECT {HOLDS}", {}),
+                (_LEADS, here),
+            ],
         )
         if not new:
             return None

@@ -21,6 +21,7 @@ from domain.sequence import DEFAULT_SEQUENCE
 from domain.sources import SOURCE_CHANNELS
 from domain.touches import Channel
 from store import clocks, stops, tables
+from store.engine import HOLDS
 from store.lead_unit import Leads, LeadUnit
 from store.round_trip import Statement, insert_new, together
 from store.round_trip import insert as row_of
@@ -111,7 +112,8 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
     ]
     made = [insert_new(table, vault.seal_row(table, row)) for row in new]
     asked = clocks.ours()
-    *_, rows = await together(conn, [*made, (_LOCK, {"blinds": list(blinds.values())})])
+    locks = [(_LOCK, {"blinds": list(blinds.values())}), (f"SELECT {HOLDS}", {})]
+    *_, rows, _ = await together(conn, [*made, *locks])
     skew = await leads.noticed.skew(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
     return {row["kind"]: str(row["id"]) for row in rows}, leads.now_with(skew)
 

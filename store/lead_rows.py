@@ -13,6 +13,7 @@ from domain.errors import NoSuchLead
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
 from store import clocks, tables
+from store.engine import HOLDS
 from store.round_trip import Row, Statement, together
 from store.vault import Vault
 
@@ -38,8 +39,8 @@ _ADDRESSES = (
 _FACTS = "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s ORDER BY no"
 # Each row holds the stops too, and there is one even without a fact.
 _NEWS = (
-    "SELECT s.stops, clock_timestamp() AS clock, f.* FROM ("
-    " SELECT json_agg(json_build_array(la.address_id, s.channel, la.wrong)) AS stops"
+    "SELECT s.stops, s.held_at_most, clock_timestamp() AS clock, f.* FROM ("  # noqa: S608 - our own words
+    f" SELECT json_agg(json_build_array(la.address_id, s.channel, la.wrong)) AS stops, {HOLDS} AS held_at_most"
     " FROM lead_addresses la LEFT JOIN stops s ON s.address_id = la.address_id WHERE la.lead_id = %(lead)s) s"
     " LEFT JOIN (SELECT no, at, by_actor, kind, version, release, data FROM facts"
     " WHERE lead_id = %(lead)s AND no >= %(after)s) f ON true ORDER BY f.no"

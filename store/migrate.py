@@ -33,7 +33,6 @@ async def migrate(database_url: str) -> str:
     try:
         async with engine.begin() as conn:
             await conn.execute(text("SET LOCAL statement_timeout = 0"))  # a change may take long, and wait for another
-            await conn.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             await conn.run_sync(_upgrade)
             await home.make(conn)

@@ -14,6 +14,8 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from store.engine import ended
+
 _DIALECT = PGDialect_psycopg()  # type: ignore[no-untyped-call]
 Statement = tuple[str, Mapping[str, Any]]
 Row = dict[str, Any]
@@ -109,4 +111,4 @@ def _merged(statements: tuple[str, ...]) -> str:
 
 
 def _told(error: psycopg.Error) -> BaseException:
-    return DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=_DIALECT)
+    return ended(error) or DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True, dialect=_DIALECT)

@@ -85,7 +85,7 @@ class Hosted:
     async def key(self) -> str:
         """As docs/hosting.md has it made."""
         text = (ROOT / "docs" / "hosting.md").read_text()
-        (line,) = re.findall(r"^docker compose exec api tend (.*)$", text, re.MULTILINE)
+        (line,) = re.findall(r"^docker compose exec api tend (keys .*)$", text, re.MULTILINE)
         return (await self.once("api", sys.executable, "-P", "-m", "cli", *shlex.split(line))).decode().strip()
 
 

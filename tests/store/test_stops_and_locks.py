@@ -39,13 +39,25 @@ async def confirmations(clinic: Clinic, *lead_ids: str) -> int:
 async def test_a_stop_is_taken_though_somebody_who_froze_holds_its_lead(clinic: Clinic) -> None:
     """Or whose machine vanished in the middle of a transaction, of which the network says nothing for hours."""
     lead = await clinic.inquire()
+    with pytest.raises(AWAY):
+        async with clinic.leads.lead(lead) as frozen:
+            await clinic.inbound.reply(wrote(1, "STOP"))
+            frozen.append(f.Noted(text="thawed"), "desk")
+    assert await stopped(clinic, lead) >= {Channel.SMS, Channel.VOICE}
+
+
+async def test_entries_that_somebody_who_froze_would_deliver_are_delivered_by_another(clinic: Clinic) -> None:
+    await clinic.inquire()
     async with clinic.store.engine.connect() as frozen:
-        for table in ("addresses", "leads"):
-            await frozen.execute(text(f"SELECT id FROM {table} FOR UPDATE"))
-        await clinic.inbound.reply(wrote(1, "STOP"))
-        assert await stopped(clinic, lead) >= {Channel.SMS, Channel.VOICE}
+        [held] = await outbox.take(frozen, 10)
+        async with asyncio.timeout(60):
+            while True:
+                async with clinic.store.engine.begin() as conn:
+                    if found := await outbox.take(conn, 10):
+                        break
+        assert [one.id for one in found] == [held.id]
         with pytest.raises(AWAY):
-            await frozen.execute(text("SELECT 1"))
+            await outbox.done(frozen, [held.id])
         await frozen.invalidate()
 
 

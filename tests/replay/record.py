@@ -208,7 +208,8 @@ STORIES: tuple[Callable[[World, str], Awaitable[None]], ...] = (
     *(silent, replied, stopped, answered, paused, cancelled, visited, dialled, leased, cut_off, meanwhile, hurried),
     woken_again,
 )
-SILENT = ("early", "night", "unavailable", "renewed")  # of these the beginning differs
+# Of these the beginning differs.
+SILENT = ("early", "night", "unavailable", "renewed", "begun", "begun_at_night", "begun_renewed", "brief")
 EVENING = datetime(2026, 3, 4, 3, 0, tzinfo=UTC)  # 22:00 in New York
 
 
@@ -223,8 +224,8 @@ async def record(url: str, wanted: set[str]) -> None:
         async with open_world(
             Store(engine, Vault(RING)),
             RING,
-            start=EVENING if name == "night" else None,
-            renew_after=RENEWED if name == "renewed" else None,
+            start=EVENING if name.endswith("night") else None,
+            renew_after=RENEWED if name.endswith("renewed") else None,
             working=False,
         ) as world:
             prepare(world, name)
@@ -250,6 +251,8 @@ async def record(url: str, wanted: set[str]) -> None:
 def prepare(world: World, name: str) -> None:
     if name == "unavailable":
         world.channels["sms"].answers = [Unavailable("busy", "20429", retry_after=60)] * 2
+    if name == "brief":
+        world.channels["sms"].answers = [Unavailable("busy", "20429", retry_after=1)]
     if name == "cut_off":
         world.channels["sms"] = Frozen(world.clock)
 

@@ -42,6 +42,22 @@ def _silent(events: Events) -> bool:
     return begins and count(events, SIGNALLED) == (0,) and not _cut_off(events)
 
 
+def _begun(events: Events) -> bool:
+    return _begins(events, names.TOUCH, *RING, names.OPEN_TASK) and not _cut_off(events)
+
+
+def _begun_at_night(events: Events) -> bool:
+    return _begins(events, names.TOUCH) and _first_timer(events) >= timedelta(hours=8)
+
+
+def _begun_renewed(events: Events) -> bool:
+    return _renewed(events) and activities(events)[0] == names.TOUCH
+
+
+def _brief(events: Events) -> bool:
+    return _begins(events, names.TOUCH, *RING, names.TOUCH) and _first_timer(events) < timedelta(seconds=5)
+
+
 def _unavailable(events: Events) -> bool:
     return _begins(events, names.PLAN, names.TOUCH, names.TOUCH, *RING, names.TOUCH)  # the e-mail goes meanwhile
 
@@ -68,10 +84,14 @@ def _meanwhile(events: Events) -> bool:
     return _ended(events) and ["ACTIVITY_TASK_SCHEDULED", SIGNALLED] in under_way
 
 
-def _night(events: Events) -> bool:
+def _first_timer(events: Events) -> timedelta:
     timers = [e.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta() for e in events]
+    return next(t for t in timers if t)
+
+
+def _night(events: Events) -> bool:
     begins = _begins(events, names.PLAN, names.TOUCH, *RING, names.TOUCH)  # the e-mail goes at once
-    return begins and next(t for t in timers if t) >= timedelta(hours=8)
+    return begins and _first_timer(events) >= timedelta(hours=8)
 
 
 def _woken_again(events: Events) -> bool:
@@ -92,7 +112,11 @@ def _versioned(events: Events) -> bool:
 
 
 SHAPES: dict[str, Callable[[Events], bool]] = {
-    "silent": _silent,  # the whole cadence, with calls that nobody claims
+    "begun": _begun,  # as since its start brings the first touch along: the whole cadence
+    "begun_at_night": _begun_at_night,
+    "begun_renewed": _begun_renewed,
+    "brief": _brief,  # a wait so short that search attributes do not show it
+    "silent": _silent,  # the whole cadence, with calls that nobody claims; begins with a plan, as the others do
     "replied": _signals(2),  # rests, is answered, goes on to the end
     "stopped": _follow(SIGNALLED, names.PLAN, names.TOUCH),  # the confirmation of an opt-out
     "answered": _signals(2),  # a call claimed and completed by hand

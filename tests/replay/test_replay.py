@@ -82,6 +82,14 @@ async def plans_after_every_ring(own: Own, self: Any, plan: m.Plan) -> m.Plan:
     return await _plan(own(self, plan.model_copy(update={"do": None})))
 
 
+async def plans_before_its_first_touch(own: Own, self: Any, do: m.Do) -> m.Plan:
+    return await _plan(self._ask() if self._plan is None else own(self, do))
+
+
+def shows_every_wait(own: Own, self: Any, plan: m.Plan) -> None:
+    own(self, plan.model_copy(update={"show": True}))
+
+
 async def plans_after_every_activity(own: Own, self: Any, do: m.Do) -> m.Plan:
     await own(self, do)
     return await _plan(self._ask())
@@ -124,6 +132,8 @@ async def _plan(found: Awaitable[m.Plan]) -> m.Plan:
 CHANGES: list[tuple[str, Own, set[str]]] = [
     ("_rest", plans_after_every_ring, {"silent", "night", "unavailable", "cut_off", "leased"}),
     ("_carry_out", plans_after_every_activity, {"silent", "stopped", "visited", "dialled", "woken_again", "onward"}),
+    ("_carry_out", plans_before_its_first_touch, {"begun", "begun_at_night", "begun_renewed"}),
+    ("_show", shows_every_wait, {"brief"}),
     ("_carry_out", obeys_what_a_signal_made_stale, {"meanwhile"}),
     ("_rest", starts_every_timer_anew, {"paused", "answered"}),
     ("_set_timer", keeps_the_later_timer, {"hurried"}),

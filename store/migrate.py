@@ -20,18 +20,26 @@ _SCRIPTS = Path(__file__).parent / "migrations"
 _LOCK = 8_316_554_101
 
 
+OLDEST = 17  # PostgreSQL: the first with transaction_timeout
+
+
 class UnknownSchema(TendError):
     """The database was migrated by a newer Tend than this one."""
+
+
+class TooOld(TendError):
+    """The PostgreSQL server lacks what Tend relies on."""
 
 
 async def migrate(database_url: str) -> str:
     """Applies what is missing, all of it or nothing, and answers the revision reached; harmless to repeat.
 
-    Raises UnknownSchema if the database is newer than this program.
+    Raises UnknownSchema if the database is newer than this program, TooOld if its server is older than OLDEST.
     """
     engine = make_engine(database_url, pool_size=1)
     try:
         async with engine.begin() as conn:
+            await _check_server(conn)
             await conn.execute(text("SET LOCAL statement_timeout = 0"))  # a change may take long, and wait for another
             await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             await conn.run_sync(_upgrade)
@@ -39,6 +47,12 @@ async def migrate(database_url: str) -> str:
     finally:
         await engine.dispose()
     return newest()
+
+
+async def _check_server(conn: AsyncConnection) -> None:
+    version = int(await conn.scalar(text("SELECT current_setting('server_version_num')::int")) or 0) // 10_000
+    if version < OLDEST:
+        raise TooOld(f"PostgreSQL {OLDEST} or newer is needed, and the server is {version}: upgrade it")
 
 
 async def reached(conn: AsyncConnection) -> str | None:

@@ -7,8 +7,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from store import migrate as module
 from store.engine import Store, make_engine
-from store.migrate import UnknownSchema, migrate, newest, reached
+from store.migrate import TooOld, UnknownSchema, migrate, newest, reached
 from store.tables import metadata
 
 
@@ -47,3 +48,15 @@ async def test_the_database_of_a_newer_program_is_left_alone(database_url: str, 
         await conn.execute(text("UPDATE alembic_version SET version_num = '29990101_from_the_future'"))
     with pytest.raises(UnknownSchema, match="install a newer Tend"):
         await migrate(database_url)
+
+
+async def test_a_server_that_is_too_old_is_refused_and_left_alone(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OLDEST", 99)
+    with pytest.raises(TooOld, match="PostgreSQL 99 or newer is needed, and the server is 18"):
+        await migrate(empty_database_url)
+    engine = make_engine(empty_database_url)
+    async with engine.connect() as conn:
+        assert await reached(conn) is None
+    await engine.dispose()

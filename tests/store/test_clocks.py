@@ -16,6 +16,7 @@ from domain.ports import Accepted, InboundSms, OutcomeUnknown, Unavailable
 from domain.touches import Channel, TouchStatus
 from store import clocks, lead_rows, tables
 from store.click_to_call import ClickToCall, NotConnected
+from store.lead_unit import Leads
 from tests.store.test_click_to_call import dialled
 from tests.store.test_rules import DESK, Clinic, clinic
 
@@ -25,6 +26,12 @@ ELEVEN_HOURS = timedelta(hours=11)
 
 def jumps(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     monkeypatch.setattr(clocks, "ours", lambda: datetime.now(UTC) + by)
+
+
+def off(clinic: Clinic, by: timedelta) -> Leads:
+    """Those of a process whose clock is so far ahead."""
+    true = clinic.leads.now
+    return replace(clinic.leads, now=lambda: true() + by, product=clinic.ledger.clock.product)
 
 
 async def facts(clinic: Clinic) -> int:
@@ -61,7 +68,7 @@ async def test_what_is_told_meanwhile_is_taken_and_dated_by_the_database(
 ) -> None:
     """Above all a stop: no carrier repeats it for long."""
     true = clinic.leads.now
-    leads = replace(clinic.leads, now=lambda: true() + by, product=clinic.ledger.clock.product)
+    leads = off(clinic, by)
     told = Clinic(clinic.store, leads, clinic.ledger)
     lead = await clinic.inquire()
     ref = await clinic.next_touch(lead)
@@ -102,7 +109,7 @@ async def test_what_a_provider_answered_is_written_whatever_the_clock_says(
     assert isinstance(claim, Claim)
     since, began = true(), datetime.now(UTC)
     jumps(monkeypatch, by)
-    leads = replace(clinic.leads, now=lambda: true() + by, product=clinic.ledger.clock.product)
+    leads = off(clinic, by)
     ledger = replace(clinic.ledger, leads=leads, measured=True)
     await ledger.settle(ref, answer, datetime.now(UTC), claim.deadline)
     monkeypatch.undo()
@@ -138,7 +145,7 @@ async def test_a_booking_of_now_is_no_later_than_what_a_scheduler_tells_next(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, by: timedelta
 ) -> None:
     true = clinic.leads.now
-    leads = replace(clinic.leads, now=lambda: true() + by, product=clinic.ledger.clock.product)
+    leads = off(clinic, by)
     lead, at = await clinic.inquire(), true() + timedelta(days=2)
     jumps(monkeypatch, by)
     own = Booking(f.BookingEvent.BOOKED, f"A-{lead}", None, lead, starts_at=at, facility="main")
@@ -152,8 +159,8 @@ async def test_a_booking_of_now_is_no_later_than_what_a_scheduler_tells_next(
 
 async def test_an_event_is_of_the_future_by_the_database(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     true = clinic.leads.now
-    behind = replace(clinic.leads, now=lambda: true() - ELEVEN_HOURS, product=clinic.ledger.clock.product)
-    ahead = replace(clinic.leads, now=lambda: true() + ELEVEN_HOURS, product=clinic.ledger.clock.product)
+    behind = off(clinic, -ELEVEN_HOURS)
+    ahead = off(clinic, ELEVEN_HOURS)
     lead = await clinic.inquire()
     booked = Booking(f.BookingEvent.BOOKED, f"A-{lead}", true(), lead, starts_at=true() + timedelta(days=2))
     jumps(monkeypatch, -ELEVEN_HOURS)
@@ -168,7 +175,7 @@ async def test_a_stop_of_a_number_that_nobody_has_is_dated_by_the_database(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true = clinic.leads.now
-    leads = replace(clinic.leads, now=lambda: true() + ELEVEN_HOURS, product=clinic.ledger.clock.product)
+    leads = off(clinic, ELEVEN_HOURS)
     jumps(monkeypatch, ELEVEN_HOURS)
     await Clinic(clinic.store, leads, clinic.ledger).inbound.reply(
         InboundSms("SM9", "+12125550188", "+15005550006", "STOP")

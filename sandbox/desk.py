@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 from sandbox.webhooks import Answer, Http, NotReached
+
+log = logging.getLogger("sandbox.desk")
 
 PAUSES = (0.5, 1, 2, 4, 8, 15, 30, 30, 30, 60, 60, 60)  # real seconds: the API may be restarting
 
@@ -40,10 +43,12 @@ class Desk:
             await asyncio.sleep(pause)
             try:
                 answer = await self.ask(method, path, body, key)
-            except NotReached:
+            except NotReached as error:
+                log.warning("nobody took it, it is told again: %s", error)
                 continue
             if answer.status < 500 and answer.status != 429:
                 return answer
+            log.warning("it was answered %d, and is told again", answer.status)
         return answer
 
 

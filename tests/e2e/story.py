@@ -18,13 +18,13 @@ BEGINS = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
 
 # name and concern are words that nothing but these leads would hold
 PEOPLE = (
-    ("Zephyrine", "Testmark", "silent"),
+    ("Mondragora", "Testford", "voicemail"),
     ("Quillandra", "Testfield", "eager"),
     ("Oxbertha", "Testbrook", "opts_out"),
     ("Wyndelle", "Testwell", "books"),
     ("Jorvinia", "Testham", "no_show"),
     ("Kestrelle", "Testwick", "answers"),
-    ("Mondragora", "Testford", "voicemail"),
+    ("Zephyrine", "Testmark", "silent"),
     ("Ulfgarda", "Testdale", "silent"),
 )
 

@@ -1,125 +1,19 @@
 """A copy compared with the carrier's list: nobody gets again what they may have had; what they wrote is taken in."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import pytest
-import pytest_asyncio
 from sqlalchemy import func, select
 
-from config.settings import Settings
-from domain import facts as f
-from domain.clock import Clock, virtual_clock
-from domain.clock import Pace as Stretch
-from domain.facts import ExitReason, TaskKind
-from domain.lead_state import State, Task
-from domain.ledger import Claim, TouchRef
-from domain.next_action import Touch
-from domain.ports import Accepted, InboundSms, Listed, OutcomeUnknown
-from domain.touches import Channel, TouchStatus, touch_id
+from domain.facts import ExitReason
+from domain.lead_state import State
+from domain.ledger import Claim
+from domain.ports import InboundSms, OutcomeUnknown
 from domain.unknown import ALONE_FOR
 from store import outbox
-from store.engine import Store
-from store.home import Home
 from store.keys import create_key
-from store.lead_unit import Leads
-from store.restored import Compared, Comparison
-from store.tables import messages, touches
-from tests.store.test_rules import DESK, Clinic
-from wire.keyring import KeyRing
-from worker import make_ledger, open_book
-
-TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
-NUMBER = "+12125550101"
-THREE_HOURS = timedelta(hours=3)
-
-
-@dataclass
-class Carrier:
-    """Its list."""
-
-    listed: list[Listed] = field(default_factory=list)
-    asked: list[datetime] = field(default_factory=list)
-
-    async def since(self, since: datetime) -> AsyncIterator[Listed]:
-        self.asked.append(since)
-        for one in reversed(self.listed):
-            yield one
-
-    def same(self, listed: str, body: str) -> bool:
-        return listed == body
-
-    def has(self, sid: str, body: str = "", *, call: bool = False, inbound: bool = False, to: str = NUMBER) -> None:
-        channel = Channel.VOICE if call else Channel.SMS
-        self.listed.append(Listed(sid, channel, inbound, to, "+15005550006", body, datetime.now(UTC)))
-
-
-@dataclass
-class Restored:
-    clinic: Clinic
-    carrier: Carrier
-    clock: Clock
-    noticed: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    async def compare(self, later: timedelta = timedelta(0)) -> Compared:
-        """`later`: so much product time had passed when it was noticed."""
-        home = Home(self.noticed - timedelta(hours=1), worked=True, noticed_at=self.noticed + later)
-        return await Comparison(self.clinic.leads, self.clock, self.carrier).compare(home)
-
-    def in_time(self, later: timedelta) -> Leads:
-        """As if so much time had passed."""
-        return replace(self.clinic.leads, now=lambda: self.clock.now() + later)
-
-    async def compare_in(self, later: timedelta) -> Compared:
-        """Noticed then, and compared then."""
-        home = Home(self.noticed - timedelta(hours=1), worked=True, noticed_at=self.noticed + later)
-        return await Comparison(self.in_time(later), self.clock, self.carrier).compare(home)
-
-    async def send_first(self, lead: str, *, sid: str | None) -> TouchRef:
-        """Its first text: claimed, and accepted if the answer came."""
-        ref = TouchRef(lead, touch_id(lead, 1, "confirm", "sms"), 1, "confirm", "sms", Channel.SMS)
-        assert isinstance(await self.clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
-        if sid is not None:
-            await self.clinic.ledger.settle(ref, Accepted(sid), datetime.now(UTC))
-        return ref
-
-    async def words(self, lead: str, ref: TouchRef) -> str:
-        return str((await self.clinic.rows(lead))["touches"][ref.touch_id]["body"])
-
-    async def writes(self, lead: str, body: str, channel: Channel = Channel.SMS) -> str:
-        """A person's own words, which wait. The touch's id."""
-        return await self.clinic.commands.message(DESK, lead, channel, body)
-
-    async def touch(self, touch: str) -> Any:
-        async with self.clinic.store.engine.connect() as conn:
-            return (await conn.execute(select(touches).where(touches.c.id == touch))).one()
-
-    async def would_send(self, lead: str) -> list[str]:
-        """The touches that a worker hands over within a minute."""
-        now, sent = datetime.now(UTC) + timedelta(minutes=1), []
-        view = await self.clinic.ledger.plan(lead, now)
-        while isinstance(do := view.action, Touch):
-            ref = TouchRef(lead, do.touch_id, do.enrollment, do.step, do.part, do.channel)
-            claim = await self.clinic.ledger.claim(ref, now)
-            if isinstance(claim, Claim):
-                if claim.search is None:
-                    sent.append(ref.touch_id)
-                claim = await self.clinic.ledger.settle(ref, Accepted(f"new-{ref.touch_id}"), now)
-            view = claim
-        return sent
-
-    async def reviews(self, lead: str) -> list[Task]:
-        return [t for t in (await self.clinic.state(lead)).tasks.values() if t.kind is TaskKind.REVIEW]
-
-
-@pytest_asyncio.fixture
-async def copy(store: Store, keyring: KeyRing) -> Restored:
-    clock = virtual_clock(datetime.now(UTC) - timedelta(hours=2), TEN - timedelta(hours=2), (Stretch(1.0, None),))
-    book = await open_book(store, clock)
-    ledger = replace(make_ledger(Settings(_env_file=None), store, book, clock, keyring), measured=False)
-    return Restored(Clinic(store, ledger.leads, ledger), Carrier(), clock)
+from store.tables import messages
+from tests.store.a_copy import NUMBER, Restored
 
 
 async def test_what_the_copy_knows_stops_nobody(copy: Restored) -> None:
@@ -191,58 +85,6 @@ async def test_a_stop_of_that_time_holds_and_is_not_confirmed_again(copy: Restor
 async def test_texts_to_nobody_tell_of_inquiries_that_are_lost(copy: Restored) -> None:
     copy.carrier.has("SM1", to="+12125550199")
     assert (await copy.compare()).strangers == 1
-
-
-async def test_a_mail_that_fell_due_is_unknown_and_the_cadence_goes_on(copy: Restored) -> None:
-    lead = await copy.clinic.inquire()
-    await copy.send_first(lead, sid="SM1")
-    assert (await copy.compare()).mails == 0
-    assert (await copy.compare(timedelta(hours=3))).mails == 1
-    state = await copy.clinic.state(lead)
-    mails = {t.step: t.status for t in state.touches.values() if t.channel is Channel.EMAIL}
-    assert mails == {"bio": TouchStatus.UNKNOWN}
-    assert state.state is State.ACTIVE
-    assert [r.reason for r in await copy.reviews(lead)] == ["unknown whether email of step bio went out"]
-    assert (await copy.compare(timedelta(hours=3))).mails == 0
-
-
-async def test_a_mail_that_fell_due_before_a_review_stopped_its_lead_is_unknown(copy: Restored) -> None:
-    """The pause begins with the comparison: it held nothing in the lost time."""
-    lead = await copy.clinic.inquire()
-    await copy.send_first(lead, sid="SM1")
-    copy.carrier.has("SM1")
-    copy.carrier.has("SM2", "What the copy knows nothing of")
-    compared = await copy.compare_in(THREE_HOURS)
-    assert (compared.stopped, compared.mails) == (1, 1)
-    assert (await copy.clinic.state(lead)).state is State.PAUSED
-
-
-@pytest.mark.parametrize(("wrote", "mails"), [(timedelta(minutes=30), 0), (timedelta(hours=2), 1)], ids=str)
-async def test_what_a_lead_wrote_held_only_mails_that_were_due_after_it(
-    copy: Restored, wrote: timedelta, mails: int
-) -> None:
-    """The mail is due an hour after the inquiry; the reply is taken in by the comparison."""
-    lead = await copy.clinic.inquire()
-    await copy.send_first(lead, sid="SM1")
-    copy.carrier.has("SM9", "What does it cost?", inbound=True)
-    copy.carrier.listed[0] = replace(copy.carrier.listed[0], at=datetime.now(UTC) + wrote)
-    assert (await copy.compare_in(THREE_HOURS)).mails == mails
-    assert (await copy.clinic.state(lead)).state is State.RESTING
-
-
-async def test_a_pause_that_was_entered_anew_held_nothing_before(copy: Restored) -> None:
-    lead = await copy.clinic.inquire()
-    await copy.send_first(lead, sid="SM1")
-    async with copy.in_time(THREE_HOURS).lead(lead) as unit:
-        unit.append(f.Paused(reason="asked for it in the lost hour"), "desk")
-    assert (await copy.compare_in(THREE_HOURS)).mails == 1
-
-
-async def test_a_mail_of_a_lead_that_rested_was_not_sent(copy: Restored) -> None:
-    lead = await copy.clinic.inquire()
-    copy.carrier.has("SM1", "What does it cost?", inbound=True)
-    assert (await copy.compare(timedelta(hours=3))).mails == 0
-    assert (await copy.clinic.state(lead)).state is State.RESTING
 
 
 async def test_nothing_is_told_to_temporal_but_what_waits(copy: Restored) -> None:
@@ -369,11 +211,3 @@ async def test_a_number_that_leads_share_has_one_text_once(copy: Restored) -> No
     assert (compared.found, compared.stopped) == (1, 0)
     assert (await copy.touch(touch)).provider_id == "SM1"
     assert (await copy.clinic.state(ada)).state is not State.PAUSED
-
-
-async def test_a_mail_to_a_finished_lead_that_waited_is_unknown(copy: Restored) -> None:
-    lead = await copy.clinic.inquire()
-    await copy.clinic.inbound.reply(InboundSms("SM1:received", NUMBER, "+15005550006", "STOP", is_stop=True))
-    touch = await copy.writes(lead, "We are sorry.", Channel.EMAIL)
-    assert (await copy.compare(timedelta(minutes=1))).mails == 1
-    assert (await copy.touch(touch)).status == "unknown"

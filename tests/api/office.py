@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from api.services import Services
 from config.settings import Environment, Settings
+from domain import facts as f
 from domain.access import Role
 from store import keys
 from wire.keyring import KeyRing
@@ -107,6 +108,23 @@ class Office:
         if not {"phone", "email"} & more.keys():
             more |= {"phone": None, "email": f"{uuid.uuid4().hex}@example.com"}
         return str((await self.post("/v1/leads", inquiry(**more), 202))["lead_id"])
+
+    async def call(self, lead_id: str, within: timedelta = timedelta(minutes=10)) -> str:
+        """An open call task of the lead, as the worker opens it."""
+        task_id = str(uuid.uuid4())
+        async with self.services.leads.lead(lead_id) as unit:
+            opened = f.TaskOpened(
+                task_id=task_id,
+                task_kind=f.TaskKind.CALL,
+                due_at=unit.now,
+                claim_by=unit.now + within,
+                enrollment=1,
+                step="call1",
+                part="call",
+                script="first_call",
+            )
+            unit.append(opened, "system")
+        return task_id
 
     async def book(self, lead_id: str, starts_at: datetime | None = None, **more: Any) -> Any:
         at = starts_at or self.now + timedelta(days=3)

@@ -1,4 +1,4 @@
-"""Steering leads, booking, and work on tasks, over HTTP."""
+"""Steering leads over HTTP."""
 
 import json
 import uuid
@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.exc import OperationalError
 
 from domain import facts as f
 from domain.access import Role
@@ -16,24 +15,6 @@ from domain.touches import Channel, TouchStatus, touch_id
 from store import idempotency
 from store.keys import create_key
 from tests.api.office import EMAIL, PHONE, Office, is_problem
-
-
-async def _call(office: Office, lead_id: str, within: timedelta = timedelta(minutes=10)) -> str:
-    """An open call task of the lead, as the worker opens it."""
-    task_id = str(uuid.uuid4())
-    async with office.services.leads.lead(lead_id) as unit:
-        opened = f.TaskOpened(
-            task_id=task_id,
-            task_kind=f.TaskKind.CALL,
-            due_at=unit.now,
-            claim_by=unit.now + within,
-            enrollment=1,
-            step="call1",
-            part="call",
-            script="first_call",
-        )
-        unit.append(opened, "system")
-    return task_id
 
 
 async def test_stops_answer_with_the_new_state_while_temporal_is_away(office: Office) -> None:
@@ -241,100 +222,6 @@ async def test_a_wrong_method_and_an_unknown_address_are_problems(office: Office
     is_problem(await office.ask("GET", "/v1/leads/"), 404)
 
 
-# --- tasks ---------------------------------------------------------------------------------------------------------
-
-
-async def test_the_queue_shows_open_tasks_first_with_context_and_script(office: Office) -> None:
-    lead_id = await office.lead(phone=PHONE, concern="First visit", service_line="medical_spa")
-    call = await _call(office, lead_id)
-    await office.services.inbound.reply(InboundSms("SM1:received", PHONE, "+12125550100", "Please call me"))
-    items = (await office.get("/v1/tasks"))["items"]
-    by_kind = {i["kind"]: i for i in items}
-    assert set(by_kind) == {"call", "reply"}
-    assert by_kind["reply"]["message"] == "Please call me"
-    task = by_kind["call"]
-    assert (task["id"], task["state"], task["lead_id"]) == (call, "open", lead_id)
-    assert "Ada" in task["script"]
-    assert task["lead"]["phone"] == PHONE
-    assert task["lead"]["concern"] == "First visit"
-    assert [i["kind"] for i in (await office.get("/v1/tasks?kind=reply&state=open"))["items"]] == ["reply"]
-    assert (await office.get(f"/v1/tasks?lead_id={await office.lead()}"))["items"] == []
-    assert (await office.get(f"/v1/tasks/{call}"))["id"] == call
-    unread = (await office.get("/v1/tasks?kind=reply", Role.ENGINEER))["items"]
-    assert unread[0]["message"] is None
-    assert (await office.get("/v1/tasks", Role.COORDINATOR, "north"))["items"] == []
-    is_problem(await office.ask("GET", f"/v1/tasks/{call}", Role.COORDINATOR, "north"), 404)
-    is_problem(await office.ask("POST", f"/v1/tasks/{call}/claim", Role.COORDINATOR, "north"), 404)
-
-
-async def test_the_queue_pages_over_states(office: Office) -> None:
-    lead_id = await office.lead(phone=PHONE)
-    made = [await _call(office, lead_id) for _ in range(5)]
-    await office.post(f"/v1/tasks/{made[0]}/claim")
-    await office.post(f"/v1/tasks/{made[1]}/claim")
-    await office.post(f"/v1/tasks/{made[1]}/complete", {"disposition": "no_answer"})
-    seen: list[str] = []
-    states: list[str] = []
-    cursor = ""
-    while True:
-        page = await office.get(f"/v1/tasks?limit=2{cursor}")
-        seen += [i["id"] for i in page["items"]]
-        states += [i["state"] for i in page["items"]]
-        if page["next_cursor"] is None:
-            break
-        cursor = f"&cursor={page['next_cursor']}"
-    assert sorted(seen) == sorted(made)
-    assert states == ["open", "open", "open", "claimed", "done"]
-
-
-async def test_a_call_is_claimed_released_and_completed_by_hand(office: Office) -> None:
-    call = await _call(office, await office.lead(phone=PHONE))
-    claimed = await office.post(f"/v1/tasks/{call}/claim", {}, role=Role.COORDINATOR)
-    assert (claimed["state"], claimed["claimed_by"]["name"]) == ("claimed", "coordinator")
-    taken = is_problem(await office.ask("POST", f"/v1/tasks/{call}/claim", Role.MANAGER), 409)
-    assert taken["state"] == "claimed"
-    assert (await office.post(f"/v1/tasks/{call}/release", {}, role=Role.COORDINATOR))["state"] == "open"
-    unclaimed = {"disposition": "busy"}
-    assert is_problem(await office.ask("POST", f"/v1/tasks/{call}/complete", json=unclaimed), 409)["state"] == "open"
-    await office.post(f"/v1/tasks/{call}/claim", {}, role=Role.COORDINATOR)
-    who: dict[str, Any] = {"role": Role.COORDINATOR}
-    complete = f"/v1/tasks/{call}/complete"
-    is_problem(await office.ask("POST", complete, json={}, **who), 422, "disposition")
-    answered = {"disposition": "answered_by_person"}
-    is_problem(await office.ask("POST", complete, json=answered, **who), 422, "outcome")
-    done = await office.post(complete, answered | {"outcome": "reached", "notes": "Will come"}, **who)
-    assert (done["state"], done["outcome"], done["notes"]) == ("done", "reached", "Will come")
-    is_problem(await office.ask("POST", complete, json=answered, **who), 409)
-
-
-async def test_dialling_plans_one_call(office: Office) -> None:
-    lead_id = await office.lead(phone=PHONE)
-    call = await _call(office, lead_id)
-    is_problem(await office.ask("POST", f"/v1/tasks/{call}/dial"), 409)
-    await office.post(f"/v1/tasks/{call}/claim")
-    assert (await office.post(f"/v1/tasks/{call}/dial", {}, 202))["state"] == "claimed"
-    is_problem(await office.ask("POST", f"/v1/tasks/{call}/dial"), 409)
-    touches = [i for i in (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"] if i["kind"] == "touch"]
-    assert [(t["channel"], t["task_id"], t["status"]) for t in touches] == [("voice", call, "planned")]
-
-
-async def test_who_has_no_phone_of_their_own_is_told_how_to_get_one(office: Office) -> None:
-    lead_id = await office.lead(phone=PHONE)
-    call = await _call(office, lead_id)
-    await office.post(f"/v1/tasks/{call}/claim", role=Role.MANAGER)
-    refused = is_problem(await office.ask("POST", f"/v1/tasks/{call}/dial", Role.MANAGER), 409)
-    assert "tend keys create --phone" in refused["detail"]
-    timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
-    assert [i for i in timeline if i["kind"] == "touch" and i["channel"] == "voice"] == []
-
-
-@pytest.mark.parametrize("task_id", [str(uuid.UUID(int=7)), "none"])
-async def test_unknown_tasks_are_not_found(office: Office, task_id: str) -> None:
-    is_problem(await office.ask("GET", f"/v1/tasks/{task_id}"), 404)
-    for verb in ("claim", "release", "dial", "complete"):
-        is_problem(await office.ask("POST", f"/v1/tasks/{task_id}/{verb}", json={}), 404)
-
-
 # --- once ----------------------------------------------------------------------------------------------------------
 
 
@@ -357,21 +244,9 @@ async def test_a_command_and_its_key_are_one_transaction(office: Office, monkeyp
 
 async def test_a_change_is_one_transaction(office: Office) -> None:
     """The look-up of the key is the other one: it comes before the body is read, and writes nothing of the request."""
-    call = await _call(office, await office.lead(phone=PHONE))
+    call = await office.call(await office.lead(phone=PHONE))
     await office.key(Role.ADMIN)
     commits: list[object] = []
     event.listen(office.services.store.engine.sync_engine, "commit", commits.append)
     await office.post(f"/v1/tasks/{call}/claim")
     assert len(commits) == 2
-
-
-async def test_where_a_claim_cannot_be_shown_it_was_not_made(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    call = await _call(office, await office.lead(phone=PHONE))
-
-    async def away(*_: object) -> None:
-        raise OperationalError("SELECT 1", None, ConnectionError())
-
-    with monkeypatch.context() as patch:
-        patch.setattr("api.routes.tasks.read_task", away)
-        is_problem(await office.ask("POST", f"/v1/tasks/{call}/claim"), 503)
-    assert (await office.get(f"/v1/tasks/{call}"))["state"] == "open"

@@ -59,7 +59,10 @@ class Bookings:
     async def within(
         self, conn: AsyncConnection, actor: Actor | str, booking: Booking, *, free_only: bool = False
     ) -> Booked:
-        """Records the event. `free_only`: refuse a time that is taken at the facility (a lead's own booking)."""
+        """Records the event. `free_only`: refuse a time that is taken at the facility (a lead's own booking).
+
+        What a scheduler says stands, also of a time that is taken: two people may share it there.
+        """
         if booking.event in (f.BookingEvent.BOOKED, f.BookingEvent.RESCHEDULED) and booking.starts_at is None:
             raise InvalidInput("starts_at", f"an appointment that is {booking.event} has a start")
         now = await self.leads.now_by(conn)
@@ -97,13 +100,14 @@ class Bookings:
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
+            flying = in_flight(unit.state)
             if (changed or early) and unit.state.booked(after=unit.now) is not None:
-                await self._ends_for(unit, selves)
+                flying += await self._ends_for(unit, selves)
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
             unit.audit(actor, f"appointment_{booking.event}")
-        return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, in_flight(unit.state))
+        return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, flying)
 
     async def _add_early(self, unit: LeadUnit, booking: Booking, *, elsewhere: bool) -> bool:
         """What was told of it before anybody knew whose, or where, it is; whether there was anything."""
@@ -162,16 +166,20 @@ class Bookings:
             raise Refused(f"{len(here)} people share this address: give lead_id")
         return here[0]
 
-    async def _ends_for(self, unit: LeadUnit, selves: list[str]) -> None:
+    async def _ends_for(self, unit: LeadUnit, selves: list[str]) -> list[str]:
         """A booking ends the cadence of the person: whichever of its leads was booked, no other asks it to book.
+        What of theirs may still arrive.
 
         The other leads share an address with this one, which `unit` holds: so they may be locked after it.
         """
+        flying: list[str] = []
         for other_id in sorted(selves):
             async with self.leads.within(unit.conn, other_id, unit.by_clock, locked=True) as other:
                 sequence = other.journal.sequence
                 if other.state.exit_reason is None and (sequence is None or not sequence.anchored()):
                     other.append(f.Finished(exit_reason=f.ExitReason.BOOKED), "system")
+                    flying += in_flight(other.state)
+        return flying
 
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:
         table = tables.appointments

@@ -32,7 +32,7 @@ TRANSITIONS: dict[TouchStatus, frozenset[TouchStatus]] = {
     S.PLANNED: frozenset({S.DELAYED, S.CLAIMED, S.SKIPPED, S.MISSED, S.FAILED}),
     S.DELAYED: frozenset({S.DELAYED, S.CLAIMED, S.SKIPPED, S.MISSED, S.FAILED}),
     # delayed: the provider said that it did not take it, or nothing was sent
-    S.CLAIMED: frozenset({S.DELAYED, S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN, S.SKIPPED}),
+    S.CLAIMED: frozenset({S.DELAYED, S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED, S.UNKNOWN}),
     S.ACCEPTED: frozenset({S.DELIVERED, S.UNDELIVERED, S.FAILED}),
     # a callback is a witness: the provider did take it; unknown: looked for once more, in vain
     S.UNKNOWN: frozenset({S.UNKNOWN, S.ACCEPTED, S.DELIVERED, S.UNDELIVERED, S.FAILED}),

@@ -18,11 +18,14 @@ from store.vault import Vault
 AWAY = (OperationalError, InterfaceError, PoolTimeout, OSError)
 CONNECT_TIMEOUT = 5  # real seconds
 STATEMENT_TIMEOUT = 10  # real seconds; waiting for a lock counts
-# What a transaction says that holds a lead, an address, or entries of the outbox: the server ends it 8 s after that,
-# which is more than a delivery takes and less than who waits has. Of a process that froze, or a machine that vanished,
-# nobody else tells it. (Its limit for idle transactions fails behind a pipeline: psycopg ends one with a Flush.)
-HELD_AT_MOST = ("transaction_timeout", "8000")
-HOLDS = "set_config('{}', '{}', true)".format(*HELD_AT_MOST)  # once the locks are there: waiting does not count
+# Of a process that froze in the middle of a transaction, or whose machine vanished, nobody tells the server: it ends
+# the transaction itself. (Its limit for idle ones fails behind a pipeline: psycopg ends one with a Flush.)
+TRANSACTION_TIMEOUT = 12  # real seconds; so one that waited for a lock as long as it may has time left
+# What a transaction says that holds a lead, an address, or entries of the outbox: it has 8 s from the last of these on,
+# which is more than a delivery takes and less than who waits has. A limit that runs is not set anew unless it was 0.
+_STOPPED = "set_config('transaction_timeout', '0', true)"
+HOLDS = f"set_config('transaction_timeout', '8000' || left({_STOPPED}, 0), true)"
+_LIMITS = f"-c statement_timeout={STATEMENT_TIMEOUT}s -c transaction_timeout={TRANSACTION_TIMEOUT}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,11 @@ class Store:
     vault: Vault
 
 
-def make_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
+def make_engine(database_url: str, *, pool_size: int = 10, limited: bool = True) -> AsyncEngine:
     """An engine for `postgresql://...` (any driver suffix); opens no connection yet. Times are real seconds.
 
     Up to as many connections again are opened above `pool_size` for a burst; a caller waits at most 10 s for one.
+    Not `limited`: a statement and a transaction may take as long as they do, on a server of any age.
     """
     url = make_url(database_url).set(drivername="postgresql+psycopg")
     given = url.query.get("options", "")
@@ -51,7 +55,7 @@ def make_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
         connect_args={
             "application_name": "tend",
             "connect_timeout": CONNECT_TIMEOUT,
-            "options": f"-c statement_timeout={STATEMENT_TIMEOUT * 1000} {options}".strip(),
+            "options": f"{_LIMITS if limited else ''} {options}".strip(),
         },
     )
     event.listen(engine.sync_engine, "checkout", _still_there)

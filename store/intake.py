@@ -30,6 +30,7 @@ from store.vault import Vault
 _LOCK = (
     "SELECT id, kind, clock_timestamp() AS clock FROM addresses WHERE blind = ANY(%(blinds)s) ORDER BY id FOR UPDATE"
 )
+_LOCK_LEADS = "SELECT id FROM leads WHERE id = ANY(%(leads)s::uuid[]) ORDER BY id FOR UPDATE"
 _WORDS = (
     "first_name", "last_name", "phone", "email", "service_line", "concern", "urgency", "preferred_facility",
     "postal_code", "timezone", "language",
@@ -80,6 +81,8 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
         raise InvalidInput("sequence", "turns on an appointment, and an inquiry has none: book one by /v1/bookings")
     addresses, now = await _lock_addresses(leads, conn, intake)
     living = await _living(leads, conn, addresses, intake)
+    if len(living) > 1:  # tried in another order than that in which leads are locked
+        await together(conn, [(_LOCK_LEADS, {"leads": living})])
     for known in living:
         async with leads.within(conn, known, locked=True) as unit:
             if unit.state.exit_reason is None:  # a stop may have finished it while we waited for its lock

@@ -36,11 +36,10 @@ async def migrate(database_url: str) -> str:
 
     Raises UnknownSchema if the database is newer than this program, TooOld if its server is older than OLDEST.
     """
-    engine = make_engine(database_url, pool_size=1)
+    engine = make_engine(database_url, pool_size=1, limited=False)  # a change may take long, and wait for one
     try:
         async with engine.begin() as conn:
             await _check_server(conn)
-            await conn.execute(text("SET LOCAL statement_timeout = 0"))  # a change may take long, and wait for another
             await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             await conn.run_sync(_upgrade)
             await home.make(conn)

@@ -5,13 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Insert, delete, func, insert, literal, or_, select, true, tuple_, update
+from sqlalchemy import ColumnElement, Insert, delete, func, insert, literal, literal_column, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.next_action import Touch
 from domain.priority import Priority
-from store.engine import HELD_AT_MOST
+from store.engine import HOLDS
 from store.round_trip import Statement, together
 from store.round_trip import insert as row_of
 from store.tables import leads, outbox, tasks, touches
@@ -131,7 +131,7 @@ async def take(conn: AsyncConnection, limit: int, down_to: Priority = Priority.I
     before = tuple_(other.c.priority, other.c.id) < tuple_(outbox.c.priority, outbox.c.id)
     first = ~select(1).where(other.c.lead_id == outbox.c.lead_id, before).exists()
     due = (
-        select(outbox, func.set_config(*HELD_AT_MOST, true()))
+        select(outbox, literal_column(HOLDS))
         .where(outbox.c.not_before <= func.clock_timestamp(), outbox.c.priority <= down_to.value, first)
         .order_by(outbox.c.priority, outbox.c.id)
         .limit(limit)

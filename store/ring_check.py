@@ -20,7 +20,7 @@ async def check_ring(database_url: str, ring: str) -> None:
 
     A database that holds no tables yet can be anybody's.
     """
-    engine = make_engine(database_url, pool_size=1)
+    engine = make_engine(database_url, pool_size=1, limited=False)  # of any age, so that `migrate` can say it
     try:
         async with engine.connect() as conn:
             if await conn.scalar(text("SELECT to_regclass('addresses')")) is None:

@@ -92,10 +92,11 @@ class SweepStore:
             return stands_still(state, sequence, product, self.leads.patience)
 
         async with self.leads.store.engine.connect() as conn:
-            for lead_id in (await conn.execute(_overdue(product, most))).scalars().all():
-                kind: Missed | None = await self._says(conn, str(lead_id), rule, Missed.OVERDUE)
-                if kind is not None:
-                    found.append(Stuck(kind, str(lead_id), then))
+            perhaps = (await conn.execute(_overdue(product, most))).scalars().all()
+        for lead_id in perhaps:
+            kind: Missed | None = await self._says(str(lead_id), rule, Missed.OVERDUE)
+            if kind is not None:
+                found.append(Stuck(kind, str(lead_id), then))
         return found
 
     async def with_something_to_come(self, after: str | None, before: datetime, most: int) -> list[Waiting]:
@@ -128,9 +129,9 @@ class SweepStore:
 
         async with self.leads.store.engine.connect() as conn:
             known = {str(i) for i in (await conn.execute(told)).scalars()} if ids else set()
-            for one in missing:
-                if one.lead_id not in known and await self._says(conn, one.lead_id, rule, otherwise=True):
-                    needed.append(one)
+        for one in missing:
+            if one.lead_id not in known and await self._says(one.lead_id, rule, otherwise=True):
+                needed.append(one)
         return needed
 
     async def wake(self, lead_ids: Iterable[str]) -> set[str]:
@@ -156,15 +157,14 @@ class SweepStore:
         async with self.leads.store.engine.begin() as conn:
             await conn.execute(new.on_conflict_do_update(index_elements=["kind"], set_=changed), rows)
 
-    async def _says(
-        self, conn: AsyncConnection, lead_id: str, rule: Callable[[LeadState, Sequence | None], _T], otherwise: _T
-    ) -> _T:
+    async def _says(self, lead_id: str, rule: Callable[[LeadState, Sequence | None], _T], otherwise: _T) -> _T:
         """What the domain says of a lead; `otherwise` where it cannot be read or judged, whatever the cause.
 
         One such lead must not hide all others. Its own plan fails for the same cause, and is found failing.
         """
         try:
-            state = await self.leads.read(conn, lead_id)
+            async with self.leads.store.engine.connect() as conn:
+                state = await self.leads.read(conn, lead_id)
             enrollment = state.enrollment
             sequence = self.leads.book.get(enrollment.sequence, enrollment.version) if enrollment else None
             return rule(state, sequence)
@@ -199,6 +199,7 @@ def _overdue(product: datetime, most: int) -> Select[tuple[str]]:
         select(touches.c.lead_id, touches.c.due_at).where(
             touches.c.status.in_(("planned", "delayed")), touches.c.due_at <= product
         ),
+        select(touches.c.lead_id, touches.c.look_at).where(touches.c.look_at <= product),
         select(tasks.c.lead_id, tasks.c.opened_at).where(late),
     ).subquery()
     return select(may.c.id).where(~_told(may.c.id)).group_by(may.c.id).order_by(func.min(may.c.at)).limit(most)

@@ -193,6 +193,7 @@ Index(
     touches.c.due_at,
     postgresql_where=text("status IN ('planned', 'delayed')"),
 )
+Index("touches_look_at_idx", touches.c.look_at, postgresql_where=touches.c.look_at.is_not(None))
 
 messages = Table(
     "messages",

@@ -17,7 +17,7 @@ from store.vault import Vault
 Row = dict[str, Any]
 _MESSAGE = ("subject", "body")
 # After these only what was in flight arrives; the entry names it.
-_STOPS = (f.OptedOut, f.Suppressed, f.Paused, f.Disqualified, f.AppointmentChanged)
+_STOPS = (f.OptedOut, f.Suppressed, f.Paused, f.Disqualified, f.AppointmentChanged, f.Finished)
 
 
 async def read_timeline(leads: Leads, conn: AsyncConnection, lead_id: str, *, words: bool) -> list[Row]:

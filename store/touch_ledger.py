@@ -108,7 +108,10 @@ class TouchLedger:
         raise AssertionError("the last attempt has raised")
 
     async def rang(self, ref: TouchRef, result: Accepted | ChannelError, now: datetime) -> View:
-        return await self._settlement.rang(ref, result, now)
+        async for attempt in while_away(REMEMBERS):
+            with attempt:
+                return await self._settlement.rang(ref, result, now)
+        raise AssertionError("the last attempt has raised")
 
     @property
     def _settlement(self) -> Settlement:

@@ -90,6 +90,16 @@ async def test_a_booking_names_what_is_in_flight(office: Office) -> None:
     assert [e["in_flight"] for e in entries if e["kind"] == "appointment"] == [[own]]
 
 
+async def test_a_booking_names_what_is_in_flight_to_the_same_person_of_another_lead(office: Office) -> None:
+    before = await office.lead(phone=PHONE, email=None)
+    await office.post(f"/v1/leads/{before}/disqualify", {"reason": "asked elsewhere"})
+    lead = await office.lead(phone=PHONE, email=None)
+    own = await _claimed(office, lead)
+    assert (await office.book(before))["in_flight"] == [own]
+    entries = (await office.get(f"/v1/leads/{lead}/timeline"))["items"]
+    assert [e["in_flight"] for e in entries if e["kind"] == "finished"] == [[own]]
+
+
 @pytest.mark.parametrize(
     ("verb", "body", "field"),
     [

@@ -23,6 +23,9 @@ def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
             everywhere = phones[str(owner.row["phone"])] if stop.verb in _OPT_OUTS else [owner]
             for lead in everywhere:
                 yield from _by_clock(seen, lead, stop, _ends(stop, round_))
+        for booked in (t for t in round_.told if t.verb == "booked" and t.accepted):
+            if (owner := seen.by_number.get(booked.number)) is not None:
+                yield from _by_booking(seen, owner, booked)
 
 
 def _ends(stop: Told, round_: Round) -> datetime | None:
@@ -55,12 +58,23 @@ def _by_clock(seen: Seen, lead: Lead, stop: Told, ends: datetime | None) -> Iter
                 "after_stop", lead.id, f"{_name(touch)} was claimed {late:.3f} s after {stop.mark} was answered"
             )
             continue
-        arrived = [i for i in seen.by_touch.get(touch["id"], []) if moment(i["at"]) > stop.answered_at]
-        listed = stop.answer.get("in_flight")
-        if arrived and listed is not None and touch["id"] not in listed:
-            yield Violation(
-                "unlisted", lead.id, f"{_name(touch)} arrived after {stop.mark}, whose answer does not list it"
-            )
+        yield from _unlisted(seen, lead, stop, touch)
+
+
+def _by_booking(seen: Seen, lead: Lead, booked: Told) -> Iterator[Violation]:
+    """Of the sequence that it ended; what the next one claims is no matter of the answer. Claims: see `_by_facts`."""
+    then = min((e["enrollment"] for e in lead.of("enrolled") if e["sequence"] == "booked"), default=0)
+    for touch in lead.touches:
+        if touch["enrollment"] < then and not own(touch):
+            yield from _unlisted(seen, lead, booked, touch)
+
+
+def _unlisted(seen: Seen, lead: Lead, stop: Told, touch: Json) -> Iterator[Violation]:
+    assert stop.answered_at is not None
+    arrived = [i for i in seen.by_touch.get(touch["id"], []) if moment(i["at"]) > stop.answered_at]
+    listed = stop.answer.get("in_flight")
+    if arrived and listed is not None and touch["id"] not in listed:
+        yield Violation("unlisted", lead.id, f"{_name(touch)} arrived after {stop.mark}, whose answer does not list it")
 
 
 def _by_facts(lead: Lead) -> Iterator[Violation]:

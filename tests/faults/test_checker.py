@@ -107,6 +107,15 @@ def _not_listed(run: Run) -> None:
     run.told.append(told("opt_out", "opt_out-0-1", 8.5, answer={"in_flight": []}))
 
 
+def _not_listed_by_a_booking(run: Run) -> None:
+    entry = run.keep_from_carrier("edu")
+    entry["no"] = 7
+    run.timeline.append({"no": 8, "kind": "enrolled", "enrollment": 2, "sequence": "booked", "at": iso(PRODUCT)})
+    run.outbox.append(sent(entry, 2.0))
+    body = {"appointment_id": "appt-0", "occurred_at": iso(PRODUCT)}
+    run.told.append(told("booked", "booked-0-1", 8.5, answer={"in_flight": []}, body=body))
+
+
 def _a_note_lost(run: Run) -> None:
     run.timeline = [e for e in run.timeline if e["kind"] != "note"]
 
@@ -200,6 +209,7 @@ PLANTED: list[tuple[str, Callable[[Run], None]]] = [
     ("after_stop", _under_a_pause),
     ("after_stop", _of_a_sequence_that_is_over),
     ("unlisted", _not_listed),
+    ("unlisted", _not_listed_by_a_booking),
     ("lost", _a_note_lost),
     ("lost", _a_lead_lost),
     ("lost", _a_stop_lost),

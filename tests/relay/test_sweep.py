@@ -126,6 +126,19 @@ async def test_a_claim_left_behind_under_a_workflow_that_waits_is_found(clinic: 
         assert by_kind((await clinic.sweep().sweep()).tallies) == {Missed.CLAIM: (1, 1)}
 
 
+async def test_a_look_that_is_overdue_is_found(clinic: Clinic) -> None:
+    lead = await clinic.take_in()
+    async with clinic.working():
+        await clinic.until_sent(lead)
+        await clinic.append(lead, f.Paused(reason="test"))
+        await clinic.until_idle(lead)
+        perhaps = await _own_words(clinic, lead)
+        for status in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN):
+            look = clinic.clock.now() if status is TouchStatus.UNKNOWN else None
+            await clinic.append_unheard(lead, perhaps.model_copy(update={"status": status, "look_at": look}))
+        assert by_kind((await clinic.sweep().sweep()).tallies) == {Missed.OVERDUE: (1, 1)}
+
+
 async def _claim(clinic: Clinic, lead: str) -> TouchRef:
     """Its first touch, claimed by a worker that was killed before its answer came."""
     ref = TouchRef(lead, touch_id(lead, 1, "confirm", "sms"), 1, "confirm", "sms", Channel.SMS)

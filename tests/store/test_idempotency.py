@@ -1,13 +1,14 @@
 """One key, one answer: repeated, at once, after a failure."""
 
 import asyncio
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from store.engine import Store
+from store.engine import AWAY, Store
 from store.idempotency import IdempotencyMismatch, Replay, begin, finish
 from store.tables import idempotency
 
@@ -75,3 +76,16 @@ async def test_the_second_of_two_at_once_goes_on_where_the_first_failed(store: S
         await conn.close()
         assert await second is None
     assert await _post(store) == Replay(202, ANSWER)
+
+
+async def test_a_key_whose_holder_froze_is_anothers(store: Store) -> None:
+    async with store.engine.connect() as frozen:
+        assert await begin(frozen, store.vault, "desk", "k1", BODY) is None
+        async with asyncio.timeout(60):
+            while True:
+                with suppress(*AWAY):  # it waited as long as a statement may: whoever asked asks again
+                    assert await _post(store) is None
+                    break
+        with pytest.raises(AWAY):
+            await finish(frozen, store.vault, "desk", "k1", 202, ANSWER)
+        await frozen.invalidate()

@@ -46,6 +46,16 @@ async def test_a_stop_is_taken_though_somebody_who_froze_holds_its_lead(clinic: 
     assert await stopped(clinic, lead) >= {Channel.SMS, Channel.VOICE}
 
 
+async def test_what_was_waited_for_a_lead_does_not_count_among_the_seconds_it_is_held(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    async with clinic.store.engine.begin() as conn:
+        await conn.execute(text("SET LOCAL transaction_timeout = '2s'"))
+        async with clinic.leads.within(conn, lead) as unit:
+            unit.append(f.Noted(text="held for a while"), "desk")
+            assert await conn.scalar(text("SHOW transaction_timeout")) == "8s"
+            await conn.execute(text("SELECT pg_sleep(2.5)"))
+
+
 async def test_entries_that_somebody_who_froze_would_deliver_are_delivered_by_another(clinic: Clinic) -> None:
     await clinic.inquire()
     async with clinic.store.engine.connect() as frozen:

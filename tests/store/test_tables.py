@@ -80,6 +80,7 @@ async def test_an_error_holds_no_parameter(store: Store) -> None:
 async def test_the_engine_limits_and_names_itself(store: Store) -> None:
     async with store.engine.connect() as conn:
         assert await conn.scalar(text("SHOW statement_timeout")) == "10s"
+        assert await conn.scalar(text("SHOW transaction_timeout")) == "12s"
         assert await conn.scalar(text("SHOW application_name")) == "tend"
 
 

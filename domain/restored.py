@@ -4,16 +4,18 @@ Pure: facts out. Texts and calls are in the carrier's list; of mails there is no
 """
 
 from collections.abc import Callable, Iterable, Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.consequences import PUT_BACK, task_id
+from domain.contact_window import closes, is_open
 from domain.lead_state import LeadState, Touch
 from domain.ports import Listed
-from domain.schedule import direct, pending, ready
+from domain.schedule import Due, direct, pending, ready
 from domain.sequence import Sequence
-from domain.touches import Channel, TouchStatus, touch_id
+from domain.standing import held_until, once_over
+from domain.touches import SETTLED, Channel, TouchStatus, touch_id
 from domain.unknown import ALONE_FOR
 
 RULE = "restored"
@@ -87,24 +89,33 @@ def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int,
 
 
 def perhaps_mailed(
-    state: LeadState, sequence: Sequence | None, now: datetime, wrote_at: datetime | None = None
+    state: LeadState,
+    sequence: Sequence | None,
+    now: datetime,
+    wrote_at: datetime | None = None,
+    copied: LeadState | None = None,
 ) -> Iterator[f.Fact]:
     """Mails that were due by `now` (product) are unknown: each has its review task, and the cadence goes on.
 
     `wrote_at` (product): when the lead wrote first in the lost time, and so began to rest.
+    `copied`: the state before anything was entered anew or compared, if that was another one.
     """
     for touch in direct(state):
         if touch.channel is Channel.EMAIL and ready(touch) <= now:
             yield from _unknown(f.TouchChanged.of(touch, touch.status, due_at=touch.due_at), touch.status)
     if sequence is None or state.enrollment is None or state.exit_reason is not None:
         return
+    if not state.reachable(Channel.EMAIL):  # the gate refuses it, then as now
+        return
     number = state.enrollment.number
-    for due in pending(state, sequence):
-        if due.channel is not Channel.EMAIL or due.at is None or due.at > now or due.condition is False:
-            continue
-        if _held(state, due.at, wrote_at):
-            continue
+    if copied is None or copied.enrollment is None or copied.enrollment.number != number:
+        copied = state
+    to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
+    due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None)
+    for due in _mails(state, [due for due in due_then if (due.step, due.part) in to_come], now):
         known = state.touches.get((number, due.step, due.part))
+        if known is not None and known.status in SETTLED:
+            continue
         name = f.TouchChanged(
             touch_id=touch_id(state.lead_id, number, due.step, due.part),
             enrollment=number,
@@ -117,12 +128,40 @@ def perhaps_mailed(
         yield from _unknown(name, known.status if known is not None else None)
 
 
-def _held(state: LeadState, at: datetime, wrote_at: datetime | None) -> bool:
-    """Whether a pause or a rest held the cadence then. One that began later, as by this comparison, did not."""
-    holds = [(state.pause.since, state.pause.until)] if state.pause is not None else []
-    if state.rest is not None:
-        holds.append((min(state.rest.since, wrote_at or state.rest.since), state.rest.ends_at))
-    return any(since <= at and (end is None or end > at) for since, end in holds)
+def _due_then(copied: LeadState, sequence: Sequence, now: datetime, wrote_at: datetime | None) -> list[Due]:
+    """What fell due by `now` before a pause or rest held the cadence.
+
+    A hold of the copy that ended by itself by then has moved what it held, as it will move it again: what counts is
+    the time so moved. Where the lead wrote before that end, it went on.
+    """
+    since = min((hold.since for hold in (copied.pause, copied.rest) if hold is not None), default=None)
+    end = held_until(copied)
+    if end is not None and end <= now and (wrote_at is None or end <= wrote_at):
+        copied, since = once_over(copied, end), None
+    held = min((at for at in (since, wrote_at) if at is not None), default=None)
+    return [
+        due
+        for due in pending(copied, sequence)
+        if due.at is not None and due.at <= now and (held is None or due.at < held)
+    ]
+
+
+def _mails(state: LeadState, due_then: list[Due], now: datetime) -> Iterator[Due]:
+    """The mails among these, and those that went at once if their text or call was put off: the copy knows of none."""
+    yield from (due for due in due_then if due.channel is Channel.EMAIL)
+    known = {(due.step, due.part) for due in due_then}
+    for due in due_then:
+        at_once = due.spec.at_once if due.spec is not None and due.channel is not None else None
+        if at_once is None or at_once.channel is not Channel.EMAIL or (due.step, at_once.name) in known:
+            continue
+        if not state.phone or (due.at is not None and _met_a_night(state.zones, due.at, now)):
+            known.add((due.step, at_once.name))
+            yield replace(due, part=at_once.name, channel=Channel.EMAIL)
+
+
+def _met_a_night(zones: tuple[str, ...], since: datetime, now: datetime) -> bool:
+    """Whether the window was shut at some time by `now`: nobody knows when a worker came to what was due then."""
+    return not is_open(since, zones) or any(closes(since, (zone,)) <= now for zone in zones)
 
 
 def _unknown(name: f.TouchChanged, status: TouchStatus | None) -> Iterator[f.Fact]:

@@ -57,18 +57,27 @@ def _to_come(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
 
     Where nobody knows when that is, only what turns on an appointment has a time.
     """
-    ends = [state.pause.until] if state.pause else []
-    ends += [state.rest.ends_at] if state.rest else []
-    if not ends:
+    if state.pause is None and state.rest is None:
         return upcoming(state, sequence, now)
     if state.rest is not None and not state.rest.waits and state.rest.until is None:
         return []  # the sequence ends with it
-    known = [end for end in ends if end is not None]
-    if len(known) < len(ends):
+    end = held_until(state)
+    if end is None:
         return [u if _fixed(sequence, u) else _some_time(u) for u in upcoming(state, sequence, now)]
-    end = max(known)
-    goes_on = apply(state, f.Recorded(state.last_no + 1, end, "system", f.Resumed(cause="foretold")))
-    return upcoming(goes_on, sequence, max(end, now))
+    return upcoming(once_over(state, end), sequence, max(end, now))
+
+
+def held_until(state: LeadState) -> datetime | None:
+    """When pause and rest are over by themselves; None where nobody knows, or none stands."""
+    ends = [state.pause.until] if state.pause else []
+    ends += [state.rest.ends_at] if state.rest else []
+    known = [end for end in ends if end is not None]
+    return max(known, default=None) if len(known) == len(ends) else None
+
+
+def once_over(state: LeadState, end: datetime) -> LeadState:
+    """As it is once pause and rest have ended by themselves, at `end`."""
+    return apply(state, f.Recorded(state.last_no + 1, end, "system", f.Resumed(cause="foretold")))
 
 
 def _fixed(sequence: Sequence, step: Upcoming) -> bool:

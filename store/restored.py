@@ -8,6 +8,8 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
+from domain.fold import fold
+from domain.lead_state import LeadState
 from domain.opt_out_words import is_opt_out
 from domain.ports import CarrierList, InboundSms, Listed
 from domain.restored import Claimed, perhaps_mailed, perhaps_sent, stop_for_review, unexplained, waiting, was_sent
@@ -16,7 +18,7 @@ from store.home import Home
 from store.inbound import Inbound
 from store.keys import lines
 from store.lead_unit import Leads, LeadUnit
-from store.tables import addresses, lead_addresses, leads, messages, touches
+from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
 
 SLACK = timedelta(minutes=2)  # real: the copy was begun at most so long after a worker had said that it is at work
 PAGE = 500
@@ -58,15 +60,12 @@ class Comparison:
         for one in await self._unknown(found):
             unknown[one.person].append(one)
         done.known = sum(not one.inbound for one in found) - sum(map(len, unknown.values()))
+        wrote = await self._wrote(found, home.noticed_at)
         for one in found:
             if one.inbound and one.channel is Channel.SMS:
                 await self._take_in(one, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
-        wrote: dict[str, datetime] = {}
-        for one in found:  # the earliest first
-            if one.inbound and one.channel is Channel.SMS:
-                wrote.setdefault(one.person, self.clock.product(one.at))
         await self._mails(due, wrote, done)
         return done
 
@@ -79,22 +78,41 @@ class Comparison:
         """What was sent, and no touch of the copy knows by its id. A coordinator's own line tells nothing of a lead."""
         sent = [one for one in found if not one.inbound]
         unknown: list[Listed] = []
-        async with self.leads.store.engine.connect() as conn:
-            for start in range(0, len(sent), PAGE):
-                page = sent[start : start + PAGE]
-                ids = [one.provider_id for one in page]
+        for start in range(0, len(sent), PAGE):
+            page = sent[start : start + PAGE]
+            ids = [one.provider_id for one in page]
+            async with self.leads.store.engine.connect() as conn:  # for each: no transaction may last
                 rows = await conn.execute(select(touches.c.provider_id).where(touches.c.provider_id.in_(ids)))
                 known = set(rows.scalars())
-                unknown += [one for one in page if one.provider_id not in known]
+            unknown += [one for one in page if one.provider_id not in known]
+        async with self.leads.store.engine.connect() as conn:
             desks = await lines(conn, self.leads.store.vault)
         return [one for one in unknown if one.channel is not Channel.VOICE or one.person not in desks]
+
+    async def _wrote(self, found: list[Listed], noticed: datetime) -> dict[str, datetime]:
+        """When each number wrote first (product) of what the copy did not know; `found` the earliest first."""
+        texts = {_event(one): one for one in found if one.inbound and one.channel is Channel.SMS}
+        ids, known = list(texts), set[str]()
+        for start in range(0, len(ids), PAGE):
+            query = select(inbound_events.c.event_id).where(
+                inbound_events.c.provider == "twilio",
+                inbound_events.c.event_id.in_(ids[start : start + PAGE]),
+                inbound_events.c.received_at < noticed,  # later is what we take in
+            )
+            async with self.leads.store.engine.connect() as conn:
+                known |= set((await conn.execute(query)).scalars())
+        wrote: dict[str, datetime] = {}
+        for event, one in texts.items():
+            if event not in known:
+                wrote.setdefault(one.person, self.clock.product(one.at))
+        return wrote
 
     async def _take_in(self, one: Listed, done: Compared) -> None:
         """As if the carrier had called us now; what the copy has of it already is not taken again.
 
         A stop was confirmed at its time: a second confirmation would be one text too many.
         """
-        text = InboundSms(f"{one.provider_id}:received", one.person, one.ours, one.body)
+        text = InboundSms(_event(one), one.person, one.ours, one.body)
         if await Inbound(self.leads, confirm=False).reply(text):
             done.stops += is_opt_out(one.body)
             done.replies += not is_opt_out(one.body)
@@ -179,10 +197,23 @@ class Comparison:
             for lead_id in page:
                 async with self.leads.lead(lead_id) as unit:
                     wrote_at = min((wrote[a.value] for a in unit.addresses if a.value in wrote), default=None)
-                    facts = list(perhaps_mailed(unit.state, unit.journal.sequence, due, wrote_at))
+                    copied = await self._copied(unit, due)
+                    facts = list(perhaps_mailed(unit.state, unit.journal.sequence, due, wrote_at, copied))
                     for fact in facts:
                         unit.append(fact, "system")
                     done.mails += bool(facts)
             if len(page) < PAGE:
                 return
             after = page[-1]
+
+    async def _copied(self, unit: LeadUnit, due: datetime) -> LeadState:
+        """The lead as it was when the copy was noticed: no pause or rest that began later has held anything."""
+        if unit.state.last_at is None or unit.state.last_at <= due:
+            return unit.state
+        records = await self.leads.records(unit.conn, unit.lead_id)
+        return fold(unit.lead_id, (record for record in records if record.at <= due))
+
+
+def _event(one: Listed) -> str:
+    """The id that its callback has."""
+    return f"{one.provider_id}:received"

@@ -44,9 +44,18 @@ class Carrier:
     def same(self, listed: str, body: str) -> bool:
         return listed == body
 
-    def has(self, sid: str, body: str = "", *, call: bool = False, inbound: bool = False, to: str = NUMBER) -> None:
+    def has(
+        self,
+        sid: str,
+        body: str = "",
+        *,
+        call: bool = False,
+        inbound: bool = False,
+        to: str = NUMBER,
+        after: timedelta = timedelta(0),
+    ) -> None:
         channel = Channel.VOICE if call else Channel.SMS
-        self.listed.append(Listed(sid, channel, inbound, to, "+15005550006", body, datetime.now(UTC)))
+        self.listed.append(Listed(sid, channel, inbound, to, "+15005550006", body, datetime.now(UTC) + after))
 
 
 @dataclass

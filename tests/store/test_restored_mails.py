@@ -1,7 +1,6 @@
 """Mails after a copy was put back: nobody lists them, so what was due in the lost time is unknown."""
 
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +10,17 @@ from domain.ports import InboundSms
 from domain.touches import Channel, TouchStatus
 from tests.store.a_copy import NUMBER, Restored
 
+HOUR = timedelta(hours=1)
 THREE_HOURS = timedelta(hours=3)
+HOLDS = pytest.mark.parametrize("rests", [False, True], ids=["paused", "resting"])
+
+
+async def hold(copy: Restored, lead: str, *, rests: bool) -> None:
+    """From half an hour before the mail is due until an hour after it: so it goes two and a half after the inquiry."""
+    await copy.send_first(lead, sid="SM1")
+    until = copy.clock.now() + 2 * HOUR
+    async with copy.in_time(HOUR / 2).lead(lead) as unit:
+        unit.append(f.Rested(cause="x", until=until) if rests else f.Paused(reason="x", until=until), "desk")
 
 
 async def test_a_mail_that_fell_due_is_unknown_and_the_cadence_goes_on(copy: Restored) -> None:
@@ -45,8 +54,7 @@ async def test_what_a_lead_wrote_held_only_mails_that_were_due_after_it(
     """The mail is due an hour after the inquiry; the reply is taken in by the comparison."""
     lead = await copy.clinic.inquire()
     await copy.send_first(lead, sid="SM1")
-    copy.carrier.has("SM9", "What does it cost?", inbound=True)
-    copy.carrier.listed[0] = replace(copy.carrier.listed[0], at=datetime.now(UTC) + wrote)
+    copy.carrier.has("SM9", "What does it cost?", inbound=True, after=wrote)
     assert (await copy.compare_in(THREE_HOURS)).mails == mails
     assert (await copy.clinic.state(lead)).state is State.RESTING
 
@@ -72,3 +80,59 @@ async def test_a_mail_to_a_finished_lead_that_waited_is_unknown(copy: Restored) 
     touch = await copy.writes(lead, "We are sorry.", Channel.EMAIL)
     assert (await copy.compare(timedelta(minutes=1))).mails == 1
     assert (await copy.touch(touch)).status == "unknown"
+
+
+@HOLDS
+async def test_a_mail_that_was_held_until_an_end_of_the_lost_time_is_unknown_once_it_was_due(
+    copy: Restored, rests: bool
+) -> None:
+    lead = await copy.clinic.inquire()
+    await hold(copy, lead, rests=rests)
+    assert (await copy.compare_in(HOUR * 1.75)).mails == 0
+    assert (await copy.compare_in(HOUR * 2.25)).mails == 0
+    assert (await copy.compare_in(THREE_HOURS)).mails == 1
+    assert (await copy.compare_in(THREE_HOURS)).mails == 0
+
+
+@HOLDS
+async def test_a_review_that_stops_its_lead_does_not_undo_that_end(copy: Restored, rests: bool) -> None:
+    lead = await copy.clinic.inquire()
+    await hold(copy, lead, rests=rests)
+    copy.carrier.has("SM2", "What the copy knows nothing of")
+    compared = await copy.compare_in(THREE_HOURS)
+    assert (compared.stopped, compared.mails) == (1, 1)
+
+
+@HOLDS
+@pytest.mark.parametrize(("wrote", "mails"), [(1.75, 0), (2.25, 0), (2.75, 1)])
+async def test_what_a_lead_wrote_since_holds_what_was_due_after_it_and_after_that_end(
+    copy: Restored, rests: bool, wrote: float, mails: int
+) -> None:
+    lead = await copy.clinic.inquire()
+    await hold(copy, lead, rests=rests)
+    copy.carrier.has("SM9", "What does it cost?", inbound=True, after=HOUR * wrote)
+    assert (await copy.compare_in(THREE_HOURS)).mails == mails
+
+
+async def test_a_rest_is_not_prolonged_by_what_the_copy_knew(copy: Restored) -> None:
+    """It wrote before the copy and was answered: two days later the rest had ended."""
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid="SM1")
+    await copy.clinic.inbound.reply(InboundSms("SM9:received", NUMBER, "+15005550006", "What does it cost?"))
+    await copy.writes(lead, "Nothing.", Channel.EMAIL)
+    copy.carrier.has("SM9", "What does it cost?", inbound=True, after=-timedelta(seconds=1))
+    await copy.compare_in(timedelta(days=2) + 2 * HOUR)
+    touches = (await copy.clinic.state(lead)).touches.values()
+    assert {t.step for t in touches if t.status is TouchStatus.UNKNOWN} == {"bio", "staff"}
+
+
+@pytest.mark.parametrize(("zone", "mails"), [("Asia/Tokyo", 1), ("America/New_York", 0)])
+async def test_a_mail_that_went_at_once_for_the_text_had_to_wait_is_unknown(
+    copy: Restored, zone: str, mails: int
+) -> None:
+    """The copy was made before a worker came to the text. In Tokyo it is midnight."""
+    lead = await copy.clinic.inquire(zones=(zone,))
+    assert (await copy.compare_in(timedelta(minutes=1))).mails == mails
+    touches = (await copy.clinic.state(lead)).touches.values()
+    assert [(t.step, t.part, t.status) for t in touches] == [("confirm", "at_once", TouchStatus.UNKNOWN)] * mails
+    assert (await copy.compare_in(timedelta(minutes=1))).mails == 0

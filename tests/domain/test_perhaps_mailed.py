@@ -1,0 +1,256 @@
+"""Mails that may have gone out in the time a copy knows nothing of: what a worker would have sent in it, no less."""
+
+import copy
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from domain import facts as f
+from domain.consequences import PUT_BACK
+from domain.restored import perhaps_mailed, stop_for_review
+from domain.touches import Channel, TouchStatus
+from tests.domain.lead_story import Story, ny, paused
+from tests.domain.sequences import BOOK, sequence
+
+BIO = ["bio/email"]
+NIGHT = ["confirm/at_once"]
+
+
+def again(story: Story, now: datetime | None = None) -> Story:
+    """The same lead once more: what becomes of it is nothing to the other."""
+    other = copy.copy(story)
+    other.records, other.now = list(story.records), now or story.now
+    return other
+
+
+def nothing(_: Story) -> None:
+    pass
+
+
+def unknown(
+    copied: Story, noticed: str, *, wrote: str | None = None, entered: Callable[[Story], object] = nothing
+) -> list[str]:
+    """The mails that are unknown. `entered`: what is told of the lead between the notice and the comparison."""
+    since = again(copied, ny(noticed) + timedelta(minutes=5))
+    entered(since)
+    return compared(since, copied, ny(noticed), ny(wrote) if wrote else None)
+
+
+def compared(story: Story, copied: Story, noticed: datetime, wrote_at: datetime | None = None) -> list[str]:
+    assert story.state.enrollment is not None
+    sequence = story.book.get(story.state.enrollment.sequence, story.state.enrollment.version)
+    facts = list(perhaps_mailed(story.state, sequence, noticed, wrote_at, copied.state))
+    if facts:
+        story.tell(*facts)
+    touches = [fact for fact in facts if isinstance(fact, f.TouchChanged)]
+    assert {fact.channel for fact in touches} <= {Channel.EMAIL}
+    return [f"{fact.step}/{fact.part}" for fact in touches if fact.status is TouchStatus.UNKNOWN]
+
+
+def mailed(story: Story, until: datetime) -> list[str]:
+    """What goes out by mail until then."""
+    on = again(story).run(until)
+    touches = [r.fact for r in on.records[len(story.records) :] if isinstance(r.fact, f.TouchChanged)]
+    sent = [t for t in touches if (t.channel, t.status) == (Channel.EMAIL, TouchStatus.ACCEPTED)]
+    return [f"{touch.step}/{touch.part}" for touch in sent]
+
+
+def rested() -> Story:
+    """Wrote at 10:30, before the mail of 11:00, and was answered at 10:40: it rests until the 4th, 10:40."""
+    story = Story(ny("2026-03-02 10:00")).run("2026-03-02 10:30")
+    story.replies()
+    story.run("2026-03-02 10:40").answers()
+    return story
+
+
+def on_holiday() -> Story:
+    """Paused for as long."""
+    story = Story(ny("2026-03-02 10:00")).run("2026-03-02 10:30")
+    paused(story, until="2026-03-04 10:40")
+    return story
+
+
+def both() -> Story:
+    """A pause over a rest, which ends first."""
+    story = rested()
+    paused(story, until="2026-03-04 10:20")
+    return story
+
+
+HOLDS = pytest.mark.parametrize("held", [rested, on_holiday, both])
+
+
+@HOLDS
+@pytest.mark.parametrize(
+    ("noticed", "mails"),
+    [
+        ("2026-03-04 10:30", []),  # it holds still
+        ("2026-03-04 11:05", []),  # over, but what was due half an hour after it began comes half an hour after its end
+        ("2026-03-04 11:10", BIO),
+        ("2026-03-05 12:00", BIO),  # unmoved, the second would have been due by then
+    ],
+)
+def test_a_hold_that_ended_by_itself_has_moved_what_it_held(
+    held: Callable[[], Story], noticed: str, mails: list[str]
+) -> None:
+    copied = held().run("2026-03-04 10:00")
+    assert unknown(copied, noticed) == mails
+    assert mailed(copied, ny(noticed)) == mails
+
+
+def replies(story: Story) -> None:
+    story.replies("m2")
+
+
+@pytest.mark.parametrize("noticed", ["2026-03-02 12:00", "2026-03-09 12:00"])
+def test_a_hold_without_an_end_holds(noticed: str) -> None:
+    waits = Story(ny("2026-03-02 10:00")).run("2026-03-02 10:30")
+    waits.replies()
+    assert unknown(waits, noticed) == []
+    waits = rested()
+    paused(waits)
+    assert unknown(waits, noticed) == []
+
+
+@pytest.mark.parametrize(
+    ("wrote", "mails"),
+    [
+        ("2026-03-04 10:30", []),  # while it rested: it rests on
+        ("2026-03-04 10:50", []),  # since its end, before the mail
+        ("2026-03-04 11:30", BIO),
+    ],
+)
+@HOLDS
+def test_what_the_lead_wrote_in_the_lost_time_counts_from_then(
+    held: Callable[[], Story], wrote: str, mails: list[str]
+) -> None:
+    """Taken in by the comparison, it makes the rest one that waits, without an end."""
+    copied = held().run("2026-03-04 10:00")
+    assert unknown(copied, "2026-03-04 12:00", wrote=wrote, entered=replies) == mails
+
+
+def test_a_mail_before_an_appointment_does_not_move_and_goes_as_soon_as_the_hold_ends() -> None:
+    prepare = {"key": "prepare", "before": "24 h", "of": "appointment", "email": "prepare"}
+    copied = Story(ny("2026-03-02 10:00"), book=BOOK.with_(sequence(prepare, key="booked")))
+    copied.scheduler_says("booked", ny("2026-03-05 10:00"))
+    paused(copied, until="2026-03-04 10:40")
+    copied.run("2026-03-04 09:00")
+    assert unknown(copied, "2026-03-04 10:30") == mailed(copied, ny("2026-03-04 10:30")) == []
+    assert unknown(copied, "2026-03-04 10:45") == mailed(copied, ny("2026-03-04 10:45")) == ["prepare/email"]
+    assert unknown(copied, "2026-03-04 10:45", wrote="2026-03-04 10:35", entered=replies) == []
+
+
+def reviewed(story: Story) -> None:
+    story.tell(*stop_for_review(story.state, story.now, 1, 0, story.now))
+    assert story.state.pause is not None
+    assert story.state.pause.reason == PUT_BACK
+
+
+@pytest.mark.parametrize("entered", [paused, reviewed, replies])
+@HOLDS
+def test_what_was_entered_since_held_nothing(held: Callable[[], Story], entered: Callable[[Story], None]) -> None:
+    copied = held().run("2026-03-04 10:00")
+    assert unknown(copied, "2026-03-04 12:00", entered=entered) == BIO
+    assert unknown(copied, "2026-03-04 11:05", entered=entered) == []
+
+
+def test_what_was_resumed_since_had_ended_before() -> None:
+    def resumed(story: Story) -> None:
+        story.tell(f.Resumed(cause="a person resumed it"))
+
+    copied = on_holiday().run("2026-03-04 10:00")
+    assert unknown(copied, "2026-03-04 12:00", entered=resumed) == BIO
+
+
+def test_what_is_left_out_since_is_not_unknown() -> None:
+    def skipped(story: Story) -> None:
+        story.tell(f.StepSkipped(enrollment=1, step="bio"))
+
+    def stopped(story: Story) -> None:
+        story.tell(f.OptedOut(channels=(Channel.EMAIL,), cause="told a coordinator"))
+
+    copied = on_holiday().run("2026-03-04 10:00")
+    assert unknown(copied, "2026-03-04 12:00", entered=skipped) == []
+    assert unknown(copied, "2026-03-04 12:00", entered=stopped) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "noticed", "mails"),
+    [
+        ("2026-03-02 22:00", "2026-03-02 22:30", NIGHT),
+        ("2026-03-02 20:50", "2026-03-02 21:10", NIGHT),  # a worker may have come to it at nine
+        ("2026-03-02 05:00", "2026-03-02 05:30", NIGHT),
+        ("2026-03-02 10:00", "2026-03-02 10:30", []),
+    ],
+)
+def test_a_mail_in_place_of_a_text_by_night_is_unknown_though_the_copy_knows_of_no_such_mail(
+    asked: str, noticed: str, mails: list[str]
+) -> None:
+    copied = Story(ny(asked))
+    assert unknown(copied, noticed) == mails
+
+
+def test_it_is_so_of_a_later_step_too() -> None:
+    link = {"key": "link", "after": "24 h", "sms": "link", "at_once": {"email": "link_email"}}
+    copied = Story(ny("2026-03-02 22:00"), book=BOOK.with_(sequence(link, key="consultation"))).run(timedelta(hours=1))
+    assert unknown(copied, "2026-03-03 21:30") == []
+    assert unknown(copied, "2026-03-03 22:30") == ["link/at_once"]
+
+
+def test_a_hold_holds_it_as_it_holds_its_text() -> None:
+    copied = Story(ny("2026-03-02 22:00"))
+    paused(copied)
+    assert unknown(copied, "2026-03-02 22:30") == []
+    copied = Story(ny("2026-03-02 22:00"))
+    paused(copied, until="2026-03-02 22:10")
+    assert unknown(copied, "2026-03-02 22:30") == NIGHT
+
+
+def test_a_mail_in_place_of_a_text_goes_to_whom_no_text_can_go_and_only_where_a_mail_can() -> None:
+    assert unknown(Story(ny("2026-03-02 10:00"), phone=False), "2026-03-02 10:30") == NIGHT
+    assert unknown(Story(ny("2026-03-02 22:00"), email=False), "2026-03-02 22:30") == []
+
+
+def test_what_is_unknown_is_so_once_and_is_not_sent() -> None:
+    copied = Story(ny("2026-03-02 22:00"))
+    since = again(copied, ny("2026-03-02 22:35"))
+    assert compared(since, copied, ny("2026-03-02 22:30")) == NIGHT
+    assert compared(since, copied, ny("2026-03-02 22:30")) == []
+    since.run("2026-03-03 08:05")
+    assert [(step, part) for _, step, part, _ in since.sent()] == [("confirm", "sms")]
+
+
+def test_a_text_that_the_copy_knows_to_be_put_off_or_sent_counts_once() -> None:
+    night = Story(ny("2026-03-02 22:00"))
+    night.tell(
+        f.TouchChanged(
+            touch_id="t", enrollment=1, step="confirm", part="sms", channel=Channel.SMS, status=TouchStatus.DELAYED,
+            due_at=night.now, until=ny("2026-03-03 08:00"),
+        )
+    )  # fmt: skip
+    assert unknown(night, "2026-03-02 22:30") == NIGHT
+    assert unknown(night.run("2026-03-02 22:10"), "2026-03-02 22:30") == []
+
+
+@pytest.mark.parametrize("asked", ["2026-03-02 10:00", "2026-03-02 22:00", "2026-03-06 20:45"])
+@pytest.mark.parametrize("reply", [None, timedelta(minutes=20), timedelta(hours=50)], ids=str)
+@pytest.mark.parametrize("holiday", [None, timedelta(hours=31)], ids=str)
+def test_whatever_the_age_of_the_copy_all_that_was_mailed_since_is_unknown(
+    asked: str, reply: timedelta | None, holiday: timedelta | None
+) -> None:
+    story = Story(ny(asked))
+    if reply is not None:
+        story.run(reply).replies()
+        story.run(timedelta(minutes=10)).answers()
+    if holiday is not None:
+        story.tell(f.Paused(reason="x", until=story.now + holiday))
+    seen = 0
+    for _ in range(40):
+        for lost in (timedelta(minutes=15), timedelta(hours=4), timedelta(hours=30)):
+            noticed = story.now + lost
+            sent = mailed(story, noticed)
+            assert set(sent) <= set(compared(again(story, noticed), story, noticed))
+            seen += len(sent)
+        story.run(timedelta(hours=5))
+    assert seen

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from twilio.request_validator import RequestValidator
 
-from channels.errors import clean_code, twilio_remedy
-from channels.twilio_sms import MESSAGE_STATUSES
+from channels.errors import clean_code
+from channels.twilio_sms import MESSAGE_STATUSES, what_went_wrong
 from domain.errors import InvalidInput
 from domain.ports import DeskCallEnded, HeardMachine, InboundSms, Remedy, TouchUpdate
 from domain.touches import Disposition, TouchStatus
@@ -80,15 +80,8 @@ def parse_message_status(touch_id: str, form: Form) -> TouchUpdate | None:
     status = MESSAGE_STATUSES.get(word)
     if status is None:
         return None
-    code = clean_code(fields.get("ErrorCode", ""))
-    bad = status in {TouchStatus.UNDELIVERED, TouchStatus.FAILED}
-    return TouchUpdate(
-        touch_id=_touch(touch_id),
-        provider_id=sid,
-        status=status,
-        code=code if bad else None,
-        remedy=twilio_remedy(code) if bad else None,
-    )
+    code, remedy = what_went_wrong(status, fields.get("ErrorCode", ""))
+    return TouchUpdate(_touch(touch_id), sid, status, code=code, remedy=remedy)
 
 
 def parse_call_status(touch_id: str, form: Form) -> TouchUpdate | None:

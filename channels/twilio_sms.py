@@ -4,10 +4,10 @@ import unicodedata
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from channels.errors import unknown
+from channels.errors import clean_code, twilio_remedy, unknown
 from channels.twilio_client import TwilioClient
 from channels.webhook_paths import SMS_STATUS, callback
-from domain.ports import Accepted, Begin, Search, Sms
+from domain.ports import Accepted, Begin, Remedy, Search, Sms
 from domain.touches import TouchStatus
 
 # Real seconds a text may lie in Twilio's queue at most (its own default is 10 hours); a text's own limit is the end of
@@ -84,7 +84,16 @@ def accepted(message: Any) -> Accepted:
     """What Twilio's record of a text says in our words."""
     if not message.sid:
         raise unknown("Twilio", "its answer holds no id")
-    return Accepted(str(message.sid), MESSAGE_STATUSES.get(str(message.status), TouchStatus.ACCEPTED))
+    status = MESSAGE_STATUSES.get(str(message.status), TouchStatus.ACCEPTED)
+    return Accepted(str(message.sid), status, *what_went_wrong(status, message.error_code))
+
+
+def what_went_wrong(status: TouchStatus, error_code: object) -> tuple[str | None, Remedy | None]:
+    """Code and remedy of a text that did not arrive, whether an answer, a list or a callback says so."""
+    if status not in (TouchStatus.UNDELIVERED, TouchStatus.FAILED):
+        return None, None
+    code = clean_code(error_code)
+    return code, twilio_remedy(code)
 
 
 def may_be(record: Any, search: Search) -> bool:

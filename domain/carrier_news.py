@@ -1,13 +1,16 @@
-"""What a provider's callback tells of a touch, as facts. Pure; repeated and late news give none."""
+"""What a provider tells of a touch, by callback or in its list, as facts. Pure; repeated and late news give none."""
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
 from domain import facts as f
-from domain.lead_state import LeadState
+from domain.consequences import PHONE
+from domain.lead_state import LeadState, Touch
 from domain.ports import Remedy, TouchUpdate
 from domain.signals import WITNESS
 from domain.touches import Channel, TouchStatus, may_become
+
+_WENT_WRONG = (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
 
 
 def _rule(was: TouchStatus, *, went_wrong: bool) -> str | None:
@@ -21,7 +24,7 @@ def what_became(state: LeadState, told: TouchUpdate, closed: AbstractSet[Channel
     touch = next((t for t in state.touches.values() if t.touch_id == told.touch_id), None)
     if touch is None:
         return
-    went_wrong = told.status in (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
+    went_wrong = told.status in _WENT_WRONG
     news = may_become(touch.status, told.status, touch.channel)
     if news:
         yield f.TouchChanged.of(
@@ -32,10 +35,20 @@ def what_became(state: LeadState, told: TouchUpdate, closed: AbstractSet[Channel
             code=told.code,
             remedy=told.remedy,
         )
-    elif touch.channel is Channel.EMAIL and told.remedy is Remedy.SUPPRESS and Channel.EMAIL not in closed:
-        # the mail has its last word already, and yet this tells of the address
-        yield f.Suppressed(channels=(Channel.EMAIL,), cause="suppressed", code=told.code)
+    elif left := tuple(channel for channel in _closes(touch, told) if channel not in closed):
+        # the touch has its last word already, and yet this tells of the address
+        yield f.Suppressed(channels=left, cause="suppressed", code=told.code)
     task = state.tasks.get(touch.task_id) if touch.task_id else None
     follows = news and told.status is TouchStatus.FAILED  # that its call has ended too
     if told.disposition is not None and not follows and task is not None and touch.touch_id not in task.ended:
         yield f.CallEnded(task_id=task.id, touch_id=touch.touch_id, disposition=told.disposition)
+
+
+def _closes(touch: Touch, told: TouchUpdate) -> tuple[Channel, ...]:
+    """What late news of a touch says cannot be used: of a text only where nobody has said why it went wrong."""
+    unexplained = touch.channel is Channel.SMS and touch.status in _WENT_WRONG and touch.code is None
+    if touch.channel is None or not (touch.channel is Channel.EMAIL or unexplained):
+        return ()
+    if told.remedy is Remedy.SUPPRESS_NUMBER:
+        return PHONE
+    return (touch.channel,) if told.remedy is Remedy.SUPPRESS else ()

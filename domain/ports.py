@@ -100,10 +100,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider took it. `provider_id` is its own id for it."""
+    """The provider took it. `provider_id` is its own id for it. `remedy` is set for failures, as in TouchUpdate."""
 
     provider_id: str
     status: TouchStatus = TouchStatus.ACCEPTED
+    code: str | None = None
+    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True, slots=True)

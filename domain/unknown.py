@@ -17,9 +17,9 @@ from domain.sequence import IfUnknown, Sequence
 from domain.touches import SENT, Channel, TouchStatus, first_of, is_second, second_of
 
 # Seconds before each look in the provider's list, five and a half hours in all: it may lag, accept late, or be away.
-# SendGrid keeps no list; its events are given a minute before a person is asked.
+# SendGrid keeps no list; its events are given a minute before a person is asked, and nine before anything follows.
 _PAUSES = (5, 15, 30, 60, 120, 300, 900, 3600, 14_400)
-_LOOKS = {Channel.SMS: _PAUSES, Channel.VOICE: _PAUSES, Channel.EMAIL: (60,)}
+_LOOKS = {Channel.SMS: _PAUSES, Channel.VOICE: _PAUSES, Channel.EMAIL: (60, 480)}
 
 # A list that does not answer is asked again after so long at least.
 _UNREAD = timedelta(minutes=1)
@@ -29,7 +29,7 @@ KNOWN = "resend.known"
 TAKEN = (KNOWN, "the carrier took the first one")
 ANSWERED = ("resend.answered", "a person has seen to the first one")
 
-_GIVEN_UP = 6  # looks, nine minutes: after these a step that says so is sent once more
+_GIVEN_UP = 6  # looks; after these, or the last one, nine minutes all in all, a step that says so is sent once more
 
 # So long after its claim nothing else goes to this address on this channel: what is found is this touch's.
 ALONE_FOR = timedelta(minutes=2)

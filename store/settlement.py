@@ -7,13 +7,15 @@ from typing import Any
 from sqlalchemy import select, update
 
 from domain import carry_out, desk
+from domain import facts as f
+from domain.carrier_news import what_became
 from domain.clock import Clock
 from domain.errors import NotFound
 from domain.ledger import TouchRef, View
-from domain.ports import Accepted, ChannelError, OutcomeUnknown, Rejected, Remedy, Unavailable
+from domain.ports import Accepted, ChannelError, OutcomeUnknown, Rejected, Remedy, TouchUpdate, Unavailable
 from domain.priority import of_work
 from domain.retries import after_quiet_hours, pause_before_next_try
-from domain.touches import TouchStatus, may_become
+from domain.touches import SETTLED, TouchStatus, may_become
 from domain.unknown import ALONE_FOR, still_unknown
 from store import open_claims, tables
 from store.backpressure import Backpressure
@@ -52,9 +54,9 @@ class Settlement:
                 await together(unit.conn, [self.backpressure.gives_back(ref.channel, made)])
             row: dict[str, Any] = {"deadline": None}  # see open_claims
             match result:
-                case Accepted(provider_id=provider_id, status=status):
-                    row["provider_id"] = provider_id
-                    self._settle(unit, ref, touch.status, status)
+                case Accepted():
+                    row["provider_id"] = result.provider_id
+                    self._taken(unit, ref, touch.status, result)
                 case Unavailable() | Rejected(remedy=Remedy.ALERT):
                     await self._not_now(unit, ref, touch.status, result, now)
                 case Rejected(code=code, reason=reason, remedy=Remedy.RESCHEDULE):
@@ -150,4 +152,20 @@ class Settlement:
 
     def _settle(self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, status: TouchStatus, **more: Any) -> None:
         if may_become(was, status, ref.channel):  # a callback may have been here first
-            carry_out.change(unit.journal, ref.touch, status, unit.now, **more)
+            self._append(unit, was, f.TouchChanged.of(ref.touch, status, **more))
+
+    def _taken(self, unit: LeadUnit, ref: TouchRef, was: TouchStatus, result: Accepted) -> None:
+        """More than that its request went well is news of the carrier: what follows is what a callback brings."""
+        if was is TouchStatus.CLAIMED and result.remedy is None:
+            self._settle(unit, ref, was, result.status)
+            return
+        told = TouchUpdate(ref.touch_id, result.provider_id, result.status, code=result.code, remedy=result.remedy)
+        for fact in list(what_became(unit.state, told, unit.closed)):
+            self._append(unit, was, fact)
+
+    def _append(self, unit: LeadUnit, was: TouchStatus, fact: f.Fact) -> None:
+        """Who tells more of what was settled may not be waited for any more: it wakes the workflow, as from outside."""
+        if was in SETTLED:
+            unit.append(fact, "system")
+        else:
+            unit.journal.append(fact, unit.now, "system")

@@ -168,5 +168,20 @@ async def test_a_worker_that_died_is_followed_by_a_look_after_the_claim_and_neve
     assert (len(clinic.channel.sent), len(clinic.channel.looked)) == (1, 1)
 
 
+async def test_what_a_look_finds_undelivered_says_why_and_has_its_second_try(clinic: Clinic) -> None:
+    clinic.channel.answer = OutcomeUnknown("cut", "E1")
+    await clinic.touch()
+    clinic.channel.listed = Accepted("SM1", TouchStatus.UNDELIVERED, "30003", Remedy.RETRY)
+    clinic.real += CLAIM_LIVES + timedelta(seconds=1)
+    await clinic.meanwhile()
+    await clinic.touch()
+    async with clinic.leads.store.engine.connect() as conn:
+        touches = (await clinic.leads.read(conn, clinic.lead)).touches
+    touch, again = touches[1, "confirm", "sms"], touches[1, "confirm", "sms.retry1"]
+    assert (touch.status, touch.code) == (TouchStatus.UNDELIVERED, "30003")
+    assert touch.reason == "the carrier reports undelivered (30003)"
+    assert again.status is TouchStatus.PLANNED
+
+
 def test_a_claim_lives_15_seconds_at_most() -> None:
     assert timedelta(0) < CLAIM_LIVES <= timedelta(seconds=15)

@@ -13,6 +13,7 @@ from aiohttp import web
 from tenacity import AsyncRetrying, stop_after_delay, wait_fixed
 
 from channels import twilio_client as module
+from channels.inbound_twilio import parse_message_status
 from channels.twilio_client import TwilioClient
 from channels.twilio_lists import TwilioLists
 from channels.twilio_sms import TwilioSms
@@ -167,6 +168,32 @@ async def test_finding(provider: Provider, sms: TwilioSms) -> None:
 
     provider.answer(200, {"messages": [texts[0], texts[2]], "page": 0, "next_page_uri": None})
     assert await sms.find(SMS, Search(SINCE), 5) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "remedy"),
+    [
+        ("undelivered", 30006, Remedy.SUPPRESS),
+        ("undelivered", 21610, Remedy.SUPPRESS_NUMBER),
+        ("undelivered", 30003, Remedy.RETRY),
+        ("failed", 30007, Remedy.ALERT),
+        ("failed", None, Remedy.DROP),
+        ("delivered", None, None),
+    ],
+)
+async def test_what_is_found_says_what_its_callback_would(
+    provider: Provider, sms: TwilioSms, status: str, code: int | None, remedy: Remedy | None
+) -> None:
+    text = {**listed(SINCE, status=status), "error_code": code}
+    provider.answer(200, {"messages": [text], "page": 0, "next_page_uri": None})
+    found = await sms.find(SMS, Search(SINCE), 5)
+    form = {"MessageSid": "SM1", "MessageStatus": status} | ({"ErrorCode": str(code)} if code else {})
+    told = parse_message_status(SMS.touch_id, form)
+    assert found is not None and told is not None
+    assert (found.code, found.remedy) == (str(code) if code else None, remedy)
+    assert (found.provider_id, found.status, found.code, found.remedy) == (
+        told.provider_id, told.status, told.code, told.remedy,
+    )  # fmt: skip
 
 
 def test_the_list_knows_a_text_as_it_was_encoded(client: TwilioClient) -> None:

@@ -94,7 +94,7 @@ def test_a_mail_has_no_list_and_a_person_is_asked_after_a_minute() -> None:
     story = loses(story_with(channel="email")).run(timedelta(seconds=59))
     assert reviews(story) == []
     story.run(timedelta(hours=1))
-    assert looks(story) == [60]
+    assert looks(story) == [60, 540]
     assert len(reviews(story)) == 1
     assert story.state.touches[1, "first", "email"].look_at is None
 

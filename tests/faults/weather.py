@@ -16,5 +16,11 @@ WELL_TOLD: Json = {
     "duplicate_callback_rate": 0.2,
     "callback_delay_ms": [0, 3000],
 }
-# And some callbacks never come, and some errors do not say whether it was taken.
-EVERYTHING: Json = WELL_TOLD | {"error_status": 500, "drop_callback_rate": 0.1}
+# And some callbacks never come, some errors do not say whether it was taken, and some of what is taken never arrives,
+# as at a landline: a text that is worth a second try would leave one planned for long after a run.
+EVERYTHING: Json = WELL_TOLD | {
+    "error_status": 500,
+    "drop_callback_rate": 0.1,
+    "refuse_rate": 0.03,
+    "error_code": 30006,
+}

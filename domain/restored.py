@@ -19,6 +19,8 @@ from domain.touches import SETTLED, Channel, TouchStatus, touch_id
 from domain.unknown import ALONE_FOR
 
 RULE = "restored"
+LOST_FOR = timedelta(days=30)  # real: so long after who asks from such a number may be somebody of that time
+_LOOK = "look at the carrier's log, skip what the lead has had already, then resume it"
 _CLOCKS = timedelta(seconds=2)  # the carrier's times are whole seconds, and its clock is not ours
 
 Same = Callable[[str, str], bool]  # see ports.CarrierList.same
@@ -74,14 +76,23 @@ def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int,
 
     `noticed` (real) names the restore, so that asking again adds nothing. A finished lead gets nothing any more.
     """
-    review = task_id(state.lead_id, RULE, noticed.isoformat())
-    if state.exit_reason is not None or review in state.tasks:
-        return []
     parts = [f"{count} {word}" for count, word in ((texts, "text(s)"), (calls, "call(s)")) if count]
     reason = (
         f"the database was put back from a copy, and the carrier has {' and '.join(parts)} to this lead that the copy "
-        "knows nothing of: look at the carrier's log, skip what the lead has had already, then resume it"
+        f"knows nothing of: {_LOOK}"
     )
+    return _stop(state, noticed, reason, now)
+
+
+def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.Fact]:
+    """Somebody asks from a number of a lost lead: the carrier has texts or calls to it, last at `lost_at` (real)."""
+    return _stop(state, lost_at, f"the carrier has texts or calls to this number of a time that is lost: {_LOOK}", now)
+
+
+def _stop(state: LeadState, named: datetime, reason: str, now: datetime) -> list[f.Fact]:
+    review = task_id(state.lead_id, RULE, named.isoformat())
+    if state.exit_reason is not None or review in state.tasks:
+        return []
     facts: list[f.Fact] = [f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=now, reason=reason)]
     if state.pause is None or state.pause.until is not None:
         facts.insert(0, f.Paused(reason=PUT_BACK))
@@ -92,13 +103,17 @@ def perhaps_mailed(
     state: LeadState,
     sequence: Sequence | None,
     now: datetime,
+    *,
     wrote_at: datetime | None = None,
     copied: LeadState | None = None,
+    compared: datetime | None = None,
 ) -> Iterator[f.Fact]:
     """Mails that were due by `now` (product) are unknown: each has its review task, and the cadence goes on.
 
     `wrote_at` (product): when the lead wrote first in the lost time, and so began to rest.
     `copied`: the state before anything was entered anew or compared, if that was another one.
+    `compared` (product): now. A sequence that began since was begun in the lost time too, if it was entered anew: so
+    its mails that are due by now are as unknown, unless it turns on an event that occurred later.
     """
     for touch in direct(state):
         if touch.channel is Channel.EMAIL and ready(touch) <= now:
@@ -109,6 +124,9 @@ def perhaps_mailed(
         return
     number = state.enrollment.number
     if copied is None or copied.enrollment is None or copied.enrollment.number != number:
+        anchor = state.anchor()
+        if copied is not None and compared is not None and (anchor is None or anchor.occurred_at <= now):
+            now = compared
         copied = state
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
     due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None)

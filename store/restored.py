@@ -1,5 +1,6 @@
 """A database that was put back from a copy, compared with what the carrier knows; before anything is sent from it."""
 
+import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,8 +19,10 @@ from store.home import Home
 from store.inbound import Inbound
 from store.keys import lines
 from store.lead_unit import Leads, LeadUnit
+from store.round_trip import insert_new, together
 from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
 
+_LOST = "UPDATE addresses SET lost_at = greatest(lost_at, %(at)s) WHERE kind = %(kind)s AND blind = %(blind)s"
 SLACK = timedelta(minutes=2)  # real: the copy was begun at most so long after a worker had said that it is at work
 PAGE = 500
 
@@ -123,6 +126,7 @@ class Comparison:
             ids = await self._leads_at(conn, number)
         if not ids:
             done.strangers += len(left)
+            await self._lost(number, max(one.at for one in left))
             return
         for lead_id in ids:
             async with self.leads.lead(lead_id) as unit:
@@ -137,6 +141,14 @@ class Comparison:
                 for fact in [*stopped, *perhaps_sent(unit.state, {one.channel for one in left}, due)]:
                     unit.append(fact, "system")
                 done.stopped += bool(stopped)
+
+    async def _lost(self, number: str, at: datetime) -> None:
+        """Kept with the number: whoever asks from it has been written to."""
+        vault = self.leads.store.vault
+        at_number = {"kind": "phone", "blind": vault.blind("phone", number)}
+        row = vault.seal_row(addresses, {"id": str(uuid.uuid4()), "value": number} | at_number)
+        async with self.leads.store.engine.begin() as conn:
+            await together(conn, [insert_new(addresses, row), (_LOST, at_number | {"at": at})])
 
     async def _claimed(self, unit: LeadUnit) -> list[Claimed]:
         """Touches that were handed over and whose outcome the copy does not know."""
@@ -198,7 +210,9 @@ class Comparison:
                 async with self.leads.lead(lead_id) as unit:
                     wrote_at = min((wrote[a.value] for a in unit.addresses if a.value in wrote), default=None)
                     copied = await self._copied(unit, due)
-                    facts = list(perhaps_mailed(unit.state, unit.journal.sequence, due, wrote_at, copied))
+                    sequence, now = unit.journal.sequence, unit.now
+                    mailed = perhaps_mailed(unit.state, sequence, due, wrote_at=wrote_at, copied=copied, compared=now)
+                    facts = list(mailed)
                     for fact in facts:
                         unit.append(fact, "system")
                     done.mails += bool(facts)

@@ -67,6 +67,8 @@ addresses = Table(
     words("kind"),  # phone | email
     sealed("value", null=False),
     Column("blind", LargeBinary, nullable=False),
+    # real: of the carrier's last text or call to it in a time that a restored database has lost, if it is nobody's yet
+    moment("lost_at", null=True),
     UniqueConstraint("kind", "blind"),
 )
 

@@ -7,16 +7,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
-from domain.fold import fold
+from domain.fold import apply
 from domain.lead_state import LeadState, Task, Touch
-from domain.touches import TouchStatus
+from domain.schedule import in_flight
 from store import tables
 from store.lead_unit import Leads
 from store.vault import Vault
 
 Row = dict[str, Any]
 _MESSAGE = ("subject", "body")
-# After these only what was in flight arrives; the entry names it.
+# After these only what was in flight arrives, with what a person had asked for; the entry names it.
 _STOPS = (f.OptedOut, f.Suppressed, f.Paused, f.Disqualified, f.AppointmentChanged, f.Finished)
 
 
@@ -26,7 +26,7 @@ async def read_timeline(leads: Leads, conn: AsyncConnection, lead_id: str, *, wo
     touches = await _touches(conn, leads.store.vault, lead_id)
     ids = [r.fact.message_id for r in records if isinstance(r.fact, f.Replied)]
     messages = await message_bodies(conn, leads.store.vault, ids)
-    entries = build(fold(lead_id, records), records, touches, messages)
+    entries = build(lead_id, records, touches, messages)
     if not words:
         for entry in entries:
             for key in ("subject", "body", "text", "notes"):
@@ -52,27 +52,24 @@ async def _touches(conn: AsyncConnection, vault: Vault, lead_id: str) -> dict[st
 
 
 def build(
-    state: LeadState, records: list[f.Recorded], touches: Mapping[str, Row], messages: Mapping[str, str]
+    lead_id: str, records: list[f.Recorded], touches: Mapping[str, Row], messages: Mapping[str, str]
 ) -> list[Row]:
-    """Pure: `state` is the fold of `records`; `touches` gives claimed_at (real), subject and body by touch id."""
+    """Pure: `records` are all of the lead's; `touches` gives claimed_at (real), subject and body by touch id."""
     of_touch: dict[str, list[f.Recorded]] = {}
     of_task: dict[str, list[f.Recorded]] = {}
     entries: list[Row] = []
-    flying: dict[str, None] = {}  # touches that may arrive whatever happens
+    state = LeadState(lead_id)
     for record in records:
+        state = apply(state, record)
         match record.fact:
             case f.TouchChanged() as fact:
                 of_touch.setdefault(fact.touch_id, []).append(record)
-                if fact.status in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN):
-                    flying[fact.touch_id] = None
-                else:
-                    flying.pop(fact.touch_id, None)
             case f.TaskOpened() | f.TaskClaimed() | f.TaskReturned() | f.TaskEscalated() | f.TaskClosed() as fact:
                 of_task.setdefault(fact.task_id, []).append(record)
             case _:
                 entries.append(_single(record, messages))
-                if flying and isinstance(record.fact, _STOPS):
-                    entries[-1]["in_flight"] = list(flying)
+                if isinstance(record.fact, _STOPS) and (flying := in_flight(state, record.at)):
+                    entries[-1]["in_flight"] = flying
     for touch in state.touches.values():
         entries.append(_touch(touch, of_touch[touch.touch_id], touches.get(touch.touch_id, {})))
     for task in state.tasks.values():

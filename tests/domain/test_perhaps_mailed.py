@@ -40,7 +40,7 @@ def unknown(
 def compared(story: Story, copied: Story, noticed: datetime, wrote_at: datetime | None = None) -> list[str]:
     assert story.state.enrollment is not None
     sequence = story.book.get(story.state.enrollment.sequence, story.state.enrollment.version)
-    facts = list(perhaps_mailed(story.state, sequence, noticed, wrote_at, copied.state))
+    facts = list(perhaps_mailed(story.state, sequence, noticed, wrote_at=wrote_at, copied=copied.state))
     if facts:
         story.tell(*facts)
     touches = [fact for fact in facts if isinstance(fact, f.TouchChanged)]

@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, select
 
+from domain import facts as f
 from domain.facts import ExitReason
 from domain.lead_state import State
 from domain.ledger import Claim
 from domain.ports import InboundSms, OutcomeUnknown
+from domain.restored import LOST_FOR
 from domain.unknown import ALONE_FOR
 from store import outbox
 from store.keys import create_key
@@ -38,6 +40,25 @@ async def test_who_got_more_than_the_copy_knows_stops_for_review_once(copy: Rest
     assert (await copy.clinic.state(lead)).state is State.PAUSED
     assert (await copy.compare()).stopped == 0
     assert len(await copy.reviews(lead)) == 1
+
+
+async def test_who_asks_from_a_number_of_a_lost_inquiry_stops_for_review_once(copy: Restored) -> None:
+    copy.carrier.has("SM1")
+    assert (await copy.compare()).strangers == 1
+    lead = await copy.clinic.inquire()
+    assert (await copy.clinic.state(lead)).state is State.PAUSED
+    assert ["of a time that is lost" in str(review.reason) for review in await copy.reviews(lead)] == [True]
+    assert await copy.would_send(lead) == []
+    async with copy.clinic.leads.lead(lead) as unit:
+        unit.append(f.Resumed(cause="staff"), "desk")
+    assert await copy.clinic.inquire() == lead  # once more
+    assert (await copy.clinic.state(lead)).state is State.ACTIVE
+
+
+async def test_who_asks_from_it_much_later_is_somebody_else(copy: Restored) -> None:
+    copy.carrier.has("SM1", after=-LOST_FOR)
+    assert (await copy.compare()).strangers == 1
+    assert (await copy.clinic.state(await copy.clinic.inquire())).state is State.STARTING
 
 
 async def test_a_call_to_a_coordinators_line_is_no_lost_inquiry(copy: Restored) -> None:

@@ -1,14 +1,16 @@
 """Mails after a copy was put back: nobody lists them, so what was due in the lost time is unknown."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from api.bookings import Booking, Bookings
 from domain import facts as f
 from domain.lead_state import State
 from domain.ports import InboundSms
 from domain.touches import Channel, TouchStatus
 from tests.store.a_copy import NUMBER, Restored
+from tests.store.test_rules import DESK
 
 HOUR = timedelta(hours=1)
 THREE_HOURS = timedelta(hours=3)
@@ -136,3 +138,26 @@ async def test_a_mail_that_went_at_once_for_the_text_had_to_wait_is_unknown(
     touches = (await copy.clinic.state(lead)).touches.values()
     assert [(t.step, t.part, t.status) for t in touches] == [("confirm", "at_once", TouchStatus.UNKNOWN)] * mails
     assert (await copy.compare_in(timedelta(minutes=1))).mails == 0
+
+
+@pytest.mark.parametrize(("occurred", "mails"), [(-HOUR, 1), (timedelta(seconds=1), 0)], ids=["lost", "since"])
+async def test_mails_of_a_booking_that_was_entered_anew_are_unknown_and_of_a_new_one_are_not(
+    copy: Restored, occurred: timedelta, mails: int
+) -> None:
+    lead = await copy.clinic.inquire()
+    copy.noticed = datetime.now(UTC)
+    at = copy.clock.product(copy.noticed) + occurred
+    booked = Booking(f.BookingEvent.BOOKED, "A1", at, lead, starts_at=at + timedelta(days=3))
+    await Bookings(copy.clinic.leads).take(DESK, booked)
+    assert (await copy.compare()).mails == mails
+    assert (await copy.compare()).mails == 0
+    touches = (await copy.clinic.state(lead)).touches.values()
+    unknown = [(t.enrollment, t.step, t.channel) for t in touches if t.status is TouchStatus.UNKNOWN]
+    assert unknown == [(2, "confirm", Channel.EMAIL)] * mails
+
+
+async def test_the_first_mail_of_an_inquiry_that_was_entered_anew_is_unknown(copy: Restored) -> None:
+    lead = await copy.clinic.inquire(phone=None)
+    assert (await copy.compare()).mails == 1
+    assert await copy.would_send(lead) == []
+    assert len(await copy.reviews(lead)) == 1

@@ -10,6 +10,10 @@ from domain.lead_state import Stage, State
 from domain.touches import Channel
 
 LEAD = "3f0c1d9e-5b1a-4c8e-9a53-0f6d2f1f7b11"
+InFlight = Annotated[
+    list[str],
+    Field(description="Touches that may still arrive: claimed, unknown, or a person's own (words, a dialled call)."),
+]
 
 
 def example(**fields: Any) -> ConfigDict:
@@ -57,7 +61,7 @@ class Applied(BaseModel):
     stage: Stage
     paused: bool
     workflow: Literal["applied", "pending"]
-    in_flight: Annotated[list[str], Field(description="Touches claimed, or unknown: they may still arrive.")]
+    in_flight: InFlight
 
 
 class Written(BaseModel):
@@ -75,7 +79,7 @@ class Booked(BaseModel):
     appointment_id: str
     changed: bool
     state: State | None
-    in_flight: Annotated[list[str], Field(description="Touches claimed, or unknown: they may still arrive.")]
+    in_flight: InFlight
 
 
 class SequenceRef(BaseModel):

@@ -100,7 +100,7 @@ class Bookings:
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
-            flying = in_flight(unit.state)
+            flying = in_flight(unit.state, unit.now)
             if (changed or early) and unit.state.booked(after=unit.now) is not None:
                 flying += await self._ends_for(unit, selves)
             stands = unit.state.appointments[booking.appointment_id]
@@ -178,7 +178,7 @@ class Bookings:
                 sequence = other.journal.sequence
                 if other.state.exit_reason is None and (sequence is None or not sequence.anchored()):
                     other.append(f.Finished(exit_reason=f.ExitReason.BOOKED), "system")
-                    flying += in_flight(other.state)
+                    flying += in_flight(other.state, other.now)
         return flying
 
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:

@@ -32,7 +32,7 @@ TEMPORAL_TAKES_WITHIN = 0.2  # real seconds that a stop waits to learn whether T
 
 @dataclass(frozen=True)
 class Applied:
-    """The new state; whether Temporal has taken the signal; and touches already claimed, which may still arrive."""
+    """The new state; whether Temporal has taken the signal; and touches that may still arrive, whatever it stopped."""
 
     state: dict[str, object]
     workflow: str
@@ -113,7 +113,7 @@ class Commands:
             applied = False
         else:
             applied = held.waiter is None or await held.waiter.wait(TEMPORAL_TAKES_WITHIN)
-        flying = list(dict.fromkeys(in_flight(state) + held.in_flight))
+        flying = list(dict.fromkeys(in_flight(state, held.unit.now) + held.in_flight))
         return Applied(commands.snapshot(state), "applied" if applied else "pending", flying)
 
     # --- the lead ----------------------------------------------------------------------------------------------------

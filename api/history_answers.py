@@ -127,7 +127,7 @@ class TimelineEntry(BaseModel):
     event: str | None = None
     in_flight: list[str] | None = Field(
         default=None,
-        description="Of a stop, a pause or a booking: touches already claimed, or unknown; they may arrive.",
+        description="Of a stop, a pause or a booking: touches claimed, unknown or a person's own; they may arrive.",
     )
     appointment_id: str | None = None
     starts_at: Time | None = None

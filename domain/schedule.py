@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from domain import desk
 from domain.condition import Question, evaluate
 from domain.contact_window import next_open
 from domain.facts import AppointmentStatus, TaskState
@@ -69,10 +70,35 @@ def looked_for(state: LeadState) -> list[Touch]:
     return [t for t in state.touches.values() if t.status is TouchStatus.UNKNOWN and t.look_at is not None]
 
 
-def in_flight(state: LeadState) -> list[str]:
-    """The ids of touches that may still arrive, whatever happens now: also those that nobody looks for any more."""
+def asked_for(state: LeadState, now: datetime) -> list[Touch]:
+    """What a person asked for and is not claimed yet: no pause, no booking and no end of the sequence keeps it back.
+
+    Without what the gate refuses by now: on a closed channel, or a call that is in nobody's hands any more.
+    """
+
+    def goes(touch: Touch) -> bool:
+        if touch.channel is None or not state.reachable(touch.channel):
+            return False
+        return touch.task_id is None or _in_hand(state, touch, touch.task_id, now)
+
+    waiting = (t for t in direct(state) if t.step != STOP and t.status is not TouchStatus.CLAIMED)
+    return [touch for touch in waiting if goes(touch)]
+
+
+def _in_hand(state: LeadState, call: Touch, task_id: str, now: datetime) -> bool:
+    """Whether who dialled is still at it: with the task, and a line that, if it rings, rings yet."""
+    task = state.tasks.get(task_id)
+    silent = desk.rings(call) and (call.until is None or call.until <= now)
+    return task is not None and task.state is TaskState.CLAIMED and not silent
+
+
+def in_flight(state: LeadState, now: datetime) -> list[str]:
+    """The ids of touches that may still arrive, whatever was stopped a moment ago.
+
+    Claimed; of unknown outcome, also if nobody looks for it any more; or a person's own doing that waits.
+    """
     unknown = (t for t in state.touches.values() if t.status is TouchStatus.UNKNOWN)
-    return [t.touch_id for t in [*left_claimed(state), *unknown]]
+    return [t.touch_id for t in [*left_claimed(state), *unknown, *asked_for(state, now)]]
 
 
 def ready(touch: Touch) -> datetime:

@@ -15,6 +15,7 @@ from domain.touches import Channel, TouchStatus, touch_id
 from store import idempotency
 from store.keys import create_key
 from tests.api.office import EMAIL, PHONE, Office, is_problem
+from tests.api.test_api_voice import ringing
 
 
 async def test_stops_answer_with_the_new_state_while_temporal_is_away(office: Office) -> None:
@@ -98,6 +99,70 @@ async def test_a_booking_names_what_is_in_flight_to_the_same_person_of_another_l
     assert (await office.book(before))["in_flight"] == [own]
     entries = (await office.get(f"/v1/leads/{lead}/timeline"))["items"]
     assert [e["in_flight"] for e in entries if e["kind"] == "finished"] == [[own]]
+
+
+async def _words(office: Office, lead_id: str, channel: str = "sms") -> str:
+    """A person's own, which wait while nobody carries them out."""
+    body = {"channel": channel, "body": "Do come."}
+    return str((await office.post(f"/v1/leads/{lead_id}/messages", body, 202))["touch_id"])
+
+
+async def _told(office: Office, lead_id: str) -> dict[str, list[str] | None]:
+    """What each kind of entry names as in flight."""
+    entries = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
+    return {entry["kind"]: entry.get("in_flight") for entry in entries}
+
+
+@pytest.mark.parametrize(("verb", "entry"), [("pause", "paused"), ("disqualify", "decision")])
+async def test_a_persons_own_words_that_wait_are_named_for_they_still_go(office: Office, verb: str, entry: str) -> None:
+    lead = await office.lead(phone=PHONE, email=EMAIL)
+    words = [await _words(office, lead), await _words(office, lead, "email")]
+    answer = await office.post(f"/v1/leads/{lead}/{verb}", {"reason": "asked for time"})
+    assert answer["in_flight"] == words
+    assert (await _told(office, lead))[entry] == words
+
+
+async def test_own_words_that_wait_are_named_by_a_booking_also_those_to_the_person_of_another_lead(
+    office: Office,
+) -> None:
+    before = await office.lead(phone=PHONE, email=None)
+    await office.post(f"/v1/leads/{before}/disqualify", {"reason": "asked elsewhere"})
+    lead = await office.lead(phone=PHONE, email=None)
+    words, others = await _words(office, before), await _words(office, lead)
+    assert (await office.book(before))["in_flight"] == [words, others]
+    assert (await _told(office, before))["appointment"] == [words]
+    assert (await _told(office, lead))["finished"] == [others]
+
+
+async def test_own_words_that_wait_are_named_by_an_enrollment(office: Office) -> None:
+    lead = await office.lead(phone=PHONE)
+    words = await _words(office, lead)
+    assert (await office.post(f"/v1/leads/{lead}/enroll", {"sequence": "recovery"}))["in_flight"] == [words]
+
+
+async def test_a_call_is_named_while_the_line_of_who_dialled_rings(office: Office) -> None:
+    call = await ringing(office)
+    paused = await office.post(f"/v1/leads/{call.lead_id}/pause", {"reason": "asked for time"})
+    assert paused["in_flight"] == [call.touch]
+    assert (await _told(office, call.lead_id))["paused"] == [call.touch]
+    assert (await call.press()).find("Dial") is not None, "a person asked for it"
+
+
+async def test_an_opt_out_names_own_words_that_wait_on_the_channels_it_leaves_open(office: Office) -> None:
+    lead = await office.lead(phone=PHONE, email=EMAIL)
+    words, _mail = await _words(office, lead), await _words(office, lead, "email")
+    mails = await office.post(f"/v1/leads/{lead}/opt-out", {"channels": ["email"]})
+    assert mails["in_flight"] == [words]
+    assert (await _told(office, lead))["opt_out"] == [words]
+
+
+async def test_an_opt_out_of_everything_names_no_words_that_wait_and_no_call_that_rings(office: Office) -> None:
+    call = await ringing(office)
+    await _words(office, call.lead_id)
+    await _words(office, call.lead_id, "email")
+    assert (await office.post(f"/v1/leads/{call.lead_id}/opt-out"))["in_flight"] == []
+    told = await _told(office, call.lead_id)
+    assert told["opt_out"] is told["finished"] is None
 
 
 @pytest.mark.parametrize(

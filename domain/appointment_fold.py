@@ -1,6 +1,7 @@
 """The fold's part of appointments: what each event of a scheduler changes, in whatever order they arrive. Pure."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import assert_never
 
 from domain import facts as f
@@ -25,27 +26,14 @@ _EVENT_ORDER = (
     f.BookingEvent.CANCELLED,
     f.BookingEvent.COMPLETED,
 )
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 def appointed(state: LeadState, fact: f.AppointmentChanged, no: int) -> LeadState:
     old = state.appointments.get(fact.appointment_id)
-    new = Appointment(
-        fact.appointment_id,
-        _EVENT_STATUS[fact.event],
-        fact.starts_at or (old.starts_at if old else None),
-        fact.facility or (old.facility if old else None),
-        fact.occurred_at,
-        fact.event,
-        no,
-        old.first_no if old else no,
-    )
-    if old is not None:
-        when = (fact.occurred_at, _EVENT_ORDER.index(fact.event))
-        if when <= (old.occurred_at, _EVENT_ORDER.index(old.event)):
-            # an older event arrives late: it can only fill in what is not known yet
-            new = replace(old, starts_at=old.starts_at or fact.starts_at, facility=old.facility or fact.facility)
-        elif (new.status, new.starts_at, new.facility) == (old.status, old.starts_at, old.facility):
-            new = replace(new, no=old.no)  # told once more: nothing changed
+    new = _told((fact,), no, no) if old is None else _told((*old.told, fact), no, old.first_no)
+    if old is not None and not _is_news(old, new, fact):
+        new = replace(new, no=old.no)
     after = replace(state, appointments=put(state.appointments, fact.appointment_id, new))
     match new.status:
         case f.AppointmentStatus.BOOKED:
@@ -60,7 +48,47 @@ def appointed(state: LeadState, fact: f.AppointmentChanged, no: int) -> LeadStat
             assert_never(new.status)
 
 
+def _order(event: f.AppointmentChanged) -> tuple[datetime, int, datetime, str]:
+    """By what the events themselves say, so that no two that differ are alike: schedulers tell whole seconds.
+
+    Of two of one kind and instant the later time holds, then the place.
+    """
+    return event.occurred_at, _EVENT_ORDER.index(event.event), event.starts_at or _NO_TIME, event.facility or ""
+
+
+def _told(events: tuple[f.AppointmentChanged, ...], no: int, first_no: int) -> Appointment:
+    """What occurred last may name neither time nor place: of the others, too, the last to occur holds, not to come."""
+    last = max(events, key=_order)
+    timed = max((e for e in events if e.starts_at is not None), key=_order, default=None)
+    placed = max((e for e in events if e.facility is not None), key=_order, default=None)
+    return Appointment(
+        last.appointment_id,
+        _EVENT_STATUS[last.event],
+        timed.starts_at if timed else None,
+        placed.facility if placed else None,
+        last.occurred_at,
+        last.event,
+        no,
+        first_no,
+        tuple(e for e in (last, timed, placed) if e is not None),
+    )
+
+
+def _is_news(old: Appointment, new: Appointment, fact: f.AppointmentChanged) -> bool:
+    """Whether something follows from it: not from an older event that comes late, nor from what is told once more."""
+    same = (new.status, new.starts_at, new.facility) == (old.status, old.starts_at, old.facility)
+    if same or new.told[0] is not fact:
+        return False
+    # of one kind and instant, it is the same event told more fully, unless the two contradict each other
+    fuller = old.starts_at in (None, new.starts_at) and old.facility in (None, new.facility)
+    return not (fuller and (new.event, new.occurred_at) == (old.event, old.occurred_at))
+
+
 def tells_more(state: LeadState, fact: f.AppointmentChanged) -> bool:
-    """Whether an event changes what is known of its appointment; a repeat, or an overtaken event, does not."""
+    """Whether an event changes what is known of its appointment; a repeat, or an overtaken event, does not.
+
+    It asks the fold, which alone decides. So what lost is not recorded, and recorded facts need no other rule than new
+    ones: of two that contradict each other at one instant an older release has kept the first alone.
+    """
     old = state.appointments.get(fact.appointment_id)
     return old is None or appointed(state, fact, old.no).appointments[fact.appointment_id] != old

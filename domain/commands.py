@@ -16,7 +16,7 @@ from domain.consequences import task_id as task_id_of
 from domain.contact_window import next_open
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
-from domain.lead_state import STAFF, LeadState, State, Task
+from domain.lead_state import STAFF, LeadState, Rest, State, Task
 from domain.overdue import resumed
 from domain.patience import PATIENCE, Patience
 from domain.sequence import Sequence
@@ -44,12 +44,30 @@ def pause(state: LeadState, reason: str, until: datetime | None, now: datetime) 
 
 
 def resume(state: LeadState, sequence: Sequence | None, now: datetime, mode: Mode) -> list[f.Fact]:
-    """Ends the pause; where none stands, the rest. `mode`: see facts.Resumed."""
+    """Ends the pause; where none stands, the rest, unless it waits for somebody. `mode`: see facts.Resumed."""
     _living(state, "resume")
-    if state.pause is None and state.rest is None:
+    if state.pause is not None and state.rest is not None:
+        # the rest goes on after it, whatever it waits for: an answer, a call, or the time the lead was told
+        if mode != "shift" and sequence is not None:
+            raise Refused(
+                f"cannot resume with {mode}: a rest stands under the pause and goes on after it; resume with shift "
+                "ends the pause alone, and the rest is then resumed by itself, in any mode",
+                state.state,
+            )
+        return [f.Resumed(cause=RESUMED, of="pause")]
+    if state.rest is not None:
+        _waits_for_nobody(state, state.rest)
+    elif state.pause is None:
         raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
+    if mode == "shift" or sequence is None:
+        return [f.Resumed(cause=RESUMED)]
+    return resumed(state, sequence, now, mode, RESUMED)
+
+
+def _waits_for_nobody(state: LeadState, rest: Rest) -> None:
+    """Raises Refused with what has to be done before a rest can end, if anything has."""
     # a task that is not ours is a relative's: nobody knows yet which of them wrote
-    waiting = [state.tasks.get(i) for i in (state.rest.waits if state.rest else ())]
+    waiting = [state.tasks.get(i) for i in rest.waits]
     expected = state.tasks.get(task_id_of(state.lead_id, BOOKING_EXPECTED))
     if expected is not None and expected.living and expected in waiting:
         raise Refused("cannot resume: a booking agreed on the phone is awaited; complete its task first", state.state)
@@ -60,17 +78,6 @@ def resume(state: LeadState, sequence: Sequence | None, now: datetime, mode: Mod
         raise Refused("cannot resume: a reply of the lead waits for an answer; answer it first", state.state)
     if any(t is not None and t.living and t.disposition is Disposition.ANSWERED for t in waiting):
         raise Refused("cannot resume: the lead was spoken with; enter what came of the call", state.state)
-    # a rest goes on after its pause: the lead was told that it would be left alone for so long, or a call is awaited
-    of: Literal["pause", "all"] = "pause" if state.pause is not None and state.rest is not None else "all"
-    if mode == "shift" or sequence is None:
-        return [f.Resumed(cause=RESUMED, of=of)]
-    if of == "pause":
-        raise Refused(
-            f"cannot resume with {mode}: a rest stands under the pause and goes on after it; resume with shift ends "
-            "the pause alone, and the rest can then be resumed in any mode",
-            state.state,
-        )
-    return resumed(state, sequence, now, mode, RESUMED)
 
 
 def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.Fact]:

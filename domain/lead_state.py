@@ -199,6 +199,8 @@ class Appointment:
     event: f.BookingEvent = f.BookingEvent.BOOKED
     no: int = 0  # of the fact that last changed its status, time or place
     first_no: int = 0  # of the first that told of it
+    # The events that decide it: the last, the last that named a time, and a place.
+    told: tuple[f.AppointmentChanged, ...] = field(default=(), repr=False)
 
     @property
     def begins(self) -> datetime | None:

@@ -31,9 +31,8 @@ async def _place(office: Office, lead_id: str) -> str | None:
 
 async def test_a_booking_ends_the_cadence_and_repeats_change_nothing(office: Office) -> None:
     lead_id = await office.lead(phone=PHONE)
-    at = office.now.isoformat()
-    first = await office.book(lead_id, occurred_at=at)
-    again = await office.book(lead_id, occurred_at=at, starts_at=None)
+    at, starts_at = office.now.isoformat(), office.now + timedelta(days=3)
+    first, again = [await office.book(lead_id, starts_at, occurred_at=at) for _ in range(2)]
     assert (first["changed"], again["changed"]) == (True, False)
     lead = await office.get(f"/v1/leads/{lead_id}")
     assert (lead["stage"], lead["sequence"]["key"]) == ("booked", "booked")
@@ -218,6 +217,23 @@ async def test_a_key_of_one_place_books_there_alone(office: Office) -> None:
     refused = await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "west", json=told)
     is_problem(refused, 422, "facility")
     assert (await office.post("/v1/bookings", told, role=Role.SCHEDULER))["changed"]
+
+
+@pytest.mark.parametrize("later_first", [False, True])
+async def test_of_two_new_times_that_occurred_in_one_second_the_later_stands(office: Office, later_first: bool) -> None:
+    """In whatever order they are told; the one that does not hold, and either told again, changes nothing."""
+    lead_id = await office.lead(phone=PHONE)
+    await office.book(lead_id)
+    early, late = ((office.now + timedelta(days=days)).replace(microsecond=0) for days in (4, 5))
+    second = (office.now + timedelta(minutes=1)).replace(microsecond=0).isoformat()
+    order = [late, early] if later_first else [early, late]
+    told = [
+        await _tell(office, "rescheduled", timedelta(0), starts_at=starts.isoformat(), occurred_at=second)
+        for starts in (*order, *order)
+    ]
+    assert [t["changed"] for t in told] == [True, not later_first, False, False]
+    (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
+    assert (appointment["status"], utc(appointment["starts_at"])) == ("booked", late)
 
 
 # --- before its booking -----------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Events of appointments that nobody has told of yet: kept until the first event that says whose the appointment is."""
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import delete, or_, text
+from sqlalchemy import ColumnElement, delete, func, or_, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +16,7 @@ _TOO_OLD = text("told_at < clock_timestamp() - interval '90 days'")
 
 
 async def keep(conn: AsyncConnection, actor: Actor | str, fact: AppointmentChanged) -> bool:
-    """False if it was kept already."""
+    """False if it, or one of that kind and instant that holds against it (`appointment_fold`), was kept already."""
     await conn.execute(delete(early_events).where(_TOO_OLD))
     row = {
         "appointment_id": fact.appointment_id,
@@ -26,8 +27,15 @@ async def keep(conn: AsyncConnection, actor: Actor | str, fact: AppointmentChang
         "told_by": actor if isinstance(actor, str) else actor.name,
         "facilities": sorted(actor.facilities) if isinstance(actor, Actor) else [],
     }
-    new = insert(early_events).values(row).on_conflict_do_nothing().returning(early_events.c.event)
-    return (await conn.execute(new)).first() is not None
+    new = insert(early_events).values(row)
+    holds = _in_order(new.excluded) > _in_order(early_events.c)
+    changed = {c: new.excluded[c] for c in ("starts_at", "facility", "told_by")}
+    kept = new.on_conflict_do_update(constraint=early_events.primary_key, set_=changed, where=holds)
+    return (await conn.execute(kept.returning(early_events.c.event))).first() is not None
+
+
+def _in_order(event: Any) -> ColumnElement[Any]:
+    return tuple_(func.coalesce(event.starts_at, text("'-infinity'")), func.coalesce(event.facility, ""))
 
 
 async def take(

@@ -219,11 +219,15 @@ async def test_a_key_of_one_place_books_there_alone(office: Office) -> None:
     assert (await office.post("/v1/bookings", told, role=Role.SCHEDULER))["changed"]
 
 
+@pytest.mark.parametrize("booked_first", [True, False])
 @pytest.mark.parametrize("later_first", [False, True])
-async def test_of_two_new_times_that_occurred_in_one_second_the_later_stands(office: Office, later_first: bool) -> None:
+async def test_of_two_new_times_that_occurred_in_one_second_the_later_stands(
+    office: Office, later_first: bool, booked_first: bool
+) -> None:
     """In whatever order they are told; the one that does not hold, and either told again, changes nothing."""
     lead_id = await office.lead(phone=PHONE)
-    await office.book(lead_id)
+    if booked_first:
+        await office.book(lead_id)
     early, late = ((office.now + timedelta(days=days)).replace(microsecond=0) for days in (4, 5))
     second = (office.now + timedelta(minutes=1)).replace(microsecond=0).isoformat()
     order = [late, early] if later_first else [early, late]
@@ -232,6 +236,8 @@ async def test_of_two_new_times_that_occurred_in_one_second_the_later_stands(off
         for starts in (*order, *order)
     ]
     assert [t["changed"] for t in told] == [True, not later_first, False, False]
+    if not booked_first:
+        await office.book(lead_id)
     (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
     assert (appointment["status"], utc(appointment["starts_at"])) == ("booked", late)
 

@@ -19,7 +19,7 @@ from domain.touches import SETTLED, Channel, TouchStatus, touch_id
 from domain.unknown import ALONE_FOR
 
 RULE = "restored"
-LOST_FOR = timedelta(days=30)  # real: so long after who asks from such a number may be somebody of that time
+LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
 _LOOK = "look at the carrier's log, skip what the lead has had already, then resume it"
 _CLOCKS = timedelta(seconds=2)  # the carrier's times are whole seconds, and its clock is not ours
 
@@ -85,7 +85,10 @@ def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int,
 
 
 def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.Fact]:
-    """Somebody asks from a number of a lost lead: the carrier has texts or calls to it, last at `lost_at` (real)."""
+    """A sequence begins at a number to which the carrier has texts or calls of a time that is lost.
+
+    `lost_at` (real) names the restore, as for `stop_for_review`: who was stopped then is not stopped again.
+    """
     return _stop(state, lost_at, f"the carrier has texts or calls to this number of a time that is lost: {_LOOK}", now)
 
 

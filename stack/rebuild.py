@@ -147,8 +147,8 @@ def _tell(options: Options, compared: Compared | None, done: Progress, seconds: 
             f"  {compared.replies} replies and {compared.stops} stops taken in; {compared.mails} leads' mails unknown"
         )
         if compared.strangers:
-            print(f"  {compared.strangers} went to numbers of no lead: lost inquiries of that time, ask their source;")
-            print("  who then asks from one of these numbers is stopped for review")
+            print(f"  {compared.strangers} went to numbers of no living lead: inquiries are lost, ask their source;")
+            print("  what begins at one of these numbers is stopped for review")
     verb = "woken" if options.all_ or compared is not None else "started"
     print(f"{done.looked_at} leads with something to come, {done.started} {verb} ({seconds:.1f} s)")
 

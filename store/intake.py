@@ -16,7 +16,6 @@ from domain.consequences import PHONE, enroll
 from domain.contact_window import after_repeat
 from domain.errors import InvalidInput, NotFound
 from domain.lead_state import LeadState
-from domain.restored import LOST_FOR, stop_as_lost
 from domain.same_person import compatible, fold_name, same_name
 from domain.sequence import DEFAULT_SEQUENCE
 from domain.sources import SOURCE_CHANNELS
@@ -29,11 +28,9 @@ from store.round_trip import insert as row_of
 from store.vault import Vault
 
 _LOCK = (
-    "SELECT id, kind, lost_at, clock_timestamp() AS clock FROM addresses"
-    " WHERE blind = ANY(%(blinds)s) ORDER BY id FOR UPDATE"
+    "SELECT id, kind, clock_timestamp() AS clock FROM addresses WHERE blind = ANY(%(blinds)s) ORDER BY id FOR UPDATE"
 )
 _LOCK_LEADS = "SELECT id FROM leads WHERE id = ANY(%(leads)s::uuid[]) ORDER BY id FOR UPDATE"
-_FOUND = "UPDATE addresses SET lost_at = NULL WHERE id = ANY(%(ids)s::uuid[])"
 _WORDS = (
     "first_name", "last_name", "phone", "email", "service_line", "concern", "urgency", "preferred_facility",
     "postal_code", "timezone", "language",
@@ -82,7 +79,7 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
         raise InvalidInput("sequence", str(e)) from None
     if sequence.anchored():
         raise InvalidInput("sequence", "turns on an appointment, and an inquiry has none: book one by /v1/bookings")
-    addresses, lost_at, now = await _lock_addresses(leads, conn, intake)
+    addresses, now = await _lock_addresses(leads, conn, intake)
     living = await _living(leads, conn, addresses, intake)
     if len(living) > 1:  # tried in another order than that in which leads are locked
         await together(conn, [(_LOCK_LEADS, {"leads": living})])
@@ -92,12 +89,10 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
                 perhaps = [other for other in living if other != known]
                 joined = await _join_addresses(conn, known, await _free(conn, addresses, perhaps))
                 await _inquire(leads, unit, intake, by, Repeat(addresses, joined, perhaps))
-                _stop_as_lost(unit, addresses, lost_at)
                 unit.audit(by, "lead_asked_again")
                 return _taken_in(unit, known)
     unit = await _insert(leads, conn, intake, addresses, now)
     await _inquire(leads, unit, intake, by)
-    _stop_as_lost(unit, addresses, lost_at)
     unit.audit(by, "lead_taken_in")
     await leads.write(unit)
     return _taken_in(unit, None)
@@ -109,23 +104,8 @@ def _taken_in(unit: LeadUnit, duplicate_of: str | None) -> TakenIn:
     return TakenIn(unit.lead_id, unit.state.state.value, duplicate_of, enrollment.sequence, enrollment.version)
 
 
-def _stop_as_lost(unit: LeadUnit, addresses: dict[str, str], lost_at: datetime | None) -> None:
-    """Once: who asks again later is written to as anybody."""
-    if lost_at is None:
-        return
-    if clocks.ours() - lost_at < LOST_FOR:
-        for fact in stop_as_lost(unit.state, lost_at, unit.now):
-            unit.append(fact, "system")
-    unit.after.append((_FOUND, {"ids": list(addresses.values())}))
-
-
-async def _lock_addresses(
-    leads: Leads, conn: AsyncConnection, intake: Intake
-) -> tuple[dict[str, str], datetime | None, datetime]:
-    """The rows of the given addresses, made where new, locked in the order of their ids: kind -> id.
-
-    And when the carrier wrote to one in a time that is lost (real), and now (product).
-    """
+async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -> tuple[dict[str, str], datetime]:
+    """The rows of the given addresses, made where new, locked in the order of their ids: kind -> id. And now."""
     vault, table = leads.store.vault, tables.addresses
     given = {"phone": intake.phone, "email": intake.email}
     blinds = {kind: vault.blind(kind, value) for kind, value in given.items() if value}
@@ -138,8 +118,7 @@ async def _lock_addresses(
     locks = [(_LOCK, {"blinds": list(blinds.values())}), (f"SELECT {HOLDS}", {})]
     *_, rows, _ = await together(conn, [*made, *locks])
     skew = await leads.noticed.skew(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
-    lost_at = max((row["lost_at"] for row in rows if row["lost_at"] is not None), default=None)
-    return {row["kind"]: str(row["id"]) for row in rows}, lost_at, leads.now_with(skew)
+    return {row["kind"]: str(row["id"]) for row in rows}, leads.now_with(skew)
 
 
 async def _living(leads: Leads, conn: AsyncConnection, addresses: dict[str, str], intake: Intake) -> list[str]:

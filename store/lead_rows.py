@@ -20,20 +20,20 @@ from store.vault import Vault
 # The addresses by id, then the lead: what counts them comes first, so its lock is taken last.
 _LOCK = (
     "WITH a AS MATERIALIZED ("
-    " SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
+    " SELECT a.id, a.kind, a.value, a.lost_at FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id FOR UPDATE OF a),"
     " l AS MATERIALIZED ("
     " SELECT last_fact, first_name FROM leads WHERE id = %(lead)s AND (SELECT count(*) FROM a) >= 0 FOR UPDATE)"
-    " SELECT l.last_fact, l.first_name, a.id, a.kind, a.value FROM l LEFT JOIN a ON true ORDER BY a.id"
+    " SELECT l.last_fact, l.first_name, a.id, a.kind, a.value, a.lost_at FROM l LEFT JOIN a ON true ORDER BY a.id"
 )
 _LOCK_LEAD = (
     "WITH l AS MATERIALIZED (SELECT last_fact, first_name FROM leads WHERE id = %(lead)s FOR UPDATE)"
-    " SELECT l.last_fact, l.first_name, a.id, a.kind, a.value FROM l"
+    " SELECT l.last_fact, l.first_name, a.id, a.kind, a.value, a.lost_at FROM l"
     " LEFT JOIN lead_addresses la ON la.lead_id = %(lead)s"
     " LEFT JOIN addresses a ON a.id = la.address_id ORDER BY a.id"
 )
 _ADDRESSES = (
-    "SELECT a.id, a.kind, a.value FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
+    "SELECT a.id, a.kind, a.value, a.lost_at FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id"
 )
 _FACTS = "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s ORDER BY no"
@@ -52,6 +52,7 @@ class Address:
     id: str
     kind: str
     value: str = field(repr=False)
+    lost_at: datetime | None = None  # real; see tables.addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +131,4 @@ def recorded(row: Mapping[Any, Any]) -> f.Recorded:
 
 def _opened(vault: Vault, rows: Any) -> tuple[Address, ...]:
     opened = (vault.open_row(tables.addresses, row, (row["id"],)) for row in rows)
-    return tuple(Address(str(row["id"]), row["kind"], row["value"]) for row in opened)
+    return tuple(Address(str(row["id"]), row["kind"], row["value"], row["lost_at"]) for row in opened)

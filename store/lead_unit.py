@@ -21,6 +21,7 @@ from domain.lead_state import LeadState
 from domain.next_action import Touch, next_action
 from domain.patience import PATIENCE, Patience
 from domain.priority import Priority, of_inquiry, of_work
+from domain.restored import LOST_FOR, stop_as_lost
 from domain.signals import signal_of
 from domain.standing import Standing, standing
 from domain.stored_fact import StoredFact
@@ -73,7 +74,18 @@ class LeadUnit:
     def append(self, fact: f.Fact, by: str) -> f.Recorded:
         """A fact from outside: the workflow is told if one like it is waited for. A plan writes on its journal."""
         self.signal = self.signal or signal_of(fact)
-        return self.journal.append(fact, self.now, by)
+        known = len(self.journal.appended)
+        recorded = self.journal.append(fact, self.now, by)
+        if any(isinstance(record.fact, f.Enrolled) for record in self.journal.appended[known:]):
+            self._stop_if_lost()
+        return recorded
+
+    def _stop_if_lost(self) -> None:
+        """What it is to have now it may have had already."""
+        lost_at = max((a.lost_at for a in self.addresses if a.lost_at is not None), default=None)
+        if lost_at is not None and clocks.ours() - lost_at < LOST_FOR:
+            for fact in stop_as_lost(self.state, lost_at, self.now):
+                self.journal.append(fact, self.now, "system")
 
     def audit(self, actor: Actor | str, action: str) -> None:
         """Who did what: one row with the commit. Where nobody says so, the new facts tell it."""

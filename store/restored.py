@@ -22,14 +22,14 @@ from store.lead_unit import Leads, LeadUnit
 from store.round_trip import insert_new, together
 from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
 
-_LOST = "UPDATE addresses SET lost_at = greatest(lost_at, %(at)s) WHERE kind = %(kind)s AND blind = %(blind)s"
+_LOST = "UPDATE addresses SET lost_at = %(lost_at)s WHERE kind = %(kind)s AND blind = %(blind)s"
 SLACK = timedelta(minutes=2)  # real: the copy was begun at most so long after a worker had said that it is at work
 PAGE = 500
 
 
 @dataclass
 class Compared:
-    """What came of it. `strangers`: texts and calls to numbers of no lead in the copy, which are inquiries it lost.
+    """What came of it. `strangers`: texts and calls to numbers of no living lead in the copy: it lost who inquired.
 
     `found`: texts that waited in the copy and were sent since.
     """
@@ -122,33 +122,42 @@ class Comparison:
 
     async def _account(self, number: str, left: list[Listed], noticed: datetime, due: datetime, done: Compared) -> None:
         """What neither a claim nor a text that waited accounts for stops all leads of the number."""
-        async with self.leads.store.engine.connect() as conn:
-            ids = await self._leads_at(conn, number)
-        if not ids:
-            done.strangers += len(left)
-            await self._lost(number, max(one.at for one in left))
-            return
+        ids = await self._lost(number, noticed)
         for lead_id in ids:
             async with self.leads.lead(lead_id) as unit:
                 left = unexplained(left, await self._claimed(unit), self.carrier.same)
         for lead_id in ids:
             async with self.leads.lead(lead_id) as unit:
                 left = await self._found(unit, number, left, due, done)
-        for lead_id in ids if left else []:
+        if not left:
+            await self._not_lost(number)
+            return
+        somebodys = False
+        for lead_id in ids:
             async with self.leads.lead(lead_id) as unit:
                 calls = sum(one.channel is Channel.VOICE for one in left)
                 stopped = stop_for_review(unit.state, noticed, len(left) - calls, calls, unit.now)
                 for fact in [*stopped, *perhaps_sent(unit.state, {one.channel for one in left}, due)]:
                     unit.append(fact, "system")
                 done.stopped += bool(stopped)
+                # to who stopped it was the confirmation
+                somebodys = somebodys or unit.state.exit_reason is None or bool(unit.closed)
+        if not somebodys:
+            done.strangers += len(left)
 
-    async def _lost(self, number: str, at: datetime) -> None:
-        """Kept with the number: whoever asks from it has been written to."""
+    async def _lost(self, number: str, noticed: datetime) -> list[str]:
+        """Has every sequence that begins there from now on stopped for review; who has the number already."""
         vault = self.leads.store.vault
-        at_number = {"kind": "phone", "blind": vault.blind("phone", number)}
-        row = vault.seal_row(addresses, {"id": str(uuid.uuid4()), "value": number} | at_number)
+        at = {"kind": "phone", "blind": vault.blind("phone", number)}
+        row = vault.seal_row(addresses, {"id": str(uuid.uuid4()), "value": number} | at)
         async with self.leads.store.engine.begin() as conn:
-            await together(conn, [insert_new(addresses, row), (_LOST, at_number | {"at": at})])
+            await together(conn, [insert_new(addresses, row), (_LOST, at | {"lost_at": noticed})])
+            return await self._leads_at(conn, number)
+
+    async def _not_lost(self, number: str) -> None:
+        at = {"kind": "phone", "blind": self.leads.store.vault.blind("phone", number)}
+        async with self.leads.store.engine.begin() as conn:
+            await together(conn, [(_LOST, at | {"lost_at": None})])
 
     async def _claimed(self, unit: LeadUnit) -> list[Claimed]:
         """Touches that were handed over and whose outcome the copy does not know."""
@@ -187,7 +196,7 @@ class Comparison:
             select(leads.c.id)
             .join(lead_addresses, lead_addresses.c.lead_id == leads.c.id)
             .join(addresses, addresses.c.id == lead_addresses.c.address_id)
-            .where(addresses.c.kind == "phone", addresses.c.blind == blind)
+            .where(addresses.c.kind == "phone", addresses.c.blind == blind, ~lead_addresses.c.wrong)
             .order_by(leads.c.id)
         )
         return [str(i) for i in (await conn.execute(query)).scalars()]

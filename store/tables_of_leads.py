@@ -67,10 +67,12 @@ addresses = Table(
     words("kind"),  # phone | email
     sealed("value", null=False),
     Column("blind", LargeBinary, nullable=False),
-    # real: of the carrier's last text or call to it in a time that a restored database has lost, if it is nobody's yet
+    # real: when it was found that a restored database has lost texts or calls to it
     moment("lost_at", null=True),
     UniqueConstraint("kind", "blind"),
 )
+
+Index("addresses_lost_at_idx", addresses.c.lost_at, postgresql_where=addresses.c.lost_at.is_not(None))
 
 lead_addresses = Table(
     "lead_addresses",

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import func, select
 
+from api.bookings import Booking, Bookings
 from domain import facts as f
 from domain.facts import ExitReason
 from domain.lead_state import State
@@ -16,6 +18,7 @@ from store import outbox
 from store.keys import create_key
 from store.tables import messages
 from tests.store.a_copy import NUMBER, Restored
+from tests.store.test_rules import DESK
 
 
 async def test_what_the_copy_knows_stops_nobody(copy: Restored) -> None:
@@ -55,8 +58,37 @@ async def test_who_asks_from_a_number_of_a_lost_inquiry_stops_for_review_once(co
     assert (await copy.clinic.state(lead)).state is State.ACTIVE
 
 
+async def test_of_two_who_ask_from_one_number_both_are_stopped(copy: Restored) -> None:
+    copy.carrier.has("SM1")
+    await copy.compare()
+    for name in ("Ada", "Ben"):
+        assert (await copy.clinic.state(await copy.clinic.inquire(name))).state is State.PAUSED
+
+
+@pytest.mark.parametrize("comes_back", ["asks", "is_booked"])
+async def test_who_was_finished_in_the_copy_and_came_back_in_the_lost_time_is_stopped(
+    copy: Restored, comes_back: str
+) -> None:
+    lead = await copy.clinic.inquire()
+    async with copy.clinic.leads.lead(lead) as unit:
+        unit.append(f.Finished(exit_reason=ExitReason.EXHAUSTED), "system")
+    copy.carrier.has("SM1")
+    compared = await copy.compare()
+    assert (compared.stopped, compared.strangers) == (0, 1)
+    if comes_back == "asks":
+        lead = await copy.clinic.inquire()
+    else:
+        now = copy.clock.now()
+        booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
+        assert (await Bookings(copy.clinic.leads).take(DESK, booked)).state == "paused"
+    assert (await copy.clinic.state(lead)).state is State.PAUSED
+    assert len(await copy.reviews(lead)) == 1
+    assert await copy.would_send(lead) == []
+
+
 async def test_who_asks_from_it_much_later_is_somebody_else(copy: Restored) -> None:
-    copy.carrier.has("SM1", after=-LOST_FOR)
+    copy.carrier.has("SM1")
+    copy.noticed -= LOST_FOR
     assert (await copy.compare()).strangers == 1
     assert (await copy.clinic.state(await copy.clinic.inquire())).state is State.STARTING
 

@@ -8,3 +8,4 @@ down_revision = "20261203_looks"
 
 def upgrade() -> None:
     op.execute("ALTER TABLE addresses ADD COLUMN lost_at timestamp with time zone")
+    op.execute("CREATE INDEX addresses_lost_at_idx ON addresses (lost_at) WHERE lost_at IS NOT NULL")

@@ -16,17 +16,18 @@ from domain.sweep import Missed, Stuck, Swept, Tally
 from relay.lead_workflows import LeadWorkflows, Looked, Seen
 from store.sweep import SweepStore, Waiting
 
-PAGE = 500  # leads that are compared at once
+PAGE = 500  # leads that are compared, or judged, at once
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """Of one run. `grace`: so late (real) is later than anything is that goes well; `pages` of PAGE leads are compared,
-    and `most` leads woken for each kind. Failing is what has failed more than `tries` times, and was first asked for
-    `failing_for` (real) ago: longer than restarts and short outages take."""
+    of those that may be late `judged` are judged, and `most` leads woken for each kind. Failing is what has failed more
+    than `tries` times and was first asked for `failing_for` (real) ago: longer than restarts and short outages take."""
 
     grace: timedelta = timedelta(seconds=45)
     pages: int = 20
+    judged: int = 5000
     most: int = 500
     tries: int = 10
     failing_for: timedelta = timedelta(minutes=10)
@@ -47,10 +48,10 @@ class Sweep:
         unheard = await self.store.unheard(then)
         if repair and unheard.found:
             unheard = replace(unheard, repaired=await self.store.hurry(then))
-        late = await self.store.claims(then, self.bounds.most)
-        late += await self.store.standing_still(then, self.clock.product(then), self.bounds.most)
-        late += await self.store.claimed_often(self.bounds.tries, self.bounds.most)
-        stuck = {one.lead_id: one for one in reversed(await self._seen(late))}  # a lead's claim tells more
+        late = await self._seen(await self.store.claims(then, self.bounds.most))
+        late += await self._standing_still(then)
+        late += await self._seen(await self.store.claimed_often(self.bounds.tries, self.bounds.most))
+        stuck = {one.lead_id: one for one in reversed(late)}  # a lead's claim tells more
         missing, after = await self._missing(after, then)
         stuck |= {one.lead_id: one for one in missing}
         failing = tuple(one for one in stuck.values() if one.kind is Missed.FAILING)
@@ -59,6 +60,18 @@ class Sweep:
         if repair:
             await self.store.keep(tallies)
         return Swept(tallies, after, failing)
+
+    async def _standing_still(self, then: datetime) -> list[Stuck]:
+        """Who should have moved by then, and nobody is at it: who waits or is at work takes none of their places."""
+        product = self.clock.product(then)
+        perhaps = await self.store.perhaps_due(product, self.bounds.judged)
+        found: list[Stuck] = []
+        for first in range(0, len(perhaps), PAGE):
+            page = perhaps[first : first + PAGE]
+            found += await self._seen(await self.store.standing_still(page, then, product))
+            if len(found) >= self.bounds.most:
+                break
+        return found[: self.bounds.most]
 
     async def _seen(self, late: list[Stuck]) -> list[Stuck]:
         """With what Temporal knows of them; without those whom somebody is at, unless in vain."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from domain.lead_state import Appointment, LeadState, Task, Touch
 from domain.standing import Standing
+from domain.touches import TouchStatus
 
 
 def lead_row(state: LeadState, stands: Standing) -> dict[str, Any]:
@@ -30,6 +31,8 @@ def lead_row(state: LeadState, stands: Standing) -> dict[str, Any]:
 
 
 def touch_row(lead_id: str, touch: Touch) -> dict[str, Any]:
+    """`due_at`: of one that was put off, till when; before that it need not be looked at."""
+    until = touch.until if touch.status is TouchStatus.DELAYED else None
     return {
         "id": touch.touch_id,
         "lead_id": lead_id,
@@ -38,7 +41,7 @@ def touch_row(lead_id: str, touch: Touch) -> dict[str, Any]:
         "part": touch.part,
         "channel": touch.channel.value if touch.channel else None,
         "status": touch.status.value,
-        "due_at": touch.due_at or touch.at,
+        "due_at": until or touch.due_at or touch.at,
         "rule": touch.rule,
         "reason": touch.reason,
         "code": touch.code,

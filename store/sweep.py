@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, union, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.lead_state import ESCALATED_AFTER, LeadState
+from domain.lead_state import ESCALATED_AFTER, STAFF, STOP, LeadState, State
+from domain.restored import LOST_FOR
 from domain.sequence import Sequence
 from domain.sweep import Missed, Stuck, Tally, needs_workflow, stands_still
 from store import clocks, outbox
@@ -21,6 +22,12 @@ from store.tables import outbox as entries
 
 log = logging.getLogger(__name__)
 WAKE = "staff_acted"  # any signal wakes
+# Of strangers not even the number is kept, once nobody of a lost time may come back there.
+_FORGETS = text(
+    "DELETE FROM addresses a WHERE lost_at < clock_timestamp() - CAST(:lost_for AS interval)"
+    " AND NOT EXISTS (SELECT 1 FROM lead_addresses la WHERE la.address_id = a.id)"
+    " AND NOT EXISTS (SELECT 1 FROM stops s WHERE s.address_id = a.id)"
+)
 _T = TypeVar("_T")
 
 
@@ -84,19 +91,22 @@ class SweepStore:
         async with self.leads.store.engine.connect() as conn:
             return [Stuck(Missed.FAILING, str(i), at) for i, at in (await conn.execute(query)).all()]
 
-    async def standing_still(self, then: datetime, product: datetime, most: int) -> list[Stuck]:
-        """Who had something to do at `then`, which is `product` on the product's clock, and has not moved since."""
+    async def perhaps_due(self, product: datetime, most: int) -> list[str]:
+        """Who may have had something to do by then, on the product's clock; where those are more, so many drawn."""
+        async with self.leads.store.engine.connect() as conn:
+            return [str(i) for i in (await conn.execute(_perhaps_due(product, most))).scalars()]
+
+    async def standing_still(self, perhaps: Iterable[str], then: datetime, product: datetime) -> list[Stuck]:
+        """Who of these had something to do at `then`, which is `product` on the product's clock, and has not moved."""
         found: list[Stuck] = []
 
         def rule(state: LeadState, sequence: Sequence | None) -> Missed | None:
             return stands_still(state, sequence, product, self.leads.patience)
 
-        async with self.leads.store.engine.connect() as conn:
-            perhaps = (await conn.execute(_overdue(product, most))).scalars().all()
         for lead_id in perhaps:
-            kind: Missed | None = await self._says(str(lead_id), rule, Missed.OVERDUE)
+            kind: Missed | None = await self._says(lead_id, rule, Missed.OVERDUE)
             if kind is not None:
-                found.append(Stuck(kind, str(lead_id), then))
+                found.append(Stuck(kind, lead_id, then))
         return found
 
     async def with_something_to_come(self, after: str | None, before: datetime, most: int) -> list[Waiting]:
@@ -156,6 +166,7 @@ class SweepStore:
         changed["repaired"] = sweep_tallies.c.repaired + new.excluded.repaired
         async with self.leads.store.engine.begin() as conn:
             await conn.execute(new.on_conflict_do_update(index_elements=["kind"], set_=changed), rows)
+            await conn.execute(_FORGETS, {"lost_for": LOST_FOR})
 
     async def _says(self, lead_id: str, rule: Callable[[LeadState, Sequence | None], _T], otherwise: _T) -> _T:
         """What the domain says of a lead; `otherwise` where it cannot be read or judged, whatever the cause.
@@ -181,8 +192,11 @@ def _told(lead_id: ColumnElement[str]) -> ColumnElement[bool]:
     return select(1).where(entries.c.lead_id == lead_id).exists()
 
 
-def _overdue(product: datetime, most: int) -> Select[tuple[str]]:
-    """Leads that may have had something to do by then: more than have, never fewer. The longest overdue first."""
+def _perhaps_due(product: datetime, most: int) -> Select[tuple[str]]:
+    """Leads that may have had something to do by then: more than have, never fewer.
+
+    Drawn anew each time: of more than can be judged at once nobody stays behind the same others.
+    """
     unclaimed = and_(
         tasks.c.claim_by.is_(None),
         tasks.c.escalation < len(ESCALATED_AFTER),
@@ -192,17 +206,24 @@ def _overdue(product: datetime, most: int) -> Select[tuple[str]]:
         and_(tasks.c.state == "claimed", tasks.c.lease_until <= product),
         and_(tasks.c.state == "open", or_(tasks.c.claim_by <= product, unclaimed)),
     )
-    may = union_all(
-        select(leads.c.id.label("id"), leads.c.next_at.label("at")).where(
-            leads.c.exit_reason.is_(None), leads.c.next_at <= product
-        ),
-        select(touches.c.lead_id, touches.c.due_at).where(
-            touches.c.status.in_(("planned", "delayed")), touches.c.due_at <= product
-        ),
-        select(touches.c.lead_id, touches.c.look_at).where(touches.c.look_at <= product),
-        select(tasks.c.lead_id, tasks.c.opened_at).where(late),
+    # What a person or a stop asked for goes out all the same (domain.schedule.direct): words, a dialled call.
+    goes = or_(
+        leads.c.state.not_in((State.PAUSED.value, State.RESTING.value, State.FINISHED.value)),
+        touches.c.step.in_((STAFF, STOP)),
+        touches.c.part.startswith("dial."),
+    )
+    waits_for_task = select(1).where(tasks.c.lead_id == leads.c.id, tasks.c.state.in_(("open", "claimed"))).exists()
+    may = union(
+        select(leads.c.id).where(leads.c.exit_reason.is_(None), leads.c.next_at <= product),
+        # A rest without an end that waits for nobody: the sequence ends with it, and has not.
+        select(leads.c.id).where(leads.c.state == State.RESTING.value, leads.c.next_at.is_(None), ~waits_for_task),
+        select(touches.c.lead_id)
+        .join(leads, leads.c.id == touches.c.lead_id)
+        .where(touches.c.status.in_(("planned", "delayed")), touches.c.due_at <= product, goes),
+        select(touches.c.lead_id).where(touches.c.look_at <= product),
+        select(tasks.c.lead_id).where(late),
     ).subquery()
-    return select(may.c.id).where(~_told(may.c.id)).group_by(may.c.id).order_by(func.min(may.c.at)).limit(most)
+    return select(may.c.id).where(~_told(may.c.id)).order_by(func.random()).limit(most)
 
 
 async def kept(conn: AsyncConnection) -> list[tuple[Tally, datetime]]:

@@ -13,10 +13,12 @@ from domain.lead_state import State
 from domain.ledger import Claim
 from domain.ports import InboundSms, OutcomeUnknown
 from domain.restored import LOST_FOR
+from domain.sweep import Missed, Tally
 from domain.unknown import ALONE_FOR
 from store import outbox
 from store.keys import create_key
-from store.tables import messages
+from store.sweep import SweepStore
+from store.tables import addresses, messages
 from tests.store.a_copy import NUMBER, Restored
 from tests.store.test_rules import DESK
 
@@ -84,6 +86,21 @@ async def test_who_was_finished_in_the_copy_and_came_back_in_the_lost_time_is_st
     assert (await copy.clinic.state(lead)).state is State.PAUSED
     assert len(await copy.reviews(lead)) == 1
     assert await copy.would_send(lead) == []
+
+
+async def test_a_number_that_stays_nobodys_is_forgotten(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    await copy.clinic.inbound.reply(InboundSms("SM5:received", "+12125550188", "+15005550006", "STOP", is_stop=True))
+    copy.noticed -= LOST_FOR
+    for number, to in enumerate((NUMBER, "+12125550188", "+12125550199")):
+        copy.carrier.has(f"SM{number}", to=to)
+    await copy.compare()
+    await SweepStore(copy.clinic.leads).keep([Tally(Missed.OVERDUE)])
+    async with copy.clinic.store.engine.connect() as conn:
+        rows = (await conn.execute(select(addresses).where(addresses.c.kind == "phone"))).mappings().all()
+    vault = copy.clinic.store.vault
+    assert {vault.open_row(addresses, row)["value"] for row in rows} == {NUMBER, "+12125550188"}
+    assert (await copy.clinic.state(lead)).state is State.PAUSED
 
 
 async def test_who_asks_from_it_much_later_is_somebody_else(copy: Restored) -> None:

@@ -14,6 +14,7 @@ from api.bookings import Booking, Bookings
 from api.commands import Commands
 from config.settings import Settings
 from domain import facts as f
+from domain import lead_state as state_of
 from domain.access import Actor, Role
 from domain.clock import Clock, Pace, virtual_clock
 from domain.errors import ClaimOver
@@ -149,6 +150,13 @@ async def test_every_row_can_be_made_again_from_the_facts(clinic: Clinic) -> Non
         assert {r["id"] for r in rows} == set(before[name])
         for row in rows:
             assert {k: before[name][row["id"]][k] for k in row} == row
+
+
+@pytest.mark.parametrize("status", [TouchStatus.DELAYED, TouchStatus.CLAIMED])
+def test_the_row_of_a_touch_says_when_it_may_go(status: TouchStatus) -> None:
+    until = TEN + timedelta(days=1)
+    touch = state_of.Touch("t", 1, "link", "sms", Channel.SMS, status, at=TEN, due_at=TEN, until=until)
+    assert projection.touch_row("lead", touch)["due_at"] == (until if status is TouchStatus.DELAYED else TEN)
 
 
 async def test_a_stale_plan_sends_nothing_and_learns_what_is_next(clinic: Clinic) -> None:

@@ -1,10 +1,12 @@
 """Booking events of schedulers, and of leads by their link. Repeated and out-of-order events are harmless."""
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
@@ -13,7 +15,9 @@ from domain.appointment_fold import tells_more
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.lead_state import LeadState
 from domain.schedule import in_flight
+from domain.touches import TouchStatus
 from store import audit, early_events, tables
+from store.lead_rows import Address
 from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves, people
 
@@ -59,7 +63,8 @@ class Bookings:
     async def within(
         self, conn: AsyncConnection, actor: Actor | str, booking: Booking, *, free_only: bool = False
     ) -> Booked:
-        """Records the event. `free_only`: refuse a time that is taken at the facility (a lead's own booking).
+        """Records the event. `free_only` (a lead's own booking): refuse a time that is taken at the facility, and any
+        while the lead has an appointment to come.
 
         What a scheduler says stands, also of a time that is taken: two people may share it there.
         """
@@ -84,6 +89,8 @@ class Bookings:
         async with self.leads.within(conn, lead_id) as unit:
             if not _may_tell(actor, unit.state, booking.appointment_id):
                 raise NotFound("no lead with this id")
+            if free_only and unit.state.booked(after=unit.now) is not None:
+                raise Refused("an appointment to come stands already")
             selves = await living_selves(conn, self.leads.store.vault, lead_id)
             known = unit.state.appointments.get(booking.appointment_id)
             first, moves = known is None, known is not None and booking.facility not in (None, known.facility)
@@ -92,8 +99,7 @@ class Bookings:
                 event=booking.event,
                 appointment_id=booking.appointment_id,
                 starts_at=booking.starts_at,
-                # later events that name no place leave it as it is known
-                facility=booking.facility or (unit.state.facility if first else None),
+                facility=booking.facility,
                 occurred_at=occurred_at,
                 elsewhere=bool(selves),
             )
@@ -101,13 +107,15 @@ class Bookings:
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
             flying = in_flight(unit.state, unit.now)
-            if (changed or early) and unit.state.booked(after=unit.now) is not None:
-                flying += await self._ends_for(unit, selves)
+            if unit.state.booked(after=unit.now) is not None:
+                if changed or early:
+                    flying += await self._ends_for(unit, selves)
+                flying += await self._left_by_others(unit)
             stands = unit.state.appointments[booking.appointment_id]
             if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
             unit.audit(actor, f"appointment_{booking.event}")
-        return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, flying)
+        return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, list(dict.fromkeys(flying)))
 
     async def _add_early(self, unit: LeadUnit, booking: Booking, *, elsewhere: bool) -> bool:
         """What was told of it before anybody knew whose, or where, it is; whether there was anything."""
@@ -181,6 +189,19 @@ class Bookings:
                     flying += in_flight(other.state, other.now)
         return flying
 
+    async def _left_by_others(self, unit: LeadUnit) -> list[str]:
+        """What may still arrive of the person's leads that a booking has ended: told again, it is named again, for
+        the first answer may have been lost.
+        """
+        lead, vault = tables.leads, self.leads.store.vault
+        ended = (lead.c.exit_reason == f.ExitReason.BOOKED.value, lead.c.id != unit.lead_id)
+        query = may_arrive_at(unit.addresses).join(lead, lead.c.id == tables.touches.c.lead_id).where(*ended)
+        flying: list[str] = []
+        for touch_id, other_id in (await unit.conn.execute(query.add_columns(lead.c.id))).all():
+            if len(await people(unit.conn, vault, [unit.lead_id], [str(other_id)])) == 1:  # no relative's
+                flying.append(str(touch_id))
+        return flying
+
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:
         table = tables.appointments
         assert booking.starts_at is not None
@@ -208,6 +229,16 @@ def _lead_id(given: str) -> str:
         return str(uuid.UUID(given))
     except ValueError:
         raise NotFound("no lead with this id") from None
+
+
+def may_arrive_at(addresses: Iterable[Address]) -> Select[Any]:
+    """The ids of touches already claimed for these addresses, whichever lead's they are.
+
+    One whose outcome is unknown may arrive late, too, whether or not it is still looked for.
+    """
+    table = tables.touches
+    open_ = table.c.status.in_([TouchStatus.CLAIMED.value, TouchStatus.UNKNOWN.value])
+    return select(table.c.id).where(table.c.address_id.in_([a.id for a in addresses]), open_).order_by(table.c.id)
 
 
 async def one_at_a_time(conn: AsyncConnection, what: str) -> None:

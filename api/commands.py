@@ -11,14 +11,14 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.bookings import Booked, Booking, Bookings
+from api.bookings import Booked, Booking, Bookings, may_arrive_at
 from domain import commands
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.errors import InvalidInput, NotFound, Refused
 from domain.lead_state import STAFF
 from domain.schedule import in_flight
-from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from domain.touches import Channel, Disposition, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import tables
 from store.lead_unit import Leads, LeadUnit
@@ -268,15 +268,10 @@ class Commands:
 
 
 async def _claimed(unit: LeadUnit, channels: tuple[Channel, ...]) -> list[str]:
-    """Touches already claimed for the unit's addresses of these channels, whichever lead's they are.
-
-    One whose outcome is unknown may arrive late, too, whether or not it is still looked for.
-    """
-    table, kinds = tables.touches, {KIND_OF[channel] for channel in channels}
-    addresses = [a.id for a in unit.addresses if a.kind in kinds]
-    open_ = table.c.status.in_([TouchStatus.CLAIMED.value, TouchStatus.UNKNOWN.value])
-    query = select(table.c.id).where(table.c.address_id.in_(addresses), open_)
-    return [str(i) for i in (await unit.conn.execute(query.order_by(table.c.id))).scalars()]
+    """What may still arrive at the unit's addresses of these channels, whichever lead's it is."""
+    kinds = {KIND_OF[channel] for channel in channels}
+    query = may_arrive_at(a for a in unit.addresses if a.kind in kinds)
+    return [str(i) for i in (await unit.conn.execute(query)).scalars()]
 
 
 def _scope(actor: Actor, unit: LeadUnit) -> None:

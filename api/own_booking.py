@@ -65,7 +65,10 @@ async def own_booking(services: Services, lead_id: str) -> OwnBooking:
 
 
 async def book_free(services: Services, own: OwnBooking, chosen: datetime) -> OwnBooking:
-    """Books `chosen`, one of the free times. Raises Refused if it is none, or was taken meanwhile."""
+    """Books `chosen`, one of the free times. Raises Refused if it is none or was taken, or the lead booked, meanwhile.
+
+    Decided under the lead's lock: of two clicks at once the second is refused.
+    """
     if chosen not in own.times:
         raise Refused("this time is not free")
     await sequences_ready(services)

@@ -31,7 +31,10 @@ _NO_TIME = datetime.min.replace(tzinfo=UTC)
 
 def appointed(state: LeadState, fact: f.AppointmentChanged, no: int) -> LeadState:
     old = state.appointments.get(fact.appointment_id)
-    new = _told((fact,), no, no) if old is None else _told((*old.told, fact), no, old.first_no)
+    if old is None:
+        new = _told((fact,), no, no, state.facility)
+    else:  # its place is the lead's of that time as long as nobody names one
+        new = _told((*old.told, fact), no, old.first_no, old.facility)
     if old is not None and not _is_news(old, new, fact):
         new = replace(new, no=old.no)
     after = replace(state, appointments=put(state.appointments, fact.appointment_id, new))
@@ -56,8 +59,11 @@ def _order(event: f.AppointmentChanged) -> tuple[datetime, int, datetime, str]:
     return event.occurred_at, _EVENT_ORDER.index(event.event), event.starts_at or _NO_TIME, event.facility or ""
 
 
-def _told(events: tuple[f.AppointmentChanged, ...], no: int, first_no: int) -> Appointment:
-    """What occurred last may name neither time nor place: of the others, too, the last to occur holds, not to come."""
+def _told(events: tuple[f.AppointmentChanged, ...], no: int, first_no: int, unplaced: str | None) -> Appointment:
+    """What occurred last may name neither time nor place: of the others, too, the last to occur holds, not to come.
+
+    `unplaced`: where it is if none of them names a place.
+    """
     last = max(events, key=_order)
     timed = max((e for e in events if e.starts_at is not None), key=_order, default=None)
     placed = max((e for e in events if e.facility is not None), key=_order, default=None)
@@ -65,7 +71,7 @@ def _told(events: tuple[f.AppointmentChanged, ...], no: int, first_no: int) -> A
         last.appointment_id,
         _EVENT_STATUS[last.event],
         timed.starts_at if timed else None,
-        placed.facility if placed else None,
+        placed.facility if placed else unplaced,
         last.occurred_at,
         last.event,
         no,
@@ -87,8 +93,9 @@ def _is_news(old: Appointment, new: Appointment, fact: f.AppointmentChanged) -> 
 def tells_more(state: LeadState, fact: f.AppointmentChanged) -> bool:
     """Whether an event changes what is known of its appointment; a repeat, or an overtaken event, does not.
 
-    It asks the fold, which alone decides. So what lost is not recorded, and recorded facts need no other rule than new
-    ones: of two that contradict each other at one instant an older release has kept the first alone.
+    It asks the fold, which alone decides. So what lost is not recorded. Of two that contradict each other at one
+    instant an older release kept the first alone, or both where the second filled in a time or place that the first
+    left open: these fold by the one rule, as if they were told today.
     """
     old = state.appointments.get(fact.appointment_id)
     return old is None or appointed(state, fact, old.no).appointments[fact.appointment_id] != old

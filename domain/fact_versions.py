@@ -54,6 +54,7 @@ class FactVersions:
 
 VERSIONS = FactVersions(
     {
+        "appointment": (Step("0.2.0", as_it_is),),  # facility: the lead's is no longer written where nobody named one
         "resumed": (Step("0.2.0", as_it_is),),  # further modes; slots: when what is overdue is carried out
         "touch": (Step("0.2.0", as_it_is),),  # look_at, looks: when and how often an unknown one is looked for
     }

@@ -259,7 +259,8 @@ class CallEnded(_Fact):
 class AppointmentChanged(_Fact):
     """What a scheduler said of one appointment; `occurred_at` decides between its events, not their arrival.
 
-    `elsewhere`: the person asked again since, and another lead of theirs is contacted now.
+    `facility`: as it was told; in version 1 the lead's, where the first event named none. `elsewhere`: the person asked
+    again since, and another lead of theirs is contacted now.
     """
 
     kind: Literal["appointment"] = "appointment"

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse
 
 from api import unsubscribe
-from api.bookings import one_at_a_time
 from api.fields import iso
 from api.own_booking import OwnBooking, book_free, is_lead, own_booking
 from api.problems import status_of
@@ -42,20 +41,18 @@ async def book(token: Token, request: Request, services: Wired) -> Response:
     chosen = _instant(form.get("starts_at"))
     try:
         lead_id = await is_lead(services, services.links.lead_id("booking", token))
-        async with services.once, services.store.engine.begin() as conn:
-            # two clicks at once are one after the other, so that the second sees what the first has booked
-            await one_at_a_time(conn, f"b/{lead_id}")
+        async with services.once:
             own = await own_booking(services, lead_id)
+            if own.starts_at is None and chosen is not None:
+                try:
+                    return _booking(services, await book_free(services, own, chosen))
+                except Refused:
+                    own = await own_booking(services, lead_id)  # perhaps booked by another click, or by the scheduler
             if own.starts_at is not None:
                 return _booking(services, own, None if chosen in (None, own.starts_at) else Refused)
             if chosen is None:
                 return _booking(services, own, InvalidInput, "Please choose one of these times.")
-            try:
-                booked = await book_free(services, own, chosen)
-            except Refused:
-                fresh = await own_booking(services, lead_id)
-                return _booking(services, fresh, Refused, "This time is no longer free. Please choose another.")
-            return _booking(services, booked)
+            return _booking(services, own, Refused, "This time is no longer free. Please choose another.")
     except NotFound:
         return _plain(services, _INVALID, NotFound)
 

@@ -16,6 +16,7 @@ from api.services import Services
 from config.settings import Environment, Settings
 from domain import facts as f
 from domain.access import Role
+from domain.touches import Channel, TouchStatus, touch_id
 from store import keys
 from wire.keyring import KeyRing
 
@@ -125,6 +126,26 @@ class Office:
             )
             unit.append(opened, "system")
         return task_id
+
+    async def claimed(self, lead_id: str) -> str:
+        """An SMS of the lead that is being handed to the provider."""
+        identity = touch_id(lead_id, 1, "confirm", "sms")
+        async with self.services.leads.lead(lead_id) as unit:
+            address = unit.address(Channel.SMS)
+            assert address is not None
+            unit.append(
+                f.TouchChanged(
+                    touch_id=identity,
+                    enrollment=1,
+                    step="confirm",
+                    part="sms",
+                    channel=Channel.SMS,
+                    status=TouchStatus.CLAIMED,
+                ),
+                "system",
+            )
+            unit.touch_rows[identity] = {"address_id": address.id}
+        return identity
 
     async def book(self, lead_id: str, starts_at: datetime | None = None, **more: Any) -> Any:
         at = starts_at or self.now + timedelta(days=3)

@@ -4,6 +4,7 @@ import asyncio
 import re
 import uuid
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -94,6 +95,38 @@ async def test_an_appointments_first_event_without_a_place_is_at_the_leads(offic
     lead_id = await office.lead(preferred_facility="north")
     await office.book(lead_id)
     assert await _place(office, lead_id) == "north"
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_where_an_appointment_is_follows_no_order_of_arrival(office: Office, order: tuple[int, ...]) -> None:
+    """Only the booking names a place, which is not the lead's; its scheduler may go on telling of it."""
+    lead_id = await office.lead(preferred_facility="north")
+    early, late = ((office.now + timedelta(days=days)).replace(microsecond=0).isoformat() for days in (2, 3))
+    told: list[tuple[str, dict[str, str]]] = [
+        ("booked", {"starts_at": early, "facility": "south"}),
+        ("cancelled", {}),
+        ("rescheduled", {"starts_at": late}),
+    ]
+    for i in order:
+        event, more = told[i]
+        await _tell(office, event, timedelta(minutes=i - 3), lead_id=lead_id, **more)
+    (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
+    assert (appointment["status"], appointment["facility"]) == ("booked", "south")
+    assert utc(appointment["starts_at"]) == utc(late)
+    arrived = {"event": "arrived", "appointment_id": "a-1", "occurred_at": office.now.isoformat()}
+    answer = await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "south", json=arrived)
+    assert (answer.status_code, answer.json().get("changed")) == (200, True)
+
+
+async def test_a_booking_told_again_names_again_what_is_in_flight_to_the_person(office: Office) -> None:
+    """The first answer may have been lost. A relative's at the same number is not the person's."""
+    starts_at, at = office.now + timedelta(days=3), office.now.isoformat()
+    for name in ("Ada", "Bertram"):
+        before = await office.lead(phone=PHONE, email=None, first_name=name)
+        await office.post(f"/v1/leads/{before}/disqualify", {"reason": "asked elsewhere"})
+        claimed = await office.claimed(await office.lead(phone=PHONE, email=None, first_name=name))
+        answers = [await office.book(before, starts_at, occurred_at=at, appointment_id=name) for _ in range(2)]
+        assert [(a["changed"], a["in_flight"]) for a in answers] == [(True, [claimed]), (False, [claimed])], name
 
 
 async def test_a_place_that_is_none_of_ours_is_refused_with_the_known_ones(office: Office) -> None:

@@ -11,7 +11,6 @@ from sqlalchemy import event
 from domain import facts as f
 from domain.access import Role
 from domain.ports import InboundSms
-from domain.touches import Channel, TouchStatus, touch_id
 from store import idempotency
 from store.keys import create_key
 from tests.api.office import EMAIL, PHONE, Office, is_problem
@@ -44,33 +43,12 @@ async def test_a_stop_holds_for_a_later_lead_with_the_number(office: Office) -> 
     assert later["open_tasks"][0]["kind"] == "review"
 
 
-async def _claimed(office: Office, lead_id: str) -> str:
-    """An SMS of the lead that is being handed to the provider."""
-    identity = touch_id(lead_id, 1, "confirm", "sms")
-    async with office.services.leads.lead(lead_id) as unit:
-        address = unit.address(Channel.SMS)
-        assert address is not None
-        unit.append(
-            f.TouchChanged(
-                touch_id=identity,
-                enrollment=1,
-                step="confirm",
-                part="sms",
-                channel=Channel.SMS,
-                status=TouchStatus.CLAIMED,
-            ),
-            "system",
-        )
-        unit.touch_rows[identity] = {"address_id": address.id}
-    return identity
-
-
 async def test_a_stop_names_what_is_in_flight_to_its_address_whosever_it_is(office: Office) -> None:
     ada = await office.lead(phone=PHONE, email=EMAIL)
     bertram = await office.lead(phone=PHONE, first_name="Bertram", email=None)
     stranger = await office.lead(phone="+12125550177", first_name="Cleo", email=None)
-    own, shared = await _claimed(office, ada), await _claimed(office, bertram)
-    await _claimed(office, stranger)
+    own, shared = await office.claimed(ada), await office.claimed(bertram)
+    await office.claimed(stranger)
     paused = await office.post(f"/v1/leads/{ada}/pause", {"reason": "asked for time"})
     assert paused["in_flight"] == [own]  # a pause is of one lead
     mails = await office.post(f"/v1/leads/{ada}/opt-out", {"channels": ["email"]})
@@ -85,7 +63,7 @@ async def test_a_stop_names_what_is_in_flight_to_its_address_whosever_it_is(offi
 
 async def test_a_booking_names_what_is_in_flight(office: Office) -> None:
     lead = await office.lead(phone=PHONE)
-    own = await _claimed(office, lead)
+    own = await office.claimed(lead)
     assert (await office.book(lead))["in_flight"] == [own]
     entries = (await office.get(f"/v1/leads/{lead}/timeline"))["items"]
     assert [e["in_flight"] for e in entries if e["kind"] == "appointment"] == [[own]]
@@ -95,7 +73,7 @@ async def test_a_booking_names_what_is_in_flight_to_the_same_person_of_another_l
     before = await office.lead(phone=PHONE, email=None)
     await office.post(f"/v1/leads/{before}/disqualify", {"reason": "asked elsewhere"})
     lead = await office.lead(phone=PHONE, email=None)
-    own = await _claimed(office, lead)
+    own = await office.claimed(lead)
     assert (await office.book(before))["in_flight"] == [own]
     entries = (await office.get(f"/v1/leads/{lead}/timeline"))["items"]
     assert [e["in_flight"] for e in entries if e["kind"] == "finished"] == [[own]]

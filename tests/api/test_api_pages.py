@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
+from api.bookings import Booking, Bookings
 from content.links import Purpose
+from domain.facts import BookingEvent
 from store import tables
 from tests.api.office import PHONE, PUBLIC_URL, Office, utc
 
@@ -75,6 +77,47 @@ async def test_two_clicks_at_once_book_one_time(office: Office) -> None:
     answers = await asyncio.gather(*(office.http.post(link, data={"starts_at": t}) for t in times))
     assert sorted(a.status_code for a in answers) == [200, 409, 409, 409]
     assert len({_BOOKED.findall(a.text)[0] for a in answers}) == 1
+
+
+async def test_clicks_that_wait_for_one_another_book_once(office: Office) -> None:
+    """All have seen free times; who is served second learns under the lead's lock that an appointment stands."""
+    lead_id = await office.lead()
+    link = _link(office, "booking", lead_id)
+    first, second = _times(await office.http.get(link))[:2]
+    async with office.services.leads.lead(lead_id):
+        clicks = [asyncio.create_task(office.http.post(link, data={"starts_at": t})) for t in (first, first, second)]
+        await _wait(office, 3)
+    answers = await asyncio.gather(*clicks)
+    assert {at for a in answers for _, at in _BOOKED.findall(a.text)} in ({first}, {second})
+    assert [len(_BOOKED.findall(a.text)) for a in answers] == [1, 1, 1]
+    assert sorted(a.status_code for a in answers) in ([200, 200, 409], [200, 409, 409])
+    timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
+    assert [i["by"] for i in timeline if i["kind"] == "appointment"] == ["lead"]
+
+
+async def test_a_click_books_nothing_beside_what_the_scheduler_has_just_told(office: Office) -> None:
+    lead_id = await office.lead()
+    link = _link(office, "booking", lead_id)
+    mine, told = _times(await office.http.get(link))[:2]
+    booking = Booking(BookingEvent.BOOKED, "a-1", None, lead_id, starts_at=utc(told), facility="main")
+    async with office.services.store.engine.begin() as conn:
+        await Bookings(office.services.leads).within(conn, "scheduler", booking)
+        click = asyncio.create_task(office.http.post(link, data={"starts_at": mine}))
+        await _wait(office, 1)
+    answer = await click
+    assert (answer.status_code, _BOOKED.findall(answer.text)) == (409, [("a-1", told)])
+    assert [a["id"] for a in (await office.get(f"/v1/leads/{lead_id}"))["appointments"]] == ["a-1"]
+
+
+async def _wait(office: Office, requests: int) -> None:
+    """Until so many wait for a lock."""
+    waiting = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10), office.services.store.engine.connect() as watch:
+        while await watch.scalar(waiting) != requests:
+            await watch.rollback()  # what it has seen of the activity is kept until then
+            await asyncio.sleep(0.01)
 
 
 async def test_a_time_that_the_scheduler_took_is_not_offered(office: Office) -> None:

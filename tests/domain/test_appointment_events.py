@@ -1,12 +1,15 @@
 """What a scheduler tells of appointments: in any order, repeated, of a second one."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import permutations
 
 import pytest
 
 from domain import facts as f
-from domain.lead_state import Stage
+from domain.appointment_fold import appointed
+from domain.lead_state import LeadState, Stage
+from domain.stored_fact import StoredFact
 from tests.domain.lead_story import Story, booked, ny
 
 
@@ -57,6 +60,48 @@ def test_of_two_that_are_at_one_time_the_place_decides_and_an_event_without_one_
             starts = ny("2026-06-10 10:00")
             story.scheduler_says("booked", starts, occurred=ny("2026-06-02 11:00"), facility=place)
         assert story.state.appointments["A"].facility == "south", order
+
+
+def _at(event: str, minute: int, facility: str | None = None, starts: datetime | None = None) -> f.AppointmentChanged:
+    occurred = ny("2026-06-02 11:00") + timedelta(minutes=minute)
+    kind = f.BookingEvent(event)
+    return f.AppointmentChanged(
+        event=kind, appointment_id="A", starts_at=starts, facility=facility, occurred_at=occurred
+    )
+
+
+def test_it_is_at_the_leads_facility_only_as_long_as_no_event_names_a_place() -> None:
+    state = LeadState("lead-1", facility="north")
+    places = []
+    for no, fact in enumerate([_at("cancelled", 2), _at("rescheduled", 3), _at("booked", 1, "south")], 1):
+        state = appointed(state, fact, no)
+        places.append(state.appointments["A"].facility)
+    moved = appointed(replace(state, facility="west"), _at("arrived", 4), 4)
+    assert [*places, moved.appointments["A"].facility] == ["north", "north", "south", "south"]
+
+
+def test_it_is_at_the_facility_that_the_lead_had_when_it_was_first_told_of() -> None:
+    state = appointed(LeadState("lead-1", facility="north"), _at("booked", 1), 1)
+    state = appointed(replace(state, facility="west"), _at("arrived", 2), 2)
+    assert state.appointments["A"].facility == "north"
+
+
+def test_what_names_the_place_of_its_lead_is_no_news() -> None:
+    state = appointed(LeadState("lead-1", facility="north"), _at("booked", 1), 1)
+    for no, fact in enumerate([_at("booked", 1, "north"), _at("booked", 2, "north")], 2):
+        state = appointed(state, fact, no)
+    assert state.appointments["A"].no == 1
+
+
+def test_a_place_that_an_earlier_release_wrote_for_its_lead_holds_as_it_did() -> None:
+    """In version 1 the lead's facility was written into the first event that came, as if it had been told."""
+    told = [_at("cancelled", 2, "north"), _at("booked", 1, "south"), _at("rescheduled", 3)]
+    state = LeadState("lead-1", facility="north")
+    for no, fact in enumerate(told, 1):
+        read = StoredFact("appointment", 1, None, StoredFact.of(fact).data).read()
+        assert read == fact
+        state = appointed(state, fact, no)
+    assert state.appointments["A"].facility == "north"
 
 
 def test_the_time_of_what_was_cancelled_is_the_one_it_had_last() -> None:

@@ -1,6 +1,7 @@
 """Facts of every version that was ever written can be read; what a later release wrote is refused, not misread."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from pydantic import ValidationError
 from domain import stored_fact
 from domain.errors import NewerFact
 from domain.fact_versions import FIRST, VERSIONS, FactVersions, Step, as_it_is
-from domain.facts import Noted, StepSkipped
+from domain.facts import AppointmentChanged, BookingEvent, Noted, StepSkipped
 from domain.stored_fact import KINDS, StoredFact
-from tests.domain.record_facts import TYPES, recorded, schema
+from tests.domain.record_facts import AT, TYPES, recorded, schema
 
 RECORDED = recorded()
 EXAMPLES = [
@@ -118,6 +119,18 @@ def test_what_a_later_release_wrote_is_refused_and_the_release_is_named(kind: st
         StoredFact(kind, version, "0.7.0", '{"kind":"note","text":"secret"}').read()
     with pytest.raises(NewerFact, match="run the release that wrote it, or a later one"):
         StoredFact(kind, version, None, "{}").read()
+
+
+def test_an_appointments_event_is_refused_by_a_release_that_would_have_it_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Up to 0.1.0 the first event held the place of its lead where it named none."""
+    stored = StoredFact.of(
+        AppointmentChanged(event=BookingEvent.BOOKED, appointment_id="A", occurred_at=datetime.fromisoformat(AT))
+    )
+    monkeypatch.setattr(stored_fact, "VERSIONS", FactVersions())
+    with pytest.raises(NewerFact, match=r"kind appointment, version 2, .* run release 0\.2\.0 or a later one"):
+        stored.read()
 
 
 @pytest.mark.usefixtures("made_up")

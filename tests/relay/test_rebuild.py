@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -156,7 +157,11 @@ async def test_the_command_waits_in_words_is_stopped_by_ctrl_c_and_goes_on(
     async def begin() -> asyncio.subprocess.Process:
         line = (sys.executable, "-m", "cli", "rebuild", "--json", "--data-dir", str(tmp_path))
         pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(*line, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe)
+        # in a shell's background Ctrl-C is ignored, also by whoever is started from there
+        heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return await asyncio.create_subprocess_exec(
+            *line, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, preexec_fn=heeds
+        )
 
     async with clinic.store.engine.begin() as own:
         await home.settle(own)  # the database is a copy of a template

@@ -93,10 +93,14 @@ def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.F
 
 
 def _stop(state: LeadState, named: datetime, reason: str, now: datetime) -> list[f.Fact]:
+    """Until its review is over: an end of the sequence has ended the pause, though nobody has looked yet."""
     review = task_id(state.lead_id, RULE, named.isoformat())
-    if state.exit_reason is not None or review in state.tasks:
+    known = state.tasks.get(review)
+    if state.exit_reason is not None or (known is not None and not known.living):
         return []
-    facts: list[f.Fact] = [f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=now, reason=reason)]
+    facts: list[f.Fact] = []
+    if known is None:
+        facts.append(f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=now, reason=reason))
     if state.pause is None or state.pause.until is not None:
         facts.insert(0, f.Paused(reason=PUT_BACK))
     return facts

@@ -5,6 +5,7 @@ is at it, and wakes each lead at most once a run, behind what anybody waits for.
 try, it counts and does not wake.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,12 +23,14 @@ PAGE = 500  # leads that are compared, or judged, at once
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """Of one run. `grace`: so late (real) is later than anything is that goes well; `pages` of PAGE leads are compared,
-    of those that may be late `judged` are judged, and `most` leads woken for each kind. Failing is what has failed more
-    than `tries` times and was first asked for `failing_for` (real) ago: longer than restarts and short outages take."""
+    of those that may be late `judged` are judged, for `judging` seconds (real), and `most` leads woken for each kind.
+    Failing is what has failed more than `tries` times and was first asked for `failing_for` (real) ago: longer than
+    restarts and short outages take."""
 
     grace: timedelta = timedelta(seconds=45)
     pages: int = 20
     judged: int = 5000
+    judging: float = 60.0
     most: int = 500
     tries: int = 10
     failing_for: timedelta = timedelta(minutes=10)
@@ -66,10 +69,11 @@ class Sweep:
         product = self.clock.product(then)
         perhaps = await self.store.perhaps_due(product, self.bounds.judged)
         found: list[Stuck] = []
+        enough = time.monotonic() + self.bounds.judging
         for first in range(0, len(perhaps), PAGE):
             page = perhaps[first : first + PAGE]
             found += await self._seen(await self.store.standing_still(page, then, product))
-            if len(found) >= self.bounds.most:
+            if len(found) >= self.bounds.most or time.monotonic() > enough:
                 break
         return found[: self.bounds.most]
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, text, tuple_
+from sqlalchemy import ColumnElement, case, delete, func, or_, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +16,7 @@ _TOO_OLD = text("told_at < clock_timestamp() - interval '90 days'")
 
 
 async def keep(conn: AsyncConnection, actor: Actor | str, fact: AppointmentChanged) -> bool:
-    """False if it, or one of that kind and instant that holds against it (`appointment_fold`), was kept already."""
+    """False if it says no more than what was kept of its kind and instant: the later time holds, then the place."""
     await conn.execute(delete(early_events).where(_TOO_OLD))
     row = {
         "appointment_id": fact.appointment_id,
@@ -27,10 +27,18 @@ async def keep(conn: AsyncConnection, actor: Actor | str, fact: AppointmentChang
         "told_by": actor if isinstance(actor, str) else actor.name,
         "facilities": sorted(actor.facilities) if isinstance(actor, Actor) else [],
     }
-    new = insert(early_events).values(row)
-    holds = _in_order(new.excluded) > _in_order(early_events.c)
-    changed = {c: new.excluded[c] for c in ("starts_at", "facility", "told_by")}
-    kept = new.on_conflict_do_update(constraint=early_events.primary_key, set_=changed, where=holds)
+    new, c = insert(early_events).values(row), early_events.c
+    holds = _in_order(new.excluded) > _in_order(c)
+    first, then = (
+        case((holds, new.excluded.facility), else_=c.facility),
+        case((holds, c.facility), else_=new.excluded.facility),
+    )
+    starts_at, facility = func.greatest(c.starts_at, new.excluded.starts_at), func.coalesce(first, then)
+    kept = new.on_conflict_do_update(
+        constraint=early_events.primary_key,
+        set_={"starts_at": starts_at, "facility": facility, "told_by": new.excluded.told_by},
+        where=or_(starts_at.is_distinct_from(c.starts_at), facility.is_distinct_from(c.facility)),
+    )
     return (await conn.execute(kept.returning(early_events.c.event))).first() is not None
 
 

@@ -128,17 +128,16 @@ class Inbound:
         row = {"id": str(uuid.uuid4()), "kind": kind, "value": value, "blind": blind}
         here = {"kind": kind, "blind": blind}
         address = insert_new(tables.addresses, vault.seal_row(tables.addresses, row))
-        new, _, held, _, _, leads = await together(
-            conn,
-            [
-                _event(*event),
-                address,
-                (_LOCK_ADDRESS, here),
-                (_LOCK_LEADS, here),
-                (f"SELECT {HOLDS}", {}),
-                (_LEADS, here),
-            ],
-        )
+        asked = [
+            address,
+            (_LOCK_ADDRESS, here),
+            (_LOCK_LEADS, here),
+            (f"SELECT {HOLDS}", {}),
+            (_LEADS, here),
+        ]
+        new, _, held, _, _, leads = await together(conn, [_event(*event), *asked])
+        while not held:  # it was there, and has just been forgotten (store/sweep.py)
+            _, held, _, _, leads = await together(conn, asked)
         if not new:
             return None
         return _Sender(

@@ -20,10 +20,10 @@ from domain.same_person import compatible, fold_name, same_name
 from domain.sequence import DEFAULT_SEQUENCE
 from domain.sources import SOURCE_CHANNELS
 from domain.touches import Channel
-from store import clocks, stops, tables
+from store import clocks, lead_rows, stops, tables
 from store.engine import HOLDS
 from store.lead_unit import Leads, LeadUnit
-from store.round_trip import Statement, insert_new, together
+from store.round_trip import Row, Statement, insert_new, together
 from store.round_trip import insert as row_of
 from store.vault import Vault
 
@@ -89,6 +89,8 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
                 perhaps = [other for other in living if other != known]
                 joined = await _join_addresses(conn, known, await _free(conn, addresses, perhaps))
                 await _inquire(leads, unit, intake, by, Repeat(addresses, joined, perhaps))
+                if joined:
+                    unit.stop_if_lost(await lead_rows.addresses(conn, leads.store.vault, known))
                 unit.audit(by, "lead_asked_again")
                 return _taken_in(unit, known)
     unit = await _insert(leads, conn, intake, addresses, now)
@@ -116,7 +118,9 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
     made = [insert_new(table, vault.seal_row(table, row)) for row in new]
     asked = clocks.ours()
     locks = [(_LOCK, {"blinds": list(blinds.values())}), (f"SELECT {HOLDS}", {})]
-    *_, rows, _ = await together(conn, [*made, *locks])
+    rows: list[Row] = []
+    while len(rows) < len(blinds):  # again, if one that was there has just been forgotten (store/sweep.py)
+        *_, rows, _ = await together(conn, [*made, *locks])
     skew = await leads.noticed.skew(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
     return {row["kind"]: str(row["id"]) for row in rows}, leads.now_with(skew)
 

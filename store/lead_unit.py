@@ -77,12 +77,12 @@ class LeadUnit:
         known = len(self.journal.appended)
         recorded = self.journal.append(fact, self.now, by)
         if any(isinstance(record.fact, f.Enrolled) for record in self.journal.appended[known:]):
-            self._stop_if_lost()
+            self.stop_if_lost(self.addresses)
         return recorded
 
-    def _stop_if_lost(self) -> None:
-        """What it is to have now it may have had already."""
-        lost_at = max((a.lost_at for a in self.addresses if a.lost_at is not None), default=None)
+    def stop_if_lost(self, addresses: Sequence[Address]) -> None:
+        """What it is to have there now it may have had already: see tables.addresses."""
+        lost_at = max((a.lost_at for a in addresses if a.lost_at is not None), default=None)
         if lost_at is not None and clocks.ours() - lost_at < LOST_FOR:
             for fact in stop_as_lost(self.state, lost_at, self.now):
                 self.journal.append(fact, self.now, "system")

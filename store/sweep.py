@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, union, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.lead_state import ESCALATED_AFTER, STAFF, STOP, LeadState, State
@@ -166,7 +167,9 @@ class SweepStore:
         changed["repaired"] = sweep_tallies.c.repaired + new.excluded.repaired
         async with self.leads.store.engine.begin() as conn:
             await conn.execute(new.on_conflict_do_update(index_elements=["kind"], set_=changed), rows)
-            await conn.execute(_FORGETS, {"lost_for": LOST_FOR})
+        with suppress(IntegrityError):  # somebody asks from one of these just now
+            async with self.leads.store.engine.begin() as conn:
+                await conn.execute(_FORGETS, {"lost_for": LOST_FOR})
 
     async def _says(self, lead_id: str, rule: Callable[[LeadState, Sequence | None], _T], otherwise: _T) -> _T:
         """What the domain says of a lead; `otherwise` where it cannot be read or judged, whatever the cause.

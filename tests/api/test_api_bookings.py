@@ -252,6 +252,19 @@ async def test_a_key_of_one_place_books_there_alone(office: Office) -> None:
     assert (await office.post("/v1/bookings", told, role=Role.SCHEDULER))["changed"]
 
 
+@pytest.mark.parametrize("placed_first", [True, False])
+async def test_what_is_told_early_of_one_instant_keeps_its_place(office: Office, placed_first: bool) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    early, late = ((office.now + timedelta(days=days)).replace(microsecond=0) for days in (4, 5))
+    second = (office.now + timedelta(minutes=1)).replace(microsecond=0).isoformat()
+    told = [{"starts_at": early.isoformat(), "facility": "south"}, {"starts_at": late.isoformat()}]
+    for one in told if placed_first else reversed(told):
+        assert (await _tell(office, "rescheduled", timedelta(0), occurred_at=second, **one))["changed"]
+    await office.book(lead_id)
+    (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
+    assert (appointment["facility"], utc(appointment["starts_at"])) == ("south", late)
+
+
 @pytest.mark.parametrize("booked_first", [True, False])
 @pytest.mark.parametrize("later_first", [False, True])
 async def test_of_two_new_times_that_occurred_in_one_second_the_later_stands(

@@ -88,6 +88,34 @@ async def test_who_was_finished_in_the_copy_and_came_back_in_the_lost_time_is_st
     assert await copy.would_send(lead) == []
 
 
+async def test_who_gives_such_a_number_later_is_stopped(copy: Restored) -> None:
+    """It was known by mail alone in the copy, and gave the number in the lost time."""
+    lead = await copy.clinic.inquire(phone=None)
+    copy.carrier.has("SM1")
+    await copy.compare()
+    assert await copy.clinic.inquire() == lead
+    assert (await copy.clinic.state(lead)).state is State.PAUSED
+    assert await copy.would_send(lead) == []
+
+
+async def test_a_review_holds_what_begins_until_somebody_has_looked(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    copy.carrier.has("SM1")
+    await copy.compare()
+    now, ends = copy.clock.now(), f.Finished(exit_reason=ExitReason.EXHAUSTED)
+    async with copy.clinic.leads.lead(lead) as unit:
+        unit.append(ends, "system")
+        assert unit.state.pause is None
+    booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
+    assert (await Bookings(copy.clinic.leads).take(DESK, booked)).state == "paused"
+    (review,) = await copy.reviews(lead)
+    async with copy.clinic.leads.lead(lead) as unit:
+        unit.append(f.TaskClosed(task_id=review.id, state=f.TaskState.DONE), "desk")
+        unit.append(ends, "system")  # and begins anew, for the appointment
+        assert unit.state.pause is None
+        assert unit.state.exit_reason is None
+
+
 async def test_a_number_that_stays_nobodys_is_forgotten(copy: Restored) -> None:
     lead = await copy.clinic.inquire()
     await copy.clinic.inbound.reply(InboundSms("SM5:received", "+12125550188", "+15005550006", "STOP", is_stop=True))

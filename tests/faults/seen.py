@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
 from domain.touches import is_second
 from tests.faults.record import Json
+
+SPACING = timedelta(minutes=30)  # product time
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,24 @@ def own_words_wait(timeline: list[Json], now: datetime) -> bool:
     return any(e["kind"] == "touch" and own(e) and waits(e, now) for e in timeline)
 
 
+def in_hand(lead: Lead, touch: Json, now: datetime) -> bool:
+    """A call that was put off for the night, and whose task a person may still take on, or has."""
+    return any(
+        task["state"] == "claimed"
+        or (task["state"] == "open" and task.get("claim_by") and moment(task["claim_by"]) > now)
+        for task in lead.of("task")
+        if (task.get("step"), task.get("enrollment")) == (touch["step"], touch["enrollment"])
+    )
+
+
+def just_gone_on(lead: Lead, now: datetime) -> bool:
+    """After an outage what had been put off goes half an hour apart."""
+    return any(now - moment(entry["at"]) < SPACING for entry in lead.of("resumed"))
+
+
 def unfinished(lead: Lead, touch: Json, now: datetime) -> bool:
     """Whether something should still become of the touch, and no person or later hour is waited for."""
     ended = lead.state == "finished" and not own(touch)
     held = lead.state not in ("finished", "active") or own_words_wait(lead.timeline, now)
-    overdue = not held and not waits(touch, now)
+    overdue = not (held or waits(touch, now) or in_hand(lead, touch, now) or just_gone_on(lead, now))
     return touch["status"] in ("claimed", "planned") or (touch["status"] == "delayed" and (ended or overdue))

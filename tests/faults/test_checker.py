@@ -64,6 +64,13 @@ def _shown_as_failed(run: Run) -> None:
     run.entry("link").update(status="failed", rule="carrier.drop", reason="refused")
 
 
+def _left_delayed(run: Run) -> None:
+    """Its time has come, the lead is active, and nobody is waited for."""
+    run.state = "active"
+    run.keep_from_carrier("link").update(status="delayed", due_at=iso(PRODUCT), claimed_at=None)
+    run.timeline.append({"no": 13, "at": iso(PRODUCT), "kind": "resumed"})
+
+
 def _left_claimed(run: Run) -> None:
     run.keep_from_carrier("link").update(status="claimed")
 
@@ -202,6 +209,7 @@ PLANTED: list[tuple[str, Callable[[Run], None]]] = [
     ("denied", _shown_as_skipped),
     ("denied", _shown_as_failed),
     ("unfinished", _left_claimed),
+    ("unfinished", _left_delayed),
     ("unexplained", _skipped_without_a_rule),
     ("late", _after_its_claim),
     ("after_stop", _after_a_stop),
@@ -338,3 +346,17 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     record = Round(1, 0, 2, {"latency_ms": 5}, "{}", run.told, run.struck)
     record.write(tmp_path / "round-000.json")
     assert Round.read(tmp_path / "round-000.json") == record
+
+
+def test_a_call_that_waits_for_a_person_is_not_unfinished() -> None:
+    run, later = Run(), PRODUCT + timedelta(days=10)
+    _left_delayed(run)
+    run.timeline.append(task(14, "link", state="open", claim_by=iso(later)))
+    assert "unfinished" not in run.verdict().counts
+
+
+def test_what_goes_on_after_an_outage_half_an_hour_apart_is_not_unfinished() -> None:
+    run = Run()
+    _left_delayed(run)
+    run.timeline[-1]["at"] = iso(PRODUCT + timedelta(days=8, hours=23, minutes=45))
+    assert "unfinished" not in run.verdict().counts

@@ -114,7 +114,7 @@ async def _wait(office: Office, requests: int) -> None:
     waiting = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
-    async with asyncio.timeout(10), office.services.store.engine.connect() as watch:
+    async with asyncio.timeout(60), office.services.store.engine.connect() as watch:
         while await watch.scalar(waiting) != requests:
             await watch.rollback()  # what it has seen of the activity is kept until then
             await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ from domain.touches import TouchStatus
 from store import audit, early_events, tables
 from store.lead_rows import Address
 from store.lead_unit import Leads, LeadUnit
-from store.persons import living_selves, people
+from store.persons import booked_selves, living_selves, people
 
 AHEAD = timedelta(hours=1)  # so far a scheduler's clock may be ahead of ours
 
@@ -193,14 +193,9 @@ class Bookings:
         """What may still arrive of the person's leads that a booking has ended: told again, it is named again, for
         the first answer may have been lost.
         """
-        lead, vault = tables.leads, self.leads.store.vault
-        ended = (lead.c.exit_reason == f.ExitReason.BOOKED.value, lead.c.id != unit.lead_id)
-        query = may_arrive_at(unit.addresses).join(lead, lead.c.id == tables.touches.c.lead_id).where(*ended)
-        flying: list[str] = []
-        for touch_id, other_id in (await unit.conn.execute(query.add_columns(lead.c.id))).all():
-            if len(await people(unit.conn, vault, [unit.lead_id], [str(other_id)])) == 1:  # no relative's
-                flying.append(str(touch_id))
-        return flying
+        ended = await booked_selves(unit.conn, self.leads.store.vault, unit.lead_id)
+        states = [await self.leads.read(unit.conn, other_id) for other_id in ended]
+        return [touch_id for state in states for touch_id in in_flight(state, unit.now)]
 
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:
         table = tables.appointments

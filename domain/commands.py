@@ -16,7 +16,7 @@ from domain.consequences import task_id as task_id_of
 from domain.contact_window import next_open
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
-from domain.lead_state import STAFF, LeadState, Rest, State, Task
+from domain.lead_state import DIAL, STAFF, LeadState, Rest, State, Task
 from domain.overdue import resumed
 from domain.patience import PATIENCE, Patience
 from domain.sequence import Sequence
@@ -242,7 +242,7 @@ def dial_task(
         raise Refused("a call to this lead is already on its way", task.state)
     dials = [t for t in calls if t.task_id == task_id]
     number = task.enrollment or (state.enrollment.number if state.enrollment else 0)
-    step, part = task.step or STAFF, f"dial.{task_id[:8]}.{len(dials) + 1}"
+    step, part = task.step or STAFF, f"{DIAL}{task_id[:8]}.{len(dials) + 1}"
     return [
         f.TouchChanged(
             touch_id=touch_id(state.lead_id, number, step, part),

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain.facts import ExitReason
 from domain.same_person import compatible
+from domain.touches import SETTLED, TouchStatus
 from store import tables
 from store.vault import Vault
 
@@ -22,13 +24,25 @@ async def people(conn: AsyncConnection, vault: Vault, living: Sequence[str], fin
 
 async def living_selves(conn: AsyncConnection, vault: Vault, lead_id: str) -> list[str]:
     """The other living leads of the same person, newest first: it asked again after this one was finished, say."""
+    return await _selves(conn, vault, lead_id, tables.leads.c.exit_reason.is_(None))
+
+
+async def booked_selves(conn: AsyncConnection, vault: Vault, lead_id: str) -> list[str]:
+    """The other leads of the same person that a booking has ended, and of which something may be under way."""
+    lead, touch = tables.leads, tables.touches
+    over = touch.c.status.in_([status.value for status in SETTLED - {TouchStatus.UNKNOWN}])
+    under_way = select(1).where(touch.c.lead_id == lead.c.id, ~over).exists()
+    return await _selves(conn, vault, lead_id, and_(lead.c.exit_reason == ExitReason.BOOKED.value, under_way))
+
+
+async def _selves(conn: AsyncConnection, vault: Vault, lead_id: str, which: ColumnElement[bool]) -> list[str]:
     lead, link = tables.leads, tables.lead_addresses
     own = select(link.c.address_id).where(link.c.lead_id == lead_id, ~link.c.wrong)
     query = (
         select(lead.c.id)
         .where(
             lead.c.id.in_(select(link.c.lead_id).where(link.c.address_id.in_(own), ~link.c.wrong)),
-            lead.c.exit_reason.is_(None),
+            which,
             lead.c.is_test == select(lead.c.is_test).where(lead.c.id == lead_id).scalar_subquery(),
             lead.c.id != lead_id,
         )

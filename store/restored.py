@@ -22,6 +22,7 @@ from store.lead_unit import Leads, LeadUnit
 from store.round_trip import insert_new, together
 from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
 
+_LOST_BEFORE = "SELECT lost_at FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
 _LOST = "UPDATE addresses SET lost_at = %(lost_at)s WHERE kind = %(kind)s AND blind = %(blind)s"
 SLACK = timedelta(minutes=2)  # real: the copy was begun at most so long after a worker had said that it is at work
 PAGE = 500
@@ -122,7 +123,7 @@ class Comparison:
 
     async def _account(self, number: str, left: list[Listed], noticed: datetime, due: datetime, done: Compared) -> None:
         """What neither a claim nor a text that waited accounts for stops all leads of the number."""
-        ids = await self._lost(number, noticed)
+        was, ids = await self._lost(number, noticed)
         for lead_id in ids:
             async with self.leads.lead(lead_id) as unit:
                 left = unexplained(left, await self._claimed(unit), self.carrier.same)
@@ -130,7 +131,7 @@ class Comparison:
             async with self.leads.lead(lead_id) as unit:
                 left = await self._found(unit, number, left, due, done)
         if not left:
-            await self._not_lost(number)
+            await self._not_lost(number, was if was != noticed else None)
             return
         somebodys = False
         for lead_id in ids:
@@ -145,19 +146,22 @@ class Comparison:
         if not somebodys:
             done.strangers += len(left)
 
-    async def _lost(self, number: str, noticed: datetime) -> list[str]:
-        """Has every sequence that begins there from now on stopped for review; who has the number already."""
+    async def _lost(self, number: str, noticed: datetime) -> tuple[datetime | None, list[str]]:
+        """Has every sequence that begins there from now on stopped for review; the restore (real) that had this done
+        before, and who has the number already."""
         vault = self.leads.store.vault
         at = {"kind": "phone", "blind": vault.blind("phone", number)}
         row = vault.seal_row(addresses, {"id": str(uuid.uuid4()), "value": number} | at)
         async with self.leads.store.engine.begin() as conn:
-            await together(conn, [insert_new(addresses, row), (_LOST, at | {"lost_at": noticed})])
-            return await self._leads_at(conn, number)
+            mark = (_LOST, at | {"lost_at": noticed})
+            _, rows, _ = await together(conn, [insert_new(addresses, row), (_LOST_BEFORE, at), mark])
+            return rows[0]["lost_at"], await self._leads_at(conn, number)
 
-    async def _not_lost(self, number: str) -> None:
+    async def _not_lost(self, number: str, was: datetime | None) -> None:
+        """As it was: what a restore before could not explain is not explained by this one."""
         at = {"kind": "phone", "blind": self.leads.store.vault.blind("phone", number)}
         async with self.leads.store.engine.begin() as conn:
-            await together(conn, [(_LOST, at | {"lost_at": None})])
+            await together(conn, [(_LOST, at | {"lost_at": was})])
 
     async def _claimed(self, unit: LeadUnit) -> list[Claimed]:
         """Touches that were handed over and whose outcome the copy does not know."""

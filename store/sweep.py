@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.lead_state import ESCALATED_AFTER, STAFF, STOP, LeadState, State
+from domain.lead_state import DIAL, ESCALATED_AFTER, STAFF, STOP, LeadState, State
 from domain.restored import LOST_FOR
 from domain.sequence import Sequence
 from domain.sweep import Missed, Stuck, Tally, needs_workflow, stands_still
@@ -213,13 +213,12 @@ def _perhaps_due(product: datetime, most: int) -> Select[tuple[str]]:
     goes = or_(
         leads.c.state.not_in((State.PAUSED.value, State.RESTING.value, State.FINISHED.value)),
         touches.c.step.in_((STAFF, STOP)),
-        touches.c.part.startswith("dial."),
+        touches.c.part.startswith(DIAL),
     )
-    waits_for_task = select(1).where(tasks.c.lead_id == leads.c.id, tasks.c.state.in_(("open", "claimed"))).exists()
     may = union(
         select(leads.c.id).where(leads.c.exit_reason.is_(None), leads.c.next_at <= product),
-        # A rest without an end that waits for nobody: the sequence ends with it, and has not.
-        select(leads.c.id).where(leads.c.state == State.RESTING.value, leads.c.next_at.is_(None), ~waits_for_task),
+        # A rest without an end may wait for nobody any more: the sequence ends with it, and has not.
+        select(leads.c.id).where(leads.c.state == State.RESTING.value, leads.c.next_at.is_(None)),
         select(touches.c.lead_id)
         .join(leads, leads.c.id == touches.c.lead_id)
         .where(touches.c.status.in_(("planned", "delayed")), touches.c.due_at <= product, goes),

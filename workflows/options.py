@@ -32,7 +32,7 @@ TOUCH_RETRY = RetryPolicy(
     non_retryable_error_types=HOPELESS,
 )
 
-# A sweep that fails is begun again by its schedule a minute later; what it has woken until then is woken.
+# A sweep that fails is begun again by its schedule a minute later; it wakes at its end, and its bounds bring it there.
 SWEEP_EVERY = timedelta(minutes=1)
 SWEEP_LIMIT = timedelta(minutes=5)
 SWEEP_RETRY = RetryPolicy(maximum_attempts=1)

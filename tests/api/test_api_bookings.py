@@ -129,6 +129,21 @@ async def test_a_booking_told_again_names_again_what_is_in_flight_to_the_person(
         assert [(a["changed"], a["in_flight"]) for a in answers] == [(True, [claimed]), (False, [claimed])], name
 
 
+async def test_a_booking_told_again_names_what_goes_to_another_address_of_the_person_and_what_waits(
+    office: Office,
+) -> None:
+    booked = await office.lead(phone=PHONE, email=None)
+    await office.post(f"/v1/leads/{booked}/disqualify", {"reason": "asked elsewhere"})
+    other = await office.lead(phone=PHONE, email="ada@example.com")
+    words = await office.post(f"/v1/leads/{other}/messages", {"channel": "email", "body": "We call at ten."}, 202)
+    starts_at, at = office.now + timedelta(days=3), office.now.isoformat()
+    answers = [await office.book(booked, starts_at, occurred_at=at) for _ in range(2)]
+    assert [(a["changed"], a["in_flight"]) for a in answers] == [
+        (True, [words["touch_id"]]),
+        (False, [words["touch_id"]]),
+    ]
+
+
 async def test_a_place_that_is_none_of_ours_is_refused_with_the_known_ones(office: Office) -> None:
     lead_id = await office.lead()
     body = {

@@ -1,10 +1,11 @@
 """A copy compared with the carrier's list: nobody gets again what they may have had; what they wrote is taken in."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from api.bookings import Booking, Bookings
 from domain import facts as f
@@ -14,6 +15,7 @@ from domain.ledger import Claim
 from domain.ports import InboundSms, OutcomeUnknown
 from domain.restored import LOST_FOR
 from domain.sweep import Missed, Tally
+from domain.touches import Channel
 from domain.unknown import ALONE_FOR
 from store import outbox
 from store.keys import create_key
@@ -129,6 +131,34 @@ async def test_a_number_that_stays_nobodys_is_forgotten(copy: Restored) -> None:
     vault = copy.clinic.store.vault
     assert {vault.open_row(addresses, row)["value"] for row in rows} == {NUMBER, "+12125550188"}
     assert (await copy.clinic.state(lead)).state is State.PAUSED
+
+
+async def test_a_later_restore_does_not_explain_what_an_earlier_one_could_not(copy: Restored) -> None:
+    lead = await copy.clinic.inquire("Bertram")
+    touch = await copy.send_first(lead, sid=None)
+    copy.carrier.has("SM1", "other words")
+    await copy.compare()
+    copy.carrier.listed.clear()
+    copy.carrier.has("SM2", await copy.words(lead, touch))
+    copy.noticed += timedelta(minutes=1)
+    assert (await copy.compare()).stopped == 0
+    assert (await copy.clinic.state(await copy.clinic.inquire("Ada"))).state is State.PAUSED
+
+
+@pytest.mark.parametrize("by", ["inquiry", "text"])
+async def test_who_asks_while_the_number_is_being_forgotten_is_taken_in(copy: Restored, by: str) -> None:
+    clinic, text = copy.clinic, InboundSms("SM9", NUMBER, "+15005550006", "STOP")
+    copy.carrier.has("SM1")
+    await copy.compare()
+    async with clinic.store.engine.begin() as sweep:
+        await sweep.execute(delete(addresses))
+        ask = clinic.inquire() if by == "inquiry" else clinic.inbound.reply(text)
+        asked = asyncio.ensure_future(ask)
+        await clinic.waits_for_a_lock()
+    await asked
+    lead = await clinic.inquire()
+    async with clinic.leads.lead(lead) as unit:
+        assert (Channel.SMS in unit.closed) == (by == "text")
 
 
 async def test_who_asks_from_it_much_later_is_somebody_else(copy: Restored) -> None:

@@ -151,12 +151,14 @@ async def test_who_asks_while_the_number_is_being_forgotten_is_taken_in(copy: Re
     copy.carrier.has("SM1")
     await copy.compare()
     async with clinic.store.engine.begin() as sweep:
-        await sweep.execute(delete(addresses))
+        await sweep.execute(select(addresses).with_for_update())
         ask = clinic.inquire() if by == "inquiry" else clinic.inbound.reply(text)
         asked = asyncio.ensure_future(ask)
-        await clinic.waits_for_a_lock()
-    await asked
-    lead = await clinic.inquire()
+        await clinic.waits_for_a_lock()  # it has seen that the number is there
+        await sweep.execute(delete(addresses))
+    told = await asked
+    lead = str(told) if by == "inquiry" else await clinic.inquire()
+    assert (await clinic.state(lead)).phone
     async with clinic.leads.lead(lead) as unit:
         assert (Channel.SMS in unit.closed) == (by == "text")
 

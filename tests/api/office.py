@@ -147,6 +147,11 @@ class Office:
             unit.touch_rows[identity] = {"address_id": address.id}
         return identity
 
+    async def tell(self, event: str, after: timedelta, **more: Any) -> Any:
+        """What a scheduler says of the appointment a-1, unless another is named."""
+        body = {"event": event, "appointment_id": "a-1", "occurred_at": (self.now + after).isoformat()} | more
+        return await self.post("/v1/bookings", body)
+
     async def book(self, lead_id: str, starts_at: datetime | None = None, **more: Any) -> Any:
         at = starts_at or self.now + timedelta(days=3)
         body = {

@@ -19,11 +19,6 @@ from tests.api.office import PHONE, PUBLIC_URL, Office, is_problem, utc
 _TIMES = re.compile(r'name="starts_at" value="([^"]+)"')
 
 
-async def _tell(office: Office, event: str, after: timedelta, **more: Any) -> Any:
-    body = {"event": event, "appointment_id": "a-1", "occurred_at": (office.now + after).isoformat()} | more
-    return await office.post("/v1/bookings", body)
-
-
 async def _place(office: Office, lead_id: str) -> str | None:
     (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
     place: str | None = appointment["facility"]
@@ -87,7 +82,7 @@ async def test_an_event_that_names_no_place_leaves_the_appointment_where_it_is(o
     await office.book(lead_id, facility="south")
     moved = (office.now + timedelta(days=5)).isoformat()
     for minutes, (event, more) in enumerate((("rescheduled", {"starts_at": moved}), ("cancelled", {})), 1):
-        await _tell(office, event, timedelta(minutes=minutes), **more)
+        await office.tell(event, timedelta(minutes=minutes), **more)
         assert await _place(office, lead_id) == "south", event
 
 
@@ -109,7 +104,7 @@ async def test_where_an_appointment_is_follows_no_order_of_arrival(office: Offic
     ]
     for i in order:
         event, more = told[i]
-        await _tell(office, event, timedelta(minutes=i - 3), lead_id=lead_id, **more)
+        await office.tell(event, timedelta(minutes=i - 3), lead_id=lead_id, **more)
     (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
     assert (appointment["status"], appointment["facility"]) == ("booked", "south")
     assert utc(appointment["starts_at"]) == utc(late)
@@ -202,7 +197,7 @@ async def test_the_page_does_not_say_booked_when_it_is_not(office: Office) -> No
     times = _TIMES.findall((await office.http.get(link)).text)
     assert (await office.http.post(link, data={"starts_at": times[0]})).status_code == 200
     (mine,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
-    await _tell(office, "cancelled", timedelta(hours=1), appointment_id=mine["id"])
+    await office.tell("cancelled", timedelta(hours=1), appointment_id=mine["id"])
 
     again = await office.http.post(link, data={"starts_at": times[0]})
     assert again.status_code == 409
@@ -267,98 +262,7 @@ async def test_a_key_of_one_place_books_there_alone(office: Office) -> None:
     assert (await office.post("/v1/bookings", told, role=Role.SCHEDULER))["changed"]
 
 
-@pytest.mark.parametrize("placed_first", [True, False])
-async def test_what_is_told_early_of_one_instant_keeps_its_place(office: Office, placed_first: bool) -> None:
-    lead_id = await office.lead(phone=PHONE)
-    early, late = ((office.now + timedelta(days=days)).replace(microsecond=0) for days in (4, 5))
-    second = (office.now + timedelta(minutes=1)).replace(microsecond=0).isoformat()
-    told = [{"starts_at": early.isoformat(), "facility": "south"}, {"starts_at": late.isoformat()}]
-    for one in told if placed_first else reversed(told):
-        assert (await _tell(office, "rescheduled", timedelta(0), occurred_at=second, **one))["changed"]
-    await office.book(lead_id)
-    (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
-    assert (appointment["facility"], utc(appointment["starts_at"])) == ("south", late)
-
-
-@pytest.mark.parametrize("booked_first", [True, False])
-@pytest.mark.parametrize("later_first", [False, True])
-async def test_of_two_new_times_that_occurred_in_one_second_the_later_stands(
-    office: Office, later_first: bool, booked_first: bool
-) -> None:
-    """In whatever order they are told; the one that does not hold, and either told again, changes nothing."""
-    lead_id = await office.lead(phone=PHONE)
-    if booked_first:
-        await office.book(lead_id)
-    early, late = ((office.now + timedelta(days=days)).replace(microsecond=0) for days in (4, 5))
-    second = (office.now + timedelta(minutes=1)).replace(microsecond=0).isoformat()
-    order = [late, early] if later_first else [early, late]
-    told = [
-        await _tell(office, "rescheduled", timedelta(0), starts_at=starts.isoformat(), occurred_at=second)
-        for starts in (*order, *order)
-    ]
-    assert [t["changed"] for t in told] == [True, not later_first, False, False]
-    if not booked_first:
-        await office.book(lead_id)
-    (appointment,) = (await office.get(f"/v1/leads/{lead_id}"))["appointments"]
-    assert (appointment["status"], utc(appointment["starts_at"])) == ("booked", late)
-
-
 # --- before its booking -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("whose", [{}, {"phone": PHONE}], ids=["by_its_id_alone", "of_who_has_not_asked_yet"])
-async def test_a_cancellation_before_its_booking_is_kept_and_applied(office: Office, whose: dict[str, str]) -> None:
-    told = {"occurred_at": (office.now - timedelta(minutes=1)).isoformat()} | whose
-    kept, again = [await _tell(office, "cancelled", timedelta(0), **told) for _ in range(2)]
-    assert (kept["lead_id"], kept["changed"], kept["state"]) == (None, True, None)
-    assert not again["changed"]
-    lead_id = await office.lead(phone=PHONE)
-    starts_at = (office.now + timedelta(days=2)).isoformat()
-    booked = await _tell(office, "booked", timedelta(minutes=-5), lead_id=lead_id, starts_at=starts_at)
-    assert (booked["lead_id"], booked["changed"]) == (lead_id, True)
-    lead = await office.get(f"/v1/leads/{lead_id}")
-    assert [a["status"] for a in lead["appointments"]] == ["cancelled"]
-    assert lead["stage"] != "booked"
-    anew = await _tell(office, "booked", timedelta(minutes=5), lead_id=lead_id, starts_at=starts_at)
-    assert anew["changed"], "what was kept is applied once"
-    lead = await office.get(f"/v1/leads/{lead_id}")
-    assert [a["status"] for a in lead["appointments"]] == ["booked"]
-
-
-async def test_a_new_time_before_its_booking_is_the_time(office: Office) -> None:
-    today = office.now.replace(microsecond=0)
-    early, late = (today + timedelta(days=days) for days in (2, 3))
-    await _tell(office, "rescheduled", timedelta(minutes=-1), phone=PHONE, starts_at=late.isoformat())
-    lead_id = await office.lead(phone=PHONE)
-    await _tell(office, "booked", timedelta(minutes=-5), lead_id=lead_id, starts_at=early.isoformat())
-    lead = await office.get(f"/v1/leads/{lead_id}")
-    assert [(a["status"], utc(a["starts_at"])) for a in lead["appointments"]] == [("booked", late)]
-    assert lead["sequence"]["key"] == "booked"
-
-
-@pytest.mark.parametrize("its_own_too", [False, True])
-async def test_what_a_key_of_another_facility_has_told_before_is_not_applied(office: Office, its_own_too: bool) -> None:
-    body = {"event": "cancelled", "appointment_id": "a-1", "occurred_at": office.now.isoformat()}
-    tellers = ["south", "north"] if its_own_too else ["south"]
-    for facility in tellers:
-        kept = await office.ask("POST", "/v1/bookings", Role.SCHEDULER, facility, json=body)
-        assert (kept.json()["lead_id"], kept.json()["changed"]) == (None, True)
-    lead_id = await office.lead(phone=PHONE, preferred_facility="north")
-    starts_at = (office.now + timedelta(days=2)).isoformat()
-    await _tell(office, "booked", timedelta(minutes=-5), lead_id=lead_id, starts_at=starts_at)
-    status = "cancelled" if its_own_too else "booked"
-    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == status
-
-
-async def test_what_a_facility_told_early_is_applied_when_the_appointment_moves_there(office: Office) -> None:
-    lead_id = await office.lead(phone=PHONE, preferred_facility="north")
-    body = {"event": "cancelled", "appointment_id": "a-1", "occurred_at": office.now.isoformat()}
-    assert (await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "south", json=body)).status_code == 200
-    starts_at = (office.now + timedelta(days=2)).isoformat()
-    await _tell(office, "booked", timedelta(minutes=-9), lead_id=lead_id, starts_at=starts_at, facility="north")
-    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == "booked"
-    await _tell(office, "rescheduled", timedelta(minutes=-5), starts_at=starts_at, facility="south")
-    assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == "cancelled"
 
 
 async def test_the_scheduler_of_an_appointments_facility_cancels_it_wherever_its_lead_is(office: Office) -> None:
@@ -372,11 +276,11 @@ async def test_the_scheduler_of_an_appointments_facility_cancels_it_wherever_its
 
     before = {"lead_id": lead_id, "starts_at": starts_at, "facility": "south"}
     assert (await south("a-1")).json()["lead_id"] is None
-    await _tell(office, "booked", timedelta(minutes=-5), **before)
+    await office.tell("booked", timedelta(minutes=-5), **before)
     assert (await office.get(f"/v1/leads/{lead_id}"))["appointments"][0]["status"] == "cancelled"
-    await _tell(office, "booked", timedelta(minutes=-5), **before | {"appointment_id": "a-2"})
+    await office.tell("booked", timedelta(minutes=-5), **before | {"appointment_id": "a-2"})
     assert (await south("a-2")).json()["changed"]
-    await _tell(office, "booked", timedelta(minutes=-5), **before | {"appointment_id": "a-3", "facility": "north"})
+    await office.tell("booked", timedelta(minutes=-5), **before | {"appointment_id": "a-3", "facility": "north"})
     is_problem(await south("a-3"), 404)
     mine = {"event": "booked", "appointment_id": "a-4", "occurred_at": office.now.isoformat()} | before
     is_problem(await office.ask("POST", "/v1/bookings", Role.SCHEDULER, "south", json=mine), 404)

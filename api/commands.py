@@ -11,7 +11,6 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.bookings import Booked, Booking, Bookings, may_arrive_at
 from domain import commands
 from domain import facts as f
 from domain.access import Actor, Role
@@ -21,6 +20,7 @@ from domain.schedule import in_flight
 from domain.touches import Channel, Disposition, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import tables
+from store.bookings import Booked, Booking, Bookings, may_arrive_at
 from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves
 from store.replies import assign_reply
@@ -113,7 +113,7 @@ class Commands:
             applied = False
         else:
             applied = held.waiter is None or await held.waiter.wait(TEMPORAL_TAKES_WITHIN)
-        flying = list(dict.fromkeys(in_flight(state, held.unit.now) + held.in_flight))
+        flying = list(dict.fromkeys(in_flight(state, held.unit.now) + held.in_flight + held.unit.flying))
         return Applied(commands.snapshot(state), "applied" if applied else "pending", flying)
 
     # --- the lead ----------------------------------------------------------------------------------------------------

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
 
-from api.bookings import Booking
 from api.sequences_ready import sequences_ready
 from api.services import Services
 from content.facilities import Facility, free_times
 from domain.errors import Refused
 from domain.facts import AppointmentStatus, BookingEvent
 from store import audit, tables
+from store.bookings import Booking
 from store.reading import facility_of
 
 DAYS = 14

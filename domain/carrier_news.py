@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 
 from domain import facts as f
 from domain.consequences import PHONE
 from domain.lead_state import LeadState, Touch
 from domain.ports import Remedy, TouchUpdate
 from domain.signals import WITNESS
-from domain.touches import Channel, TouchStatus, may_become
+from domain.touches import SENT, Channel, TouchStatus, may_become
 
+_WAITS = (TouchStatus.PLANNED, TouchStatus.DELAYED)
 _WENT_WRONG = (TouchStatus.UNDELIVERED, TouchStatus.FAILED)
 
 
@@ -24,6 +26,9 @@ def what_became(state: LeadState, told: TouchUpdate, closed: AbstractSet[Channel
     touch = next((t for t in state.touches.values() if t.touch_id == told.touch_id), None)
     if touch is None:
         return
+    if touch.status in _WAITS and touch.channel is not Channel.VOICE and told.status in SENT:
+        yield f.TouchChanged.of(touch, TouchStatus.CLAIMED, due_at=touch.due_at)
+        touch = replace(touch, status=TouchStatus.CLAIMED)  # the database was put back from a copy, say
     went_wrong = told.status in _WENT_WRONG
     news = may_become(touch.status, told.status, touch.channel)
     if news:

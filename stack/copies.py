@@ -14,6 +14,7 @@ from store.engine import make_engine
 
 MARK_EVERY = 5.0  # real seconds
 ASK_EVERY = 0.5
+_FAR_AHEAD = "FFFFFFFF/FFFFFFFF"  # of any log: so the files stay a copy until they were compared
 
 
 class Copies:
@@ -23,6 +24,14 @@ class Copies:
         self._directory = directory
         self._url = database_url
         self._embedded = embedded
+
+    async def look(self) -> None:
+        """Before anything is written: what a start writes would bring older files past their mark."""
+        if not self._embedded:
+            return
+        async with self._connection() as conn:
+            if await self._is_behind(conn, worked=False):
+                write_private(self._directory.postgres_mark, _FAR_AHEAD + "\n")
 
     async def put_back(self) -> bool:
         """Whether it is a copy that was not compared yet. One of the files is noted as such, for all who look later."""

@@ -151,6 +151,8 @@ class Stack:
         database_url = self._endpoints.database_url
         assert settings.keys is not None
         await preflight.check_ring(database_url, settings.keys.get_secret_value(), directory.keys)
+        copies = Copies(directory, database_url, embedded=settings.database_url is None)
+        await copies.look()
         await self._migrate(database_url)
         ring = settings.keys.get_secret_value()
         await ensure_api_keys(directory, database_url, ring, personas=bool(self._personas), sandbox=self._sandboxed)
@@ -165,7 +167,6 @@ class Stack:
             await reckon_anew(database_url)
         self._reckoned = True
         others, workers = self._product(settings, self._endpoints, temporal, ports["sandbox"])
-        copies = Copies(directory, database_url, embedded=settings.database_url is None)
         put_back = await copies.put_back()
         if not put_back:
             await copies.mark()

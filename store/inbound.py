@@ -1,6 +1,8 @@
 """What providers tell us: stored once with its facts and its immediate effect, in one transaction each."""
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
@@ -11,7 +13,7 @@ from domain import commands
 from domain import facts as f
 from domain.carrier_news import what_became
 from domain.consequences import PHONE, task_id
-from domain.errors import NotFound
+from domain.errors import NewerFact, NotFound
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import HeardMachine, InboundSms, NoMoreMail, TouchUpdate
@@ -49,12 +51,16 @@ class Inbound:
     confirm: bool
 
     async def reply(self, sms: InboundSms) -> bool:
-        """A text of somebody. False if it was known already, or if no lead has this number."""
-        async with self.leads.store.engine.begin() as conn:
+        """A text of somebody. False if it was known already, or if no lead has this number.
+
+        Raises NewerFact: nothing is kept but, of a stop, that the number is shut.
+        """
+        stop = sms.is_stop or is_opt_out(sms.body)
+        async with self._unread("phone", sms.sender, PHONE if stop else ()), self.leads.store.engine.begin() as conn:
             from_ = await self._sender(conn, ("twilio", sms.event_id, "sms"), "phone", sms.sender)
             if from_ is None:
                 return False
-            if sms.is_stop or is_opt_out(sms.body):
+            if stop:
                 if from_.theirs:
                     await self._stop(conn, from_.theirs[0], sms)
                 else:
@@ -102,7 +108,8 @@ class Inbound:
 
     async def no_more_mail(self, provider: str, told: NoMoreMail) -> bool:
         """A stop of e-mail for the address. False if it was known already, or if no lead has it."""
-        async with self.leads.store.engine.begin() as conn:
+        shuts = self._unread("email", told.address, (Channel.EMAIL,))
+        async with shuts, self.leads.store.engine.begin() as conn:
             from_ = await self._sender(conn, (provider, told.event_id, "opt_out"), "email", told.address)
             if from_ is None:
                 return False
@@ -146,6 +153,22 @@ class Inbound:
             [str(row["id"]) for row in leads if row["exit_reason"] is not None],
             frozenset(str(row["id"]) for row in leads if row["wrong"]),
         )
+
+    @asynccontextmanager
+    async def _unread(self, kind: str, value: str, channels: tuple[Channel, ...]) -> AsyncIterator[None]:
+        """The lead may have a fact that this release cannot read: a stop shuts its address all the same.
+
+        Told again, to a release that can, it is taken in whole.
+        """
+        try:
+            yield
+        except NewerFact:
+            if channels:
+                async with self.leads.store.engine.begin() as conn:
+                    here = {"kind": kind, "blind": self.leads.store.vault.blind(kind, value)}
+                    held, _ = await together(conn, [(_LOCK_ADDRESS, here), (f"SELECT {HOLDS}", {})])
+                    await self._shut(conn, str(held[0]["id"]), channels)
+            raise
 
     async def _shut(self, conn: AsyncConnection, address_id: str, channels: tuple[Channel, ...]) -> bool:
         """A stop on an address that is no lead's. Whether texts went there until now."""

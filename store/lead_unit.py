@@ -4,6 +4,7 @@ Locks are always taken in this order: the lead's addresses by id, then the lead,
 the other leads of these addresses by id. Whoever holds an address holds off every claim and stop on it.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
+from domain.errors import NewerFact
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
@@ -22,6 +24,7 @@ from domain.next_action import Touch, next_action
 from domain.patience import PATIENCE, Patience
 from domain.priority import Priority, of_inquiry, of_work
 from domain.restored import LOST_FOR, stop_as_lost
+from domain.schedule import in_flight
 from domain.signals import signal_of
 from domain.standing import Standing, standing
 from domain.stored_fact import StoredFact
@@ -34,6 +37,7 @@ from store.sequences import SequenceBook
 from store.states import States
 from store.stops import KIND_OF
 
+log = logging.getLogger(__name__)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -62,6 +66,9 @@ class LeadUnit:
     touch_rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id: what is no projection of facts
     after: list[Statement] = field(default_factory=list)  # run once the rows of the new facts are there
     spreads: bool = True  # whether its stops reach the other leads of its addresses
+    flying: list[str] = field(
+        default_factory=list
+    )  # once written: what may still arrive of leads that its stops reached
     done: tuple[Actor | str, str] | None = None  # by whom and what, for the audit
     first_name: bytes | None = None  # sealed; None: of one that is new
     also: Sequence[list[Row]] = ()  # what else was asked for with the lead, under its lock
@@ -193,7 +200,7 @@ class Leads:
         skew = await self.noticed.skew(self.store.engine, rows.ahead)
         if rows.joined and not locked:
             raise _Joined
-        state = await self._known(fold(lead_id, rows.records, known))
+        state = await self._known(conn, fold(lead_id, rows.records, known))
         by_clock = now if now is not None and not skew else self.now_with(skew)
         newest = state.last_at or _LONG_AGO
         return LeadUnit(
@@ -226,13 +233,13 @@ class Leads:
 
     async def read(self, conn: AsyncConnection, lead_id: str) -> LeadState:
         """The state, from the facts."""
-        return await self._known(fold(lead_id, await self.records(conn, lead_id)))
+        return await self._known(conn, fold(lead_id, await self.records(conn, lead_id)))
 
-    async def _known(self, state: LeadState) -> LeadState:
+    async def _known(self, conn: AsyncConnection, state: LeadState) -> LeadState:
         """The state, once its sequence is on file."""
         enrollment = state.enrollment
         if enrollment is not None and not self.book.knows(enrollment.sequence, enrollment.version):
-            await self.book.refresh()  # another process has published it
+            await self.book.refresh_by(conn)  # another process has published it
         return state
 
     async def records(self, conn: AsyncConnection, lead_id: str) -> list[f.Recorded]:
@@ -311,9 +318,16 @@ class Leads:
     ) -> None:
         """The same stop as a fact of every other lead with the address; our lock on it keeps the order of locks."""
         for other_id in (str(row["lead_id"]) for row in others):
-            async with self.within(unit.conn, other_id, unit.by_clock, locked=True, spreads=False) as other:
-                kinds = {a.kind for a in other.addresses if a.id in ids}
-                for fact in stops:
-                    open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
-                    if open_:
-                        other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")
+            try:
+                async with self.within(unit.conn, other_id, unit.by_clock, locked=True, spreads=False) as other:
+                    self._stop_too(other, stops, ids)
+                    unit.flying += in_flight(other.state, other.now) if other.journal.appended else []
+            except NewerFact as error:  # the address is shut all the same, and the gate looks there
+                log.warning("lead %s does not know that an address of it was stopped: %s", other_id, error)
+
+    def _stop_too(self, other: LeadUnit, stops: list[f.OptedOut | f.Suppressed], ids: set[str]) -> None:
+        kinds = {a.kind for a in other.addresses if a.id in ids}
+        for fact in stops:
+            open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
+            if open_:
+                other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")

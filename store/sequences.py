@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from content.library import PinnedSequence, parse_content
 from content.templates import Template
@@ -27,12 +27,16 @@ class SequenceBook:
 
     async def refresh(self) -> None:
         async with self._store.engine.connect() as conn:
-            there = (await conn.execute(select(table.c.key, table.c.version))).all()
-            new = [(key, version) for key, version in there if (key, version) not in self._versions]
-            if not new:
-                return
-            wanted = tuple_(table.c.key, table.c.version).in_(new)
-            rows = (await conn.execute(select(table.c.key, table.c.version, table.c.content).where(wanted))).all()
+            await self.refresh_by(conn)
+
+    async def refresh_by(self, conn: AsyncConnection) -> None:
+        """For who holds a connection: many who wait for a second one at once would wait for each other."""
+        there = (await conn.execute(select(table.c.key, table.c.version))).all()
+        new = [(key, version) for key, version in there if (key, version) not in self._versions]
+        if not new:
+            return
+        wanted = tuple_(table.c.key, table.c.version).in_(new)
+        rows = (await conn.execute(select(table.c.key, table.c.version, table.c.content).where(wanted))).all()
         for key, version, content in rows:
             self._versions[key, version] = parse_content(content, version)
             self._latest[key] = max(version, self._latest.get(key, 0))

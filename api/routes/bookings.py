@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 
 from api import answers, schemas
-from api.bookings import Booking
 from api.once import ApiRoute
 from api.sequences_ready import sequences_ready
 from api.services import Who, Wired
+from store.bookings import Booking
 
 router = APIRouter(prefix="/v1/bookings", tags=["bookings"], route_class=ApiRoute)
 

@@ -11,9 +11,9 @@ import pytest
 from httpx import Response
 from sqlalchemy import text
 
-from api.bookings import one_at_a_time
 from domain import facts as f
 from domain.access import Role
+from store.bookings import one_at_a_time
 from tests.api.office import PHONE, PUBLIC_URL, Office, is_problem, utc
 
 _TIMES = re.compile(r'name="starts_at" value="([^"]+)"')

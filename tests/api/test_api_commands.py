@@ -134,6 +134,15 @@ async def test_an_opt_out_names_own_words_that_wait_on_the_channels_it_leaves_op
     assert (await _told(office, lead))["opt_out"] == [words]
 
 
+async def test_an_opt_out_names_what_may_still_come_to_a_relative_whom_it_ends_too(office: Office) -> None:
+    lead, relative = [
+        await office.lead(phone=PHONE, first_name=name, email=mail) for name, mail in (("Ada", None), ("Ben", EMAIL))
+    ]
+    words = await _words(office, relative, "email")
+    assert (await office.post(f"/v1/leads/{lead}/opt-out"))["in_flight"] == [words]
+    assert (await _told(office, relative))["finished"] == [words]
+
+
 async def test_an_opt_out_of_everything_names_no_words_that_wait_and_no_call_that_rings(office: Office) -> None:
     call = await ringing(office)
     await _words(office, call.lead_id)

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select, text
 
-from api.bookings import Booking, Bookings
 from content.links import Purpose
 from domain.facts import BookingEvent
 from store import tables
+from store.bookings import Booking, Bookings
 from tests.api.office import PHONE, PUBLIC_URL, Office, utc
 
 _TIMES = re.compile(r'name="starts_at" value="([^"]+)"')

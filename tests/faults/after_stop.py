@@ -11,18 +11,18 @@ _STOPS = _OPT_OUTS | {"pause", "disqualify"}
 
 
 def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
-    phones: dict[str, list[Lead]] = {}
     for lead in seen.leads.values():
-        phones.setdefault(str(lead.row["phone"]), []).append(lead)
         yield from _by_facts(lead)
     for round_ in rounds:
         for stop in (t for t in round_.told if t.verb in _STOPS and t.accepted):
             owner = seen.by_number.get(stop.number)
             if owner is None:
                 continue  # told as lost
-            everywhere = phones[str(owner.row["phone"])] if stop.verb in _OPT_OUTS else [owner]
-            for lead in everywhere:
-                yield from _by_clock(seen, lead, stop, _ends(stop, round_))
+            yield from _by_clock(seen, owner, owner.touches, stop, _ends(stop, round_))
+            if stop.verb in _OPT_OUTS:
+                for relative in (lead for lead in seen.homes[str(owner.row["phone"])] if lead is not owner):
+                    by_phone = [touch for touch in relative.touches if touch.get("channel") != "email"]
+                    yield from _by_clock(seen, relative, by_phone, stop, None)
         for booked in (t for t in round_.told if t.verb == "booked" and t.accepted):
             if (owner := seen.by_number.get(booked.number)) is not None:
                 yield from _by_booking(seen, owner, booked)
@@ -46,9 +46,9 @@ def _may_go(lead: Lead, verb: str, touch: Json) -> bool:
     return verb == "stop_text" and touch["channel"] == "email" and (serves or own(touch))
 
 
-def _by_clock(seen: Seen, lead: Lead, stop: Told, ends: datetime | None) -> Iterator[Violation]:
+def _by_clock(seen: Seen, lead: Lead, touches: list[Json], stop: Told, ends: datetime | None) -> Iterator[Violation]:
     assert stop.answered_at is not None
-    for touch in lead.touches:
+    for touch in touches:
         claimed = claimed_at(touch)
         if claimed is None or _may_go(lead, stop.verb, touch) or (ends is not None and claimed >= ends):
             continue

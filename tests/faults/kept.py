@@ -29,15 +29,23 @@ def check(seen: Seen, told: list[Told]) -> Iterator[Violation]:
                 yield Violation("lost", "", f"the inquiry of lead {number} was accepted, and there is no such lead")
             continue
         yield from _lead(lead, ones)
+    for home in seen.homes.values():
+        yield from _stops(home, [one for lead in home for one in by_number[number_of(lead)]])
+
+
+def _stops(home: list[Lead], told: list[Told]) -> Iterator[Violation]:
+    """A stop is kept with one of those who share the phone, and holds for all."""
+    texts = [t for t in told if t.verb == "stop_text"]
+    kept = sum(entry.get("intent") == "opt_out" for lead in home for entry in lead.of("reply"))
+    yield from _count(home[0], "stop", kept, texts)
+    accepted = any(t.accepted for t in told if t.verb in ("stop_text", "opt_out"))
+    if accepted and not any(lead.of("opt_out") for lead in home):
+        yield Violation("lost", home[0].id, "an opt-out was accepted and is not on the timeline")
 
 
 def _lead(lead: Lead, told: list[Told]) -> Iterator[Violation]:
     asks = [t for t in told if t.verb in ("ask", "ask_again")]
     yield from _count(lead, "inquired", len(lead.of("inquired")), asks)
-    stops = [t for t in told if t.verb == "stop_text"]
-    yield from _count(lead, "stop", sum(e.get("intent") == "opt_out" for e in lead.of("reply")), stops)
-    if any(t.accepted for t in told if t.verb in ("stop_text", "opt_out")) and not lead.of("opt_out"):
-        yield Violation("lost", lead.id, "an opt-out was accepted and is not on the timeline")
     marks: dict[tuple[str, str], list[Told]] = defaultdict(list)
     for one in told:
         verb = "note" if one.verb == "repeat" else one.verb

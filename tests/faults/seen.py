@@ -67,6 +67,14 @@ class Seen:
         """By the number that the driver gave the lead, which its last name says."""
         return {number_of(lead): lead for lead in self.leads.values()}
 
+    @cached_property
+    def homes(self) -> dict[str, list[Lead]]:
+        """By the phone: relatives share one."""
+        found: dict[str, list[Lead]] = {}
+        for lead in self.leads.values():
+            found.setdefault(str(lead.row.get("phone")), []).append(lead)
+        return found
+
     def bearing(self, mark: str) -> int:
         """How many texts at the carrier end with these words, second tries of one that failed left out."""
         found = [item["touch_id"] for item in self.outbox if str(item.get("body") or "").endswith(mark)]

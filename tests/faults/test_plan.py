@@ -1,6 +1,6 @@
 """The plan of a round follows from its seed alone."""
 
-from tests.faults.plan import Shape, make_plan
+from tests.faults.plan import SHARES, Shape, make_plan
 
 SHAPE = Shape(leads=300, storm=60.0, blows=60)
 
@@ -10,10 +10,13 @@ def test_the_same_seed_gives_the_same_plan_and_another_another() -> None:
     assert make_plan(7, SHAPE).blows != make_plan(8, SHAPE).blows
 
 
-def test_everybody_has_a_number_of_their_own_in_every_round() -> None:
+def test_everybody_has_a_number_of_their_own_in_every_round_but_relatives() -> None:
     first, second = make_plan(1, SHAPE), make_plan(2, SHAPE, len(make_plan(1, SHAPE).lives))
     lives = [*first.lives, *second.lives]
-    assert len({life.phone for life in lives}) == len({life.email for life in lives}) == len(lives)
+    assert len({life.email for life in lives}) == len(lives)
+    alone, *_, before, relative = lives[:SHARES]
+    assert before.phone == relative.phone != alone.phone
+    assert len({life.phone for life in lives}) == len(lives) - len(lives) // SHARES
 
 
 def test_a_round_holds_every_act_and_every_part_is_killed_and_frozen() -> None:

@@ -17,7 +17,6 @@ from temporalio.testing import WorkflowEnvironment
 import worker
 from activities.plan import PlanActivities
 from activities.touches import TouchActivities
-from api.bookings import Bookings
 from api.commands import Commands
 from config.settings import Settings
 from domain.clock import parse_pace, virtual_clock
@@ -27,6 +26,7 @@ from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
 from store import outbox
+from store.bookings import Bookings
 from store.engine import Store
 from store.inbound import Inbound
 from store.lead_unit import Leads

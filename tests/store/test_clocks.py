@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from api.bookings import Booking, Bookings
 from domain import facts as f
 from domain.errors import ClaimOver, ClocksApart, InvalidInput
 from domain.ledger import Claim, TouchRef, View
@@ -15,6 +14,7 @@ from domain.patience import PATIENCE
 from domain.ports import Accepted, InboundSms, OutcomeUnknown, Unavailable
 from domain.touches import Channel, TouchStatus
 from store import clocks, lead_rows, tables
+from store.bookings import Booking, Bookings
 from store.click_to_call import ClickToCall, NotConnected
 from store.lead_unit import Leads
 from tests.store.test_click_to_call import dialled

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from api.bookings import Booking, Bookings
 from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import State
@@ -14,6 +13,7 @@ from domain.ledger import Claim, TouchRef
 from domain.ports import Accepted, InboundSms, TouchUpdate
 from domain.touches import Channel, Disposition, TouchStatus
 from store import tables
+from store.bookings import Booking, Bookings
 from store.click_to_call import Connected
 from tests.store.test_rules import DESK, Clinic
 from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture

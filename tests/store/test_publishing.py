@@ -10,9 +10,12 @@ from sqlalchemy import select
 
 from content.library import PinnedSequence, load_sequences
 from content.templates import load_templates
-from store.engine import Store
+from store.engine import Store, make_engine
 from store.sequences import SequenceBook, publish
+from store.states import States
 from store.tables import sequence_versions
+from tests.store.test_rules import Clinic
+from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
 
 CONFIG = Path(__file__).parents[2] / "config"
 SHIPPED = load_sequences(CONFIG / "sequences", load_templates(CONFIG / "templates"))
@@ -61,3 +64,14 @@ async def test_a_change_can_be_taken_back_with_a_deployment_and_no_version_chang
             assert await published(store, text, again=True) == [("consultation", version)]
         assert before.items() <= (await rows(store)).items()
     assert await published(store, ONE, again=True) == []
+
+
+async def test_a_lead_of_a_version_that_is_new_is_read_by_who_holds_the_last_connection(
+    clinic: Clinic, database_url: str
+) -> None:
+    lead = await clinic.inquire()
+    engine = make_engine(database_url, pool_size=1)
+    store = Store(engine, clinic.store.vault)
+    async with replace(clinic.leads, store=store, book=SequenceBook(store), states=States()).lead(lead) as unit:
+        assert unit.journal.sequence is not None
+    await engine.dispose()

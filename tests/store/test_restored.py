@@ -5,22 +5,22 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
-from api.bookings import Booking, Bookings
 from domain import facts as f
 from domain.facts import ExitReason
 from domain.lead_state import State
 from domain.ledger import Claim
-from domain.ports import InboundSms, OutcomeUnknown
+from domain.ports import InboundSms, OutcomeUnknown, TouchUpdate
 from domain.restored import LOST_FOR
 from domain.sweep import Missed, Tally
-from domain.touches import Channel
+from domain.touches import Channel, TouchStatus
 from domain.unknown import ALONE_FOR
 from store import outbox
+from store.bookings import Booking, Bookings
 from store.keys import create_key
 from store.sweep import SweepStore
-from store.tables import addresses, messages
+from store.tables import addresses, messages, touches
 from tests.store.a_copy import NUMBER, Restored
 from tests.store.test_rules import DESK
 
@@ -237,6 +237,25 @@ async def test_a_claim_that_was_not_used_yet_in_the_copy_may_have_been_used_sinc
     claim = await copy.clinic.ledger.claim(ref, datetime.now(UTC) + timedelta(hours=1))
     assert isinstance(claim, Claim)
     assert claim.search is not None
+
+
+@pytest.mark.parametrize("told", [TouchStatus.DELIVERED, TouchStatus.UNDELIVERED])
+async def test_a_callback_for_what_waits_in_the_copy_says_that_it_was_sent(copy: Restored, told: TouchStatus) -> None:
+    lead = await copy.clinic.inquire()
+    own = await copy.writes(lead, "We call at ten.")
+    assert await copy.clinic.inbound.update(TouchUpdate(own, "SM1", told, None, None, None, None))
+    copy.carrier.has("SM1", "We call at ten.")
+    assert ((await copy.compare()).known, (await copy.touch(own)).status) == (1, told.value)
+    assert own not in await copy.would_send(lead)
+
+
+async def test_a_callback_explains_no_call_to_a_lead_whose_call_waits_in_the_copy(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    own = await copy.writes(lead, "We call at ten.")
+    async with copy.clinic.store.engine.begin() as conn:  # as a release before noted a callback
+        await conn.execute(update(touches).where(touches.c.id == own).values(provider_id="CA1"))
+    copy.carrier.has("CA1", call=True)
+    assert (await copy.compare()).stopped == 1
 
 
 async def test_an_old_claim_accounts_for_no_text_of_another_time(copy: Restored) -> None:

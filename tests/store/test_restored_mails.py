@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.bookings import Booking, Bookings
 from domain import facts as f
 from domain.lead_state import State
 from domain.ports import InboundSms
 from domain.touches import Channel, TouchStatus
+from store.bookings import Booking, Bookings
 from tests.store.a_copy import NUMBER, Restored
 from tests.store.test_rules import DESK
 

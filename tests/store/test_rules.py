@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select, text
 
-from api.bookings import Booking, Bookings
 from api.commands import Commands
 from config.settings import Settings
 from domain import facts as f
@@ -28,6 +27,7 @@ from domain.standing import standing
 from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
 from store import projection, tables
+from store.bookings import Booking, Bookings
 from store.click_to_call import ClickToCall
 from store.engine import Store
 from store.inbound import Inbound

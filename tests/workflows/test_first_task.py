@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 
-from api.bookings import Booking
 from domain import facts as f
 from domain.lead_state import STOP
 from domain.touches import TouchStatus
+from store.bookings import Booking
 from store.engine import Store
 from tests.workflows.history import activities, kind
 from tests.workflows.world import COORDINATOR, UTC_TEN, World, open_world

@@ -2,13 +2,13 @@
 
 from datetime import datetime, timedelta
 
-from api.bookings import Booking
 from domain import facts as f
 from domain.desk import rings
 from domain.lead_state import STAFF, STOP, State
 from domain.ledger import Claim, TouchRef
 from domain.ports import OutcomeUnknown, Rejected, Remedy, TouchUpdate, Unavailable
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from store.bookings import Booking
 from store.click_to_call import Connected
 from store.engine import Store
 from tests.workflows.world import COORDINATOR, NEW_YORK, UTC_TEN, World, open_world

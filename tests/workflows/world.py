@@ -22,7 +22,6 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.plan import PlanActivities
 from activities.touches import TouchActivities
-from api.bookings import Bookings
 from api.commands import Commands
 from config.settings import Settings
 from domain.access import Actor, Role
@@ -33,6 +32,7 @@ from domain.ports import Accepted, Begin, Call, ChannelError, Email, InboundSms,
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
 from store import outbox
+from store.bookings import Bookings
 from store.click_to_call import ClickToCall, Connected, NotConnected
 from store.engine import Store
 from store.inbound import Inbound

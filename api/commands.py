@@ -20,7 +20,7 @@ from domain.schedule import in_flight
 from domain.touches import Channel, Disposition, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import tables
-from store.bookings import Booked, Booking, Bookings, may_arrive_at
+from store.bookings import Booked, Booking, Bookings, Places, may_arrive_at
 from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves
 from store.replies import assign_reply
@@ -204,9 +204,9 @@ class Commands:
                 unit.append(fact, actor.name)
         return touch_id(lead_id, number, STAFF, message_id)
 
-    async def booking(self, actor: Actor | str, booking: Booking, *, free_only: bool = False) -> Booked:
+    async def booking(self, actor: Actor | str, booking: Booking, *, free_at: Places = ()) -> Booked:
         async with self.transaction() as conn:
-            return await Bookings(self.leads).within(conn, actor, booking, free_only=free_only)
+            return await Bookings(self.leads).within(conn, actor, booking, free_at=free_at)
 
     # --- tasks -------------------------------------------------------------------------------------------------------
 

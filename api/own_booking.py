@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from api.sequences_ready import sequences_ready
 from api.services import Services
@@ -12,7 +12,7 @@ from content.facilities import Facility, free_times
 from domain.errors import Refused
 from domain.facts import AppointmentStatus, BookingEvent
 from store import audit, tables
-from store.bookings import Booking
+from store.bookings import Booking, Places, booked_at
 from store.reading import facility_of
 
 DAYS = 14
@@ -48,14 +48,9 @@ async def own_booking(services: Services, lead_id: str) -> OwnBooking:
         booked = (await conn.execute(mine)).mappings().first()
         taken = []
         if booked is None:
-            here = table.c.facility == facility.key
-            if facility.key == services.facilities.default:
-                here = or_(here, table.c.facility.is_(None))
             soon = table.c.starts_at < now + timedelta(days=DAYS + 1)
             since = table.c.starts_at > now - timedelta(days=1)
-            booked_here = select(table.c.starts_at).where(
-                here, soon, since, table.c.status == AppointmentStatus.BOOKED.value
-            )
+            booked_here = select(table.c.starts_at).where(booked_at(_places(services, facility)), soon, since)
             taken = list((await conn.execute(booked_here)).scalars())
         await audit.append(conn, "lead", "booking_page_viewed", lead_id)
     if booked is not None:
@@ -80,5 +75,10 @@ async def book_free(services: Services, own: OwnBooking, chosen: datetime) -> Ow
         starts_at=chosen,
         facility=own.facility.key,
     )
-    booked = await services.commands.booking("lead", booking, free_only=True)
+    booked = await services.commands.booking("lead", booking, free_at=_places(services, own.facility))
     return replace(own, starts_at=chosen, appointment_id=booked.appointment_id, times=())
+
+
+def _places(services: Services, facility: Facility) -> Places:
+    """The facility; appointments of no place are at the default one."""
+    return (facility.key, None) if facility.key == services.facilities.default else (facility.key,)

@@ -77,10 +77,6 @@ class DeliveredListener:
             waiter = self._waiters[entry_id] = Waiter()
         return waiter
 
-    async def wait(self, entry_id: int, timeout: float) -> bool:
-        """`expect` and wait at once, for an entry that is not yet committed."""
-        return await self.expect(entry_id).wait(timeout)
-
     def _heed(self, listening: bool) -> None:
         if listening:
             self._listening.set()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, select, text
+from sqlalchemy import ColumnElement, Select, and_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
@@ -21,6 +21,7 @@ from store.lead_rows import Address
 from store.lead_unit import Leads, LeadUnit
 from store.persons import booked_selves, living_selves, people
 
+Places = tuple[str | None, ...]  # keys of facilities; None: appointments of no place
 AHEAD = timedelta(hours=1)  # so far a scheduler's clock may be ahead of ours
 
 
@@ -61,10 +62,10 @@ class Bookings:
             return await self.within(conn, actor, booking)
 
     async def within(
-        self, conn: AsyncConnection, actor: Actor | str, booking: Booking, *, free_only: bool = False
+        self, conn: AsyncConnection, actor: Actor | str, booking: Booking, *, free_at: Places = ()
     ) -> Booked:
-        """Records the event. `free_only` (a lead's own booking): refuse a time that is taken at the facility, and any
-        while the lead has an appointment to come.
+        """Records the event. `free_at` (of a lead's own booking): refuse a time that is taken at one of these places,
+        and any while the lead has an appointment to come.
 
         What a scheduler says stands, also of a time that is taken: two people may share it there.
         """
@@ -84,12 +85,12 @@ class Bookings:
             if booking.event is f.BookingEvent.BOOKED:
                 raise
             return await self._keep(conn, actor, booking, occurred_at)
-        if free_only and booking.starts_at is not None:
-            await self._must_be_free(conn, booking)
+        if free_at and booking.starts_at is not None:
+            await self._must_be_free(conn, booking, free_at)
         async with self.leads.within(conn, lead_id) as unit:
             if not _may_tell(actor, unit.state, booking.appointment_id):
                 raise NotFound("no lead with this id")
-            if free_only and unit.state.booked(after=unit.now) is not None:
+            if free_at and unit.state.booked(after=unit.now) is not None:
                 raise Refused("an appointment to come stands already")
             selves = await living_selves(conn, self.leads.store.vault, lead_id)
             known = unit.state.appointments.get(booking.appointment_id)
@@ -112,7 +113,7 @@ class Bookings:
                     flying += await self._ends_for(unit, selves)
                 flying += await self._left_by_others(unit)
             stands = unit.state.appointments[booking.appointment_id]
-            if free_only and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
+            if free_at and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
             unit.audit(actor, f"appointment_{booking.event}")
         return Booked(lead_id, booking.appointment_id, changed, unit.state.state.value, list(dict.fromkeys(flying)))
@@ -197,15 +198,14 @@ class Bookings:
         states = [await self.leads.read(unit.conn, other_id) for other_id in ended]
         return [touch_id for state in states for touch_id in in_flight(state, unit.now)]
 
-    async def _must_be_free(self, conn: AsyncConnection, booking: Booking) -> None:
+    async def _must_be_free(self, conn: AsyncConnection, booking: Booking, places: Places) -> None:
         table = tables.appointments
         assert booking.starts_at is not None
         await one_at_a_time(conn, f"slot/{booking.facility}/{booking.starts_at.astimezone(UTC).isoformat()}")
         taken = await conn.scalar(
             select(table.c.id).where(
-                table.c.facility == booking.facility,
+                booked_at(places),
                 table.c.starts_at == booking.starts_at,
-                table.c.status == f.AppointmentStatus.BOOKED.value,
             )
         )
         if taken is not None and taken != booking.appointment_id:
@@ -226,14 +226,29 @@ def _lead_id(given: str) -> str:
         raise NotFound("no lead with this id") from None
 
 
+def booked_at(places: Places) -> ColumnElement[bool]:
+    """Of an appointment: that it stands, at one of these places."""
+    table = tables.appointments
+    here = or_(*(table.c.facility.is_not_distinct_from(place) for place in places))
+    return and_(table.c.status == f.AppointmentStatus.BOOKED.value, here)
+
+
 def may_arrive_at(addresses: Iterable[Address]) -> Select[Any]:
-    """The ids of touches already claimed for these addresses, whichever lead's they are.
+    """The ids of touches already claimed for these addresses, whichever lead's they are; and for another address, of a
+    lead that a stop has ended.
 
     One whose outcome is unknown may arrive late, too, whether or not it is still looked for.
     """
-    table = tables.touches
+    table, lead, link = tables.touches, tables.leads, tables.lead_addresses
+    here = [a.id for a in addresses]
     open_ = table.c.status.in_([TouchStatus.CLAIMED.value, TouchStatus.UNKNOWN.value])
-    return select(table.c.id).where(table.c.address_id.in_([a.id for a in addresses]), open_).order_by(table.c.id)
+    stopped = (
+        select(lead.c.id)
+        .join(link, link.c.lead_id == lead.c.id)
+        .where(link.c.address_id.in_(here), lead.c.exit_reason == f.ExitReason.OPTED_OUT.value)
+    )
+    theirs = or_(table.c.address_id.in_(here), table.c.lead_id.in_(stopped))
+    return select(table.c.id).where(theirs, open_).order_by(table.c.id)
 
 
 async def one_at_a_time(conn: AsyncConnection, what: str) -> None:

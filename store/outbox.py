@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.next_action import Touch
 from domain.priority import Priority
 from store.engine import HOLDS
-from store.round_trip import Statement, together
+from store.round_trip import Statement
 from store.round_trip import insert as row_of
 from store.tables import leads, outbox, tasks, touches
 
@@ -54,21 +54,6 @@ def first(touch: Touch, priority: Priority) -> First:
         "touch_id": touch.touch_id,
         "priority": priority.value,
     }
-
-
-async def add(
-    conn: AsyncConnection,
-    lead_id: str,
-    kind: Kind | str,
-    fact_no: int,
-    signal: str | None = None,
-    *,
-    priority: Priority = Priority.INQUIRY,
-) -> int:
-    """Puts a start or signal in the outbox and answers its id. The relays wake when the transaction commits."""
-    told = await together(conn, entry(lead_id, Kind(kind), fact_no, signal, priority=priority))
-    entry_id: int = told[0][0]["id"]
-    return entry_id
 
 
 def entry(

@@ -4,6 +4,7 @@ import uuid
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,6 +16,7 @@ from domain.opt_out_words import is_opt_out
 from domain.ports import CarrierList, InboundSms, Listed
 from domain.restored import Claimed, perhaps_mailed, perhaps_sent, stop_for_review, unexplained, waiting, was_sent
 from domain.touches import Channel
+from store.engine import HOLDS
 from store.home import Home
 from store.inbound import Inbound
 from store.keys import lines
@@ -26,6 +28,7 @@ _LOST_BEFORE = "SELECT lost_at FROM addresses WHERE kind = %(kind)s AND blind = 
 _LOST = "UPDATE addresses SET lost_at = %(lost_at)s WHERE kind = %(kind)s AND blind = %(blind)s"
 # What waits still was not: that a callback has told of it meanwhile does not explain it.
 _HANDED_OVER = ("claimed", "accepted", "delivered", "undelivered", "failed", "unknown")
+_HOLD = (f"SELECT {HOLDS}", dict[str, Any]())
 SLACK = timedelta(minutes=2)  # real: the copy was begun at most so long after a worker had said that it is at work
 PAGE = 500
 
@@ -157,14 +160,14 @@ class Comparison:
         row = vault.seal_row(addresses, {"id": str(uuid.uuid4()), "value": number} | at)
         async with self.leads.store.engine.begin() as conn:
             mark = (_LOST, at | {"lost_at": noticed})
-            _, rows, _ = await together(conn, [insert_new(addresses, row), (_LOST_BEFORE, at), mark])
+            _, rows, *_ = await together(conn, [insert_new(addresses, row), (_LOST_BEFORE, at), mark, _HOLD])
             return rows[0]["lost_at"], await self._leads_at(conn, number)
 
     async def _not_lost(self, number: str, was: datetime | None) -> None:
         """As it was: what a restore before could not explain is not explained by this one."""
         at = {"kind": "phone", "blind": self.leads.store.vault.blind("phone", number)}
         async with self.leads.store.engine.begin() as conn:
-            await together(conn, [(_LOST, at | {"lost_at": was})])
+            await together(conn, [(_LOST, at | {"lost_at": was}), _HOLD])
 
     async def _claimed(self, unit: LeadUnit) -> list[Claimed]:
         """Touches that were handed over and whose outcome the copy does not know."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, union, update
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, text, union, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +17,7 @@ from domain.restored import LOST_FOR
 from domain.sequence import Sequence
 from domain.sweep import Missed, Stuck, Tally, needs_workflow, stands_still
 from store import clocks, outbox
+from store.engine import HOLDS
 from store.lead_unit import Leads
 from store.tables import leads, sweep_tallies, tasks, touches
 from store.tables import outbox as entries
@@ -38,7 +39,6 @@ class Waiting:
 
     lead_id: str
     since: datetime
-    living: bool
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class SweepStore:
         late = (entries.c.created_at < before, entries.c.not_before > func.clock_timestamp())
         async with self.leads.store.engine.begin() as conn:
             put_off = await conn.execute(update(entries).where(*late).values(not_before=func.clock_timestamp()))
-            await conn.execute(select(func.pg_notify(outbox.WAKE, "")))
+            await conn.execute(select(func.pg_notify(outbox.WAKE, ""), literal_column(HOLDS)))
         return put_off.rowcount
 
     async def claims(self, before: datetime, most: int) -> list[Stuck]:
@@ -113,7 +113,7 @@ class SweepStore:
     async def with_something_to_come(self, after: str | None, before: datetime, most: int) -> list[Waiting]:
         """A page of the leads that may need a workflow, in the order of their ids, taken in before that time."""
         query = (
-            select(leads.c.id, leads.c.recorded_at, leads.c.exit_reason.is_(None))
+            select(leads.c.id, leads.c.recorded_at)
             .where(outbox.with_something_to_come(), leads.c.recorded_at < before)
             .order_by(leads.c.id)
             .limit(most)
@@ -121,7 +121,7 @@ class SweepStore:
         if after is not None:
             query = query.where(leads.c.id > after)
         async with self.leads.store.engine.connect() as conn:
-            return [Waiting(str(i), at, living) for i, at, living in (await conn.execute(query)).all()]
+            return [Waiting(str(i), at) for i, at in (await conn.execute(query)).all()]
 
     async def count(self) -> int:
         """How many leads may need a workflow."""

@@ -127,19 +127,19 @@ class Office:
             unit.append(opened, "system")
         return task_id
 
-    async def claimed(self, lead_id: str) -> str:
-        """An SMS of the lead that is being handed to the provider."""
-        identity = touch_id(lead_id, 1, "confirm", "sms")
+    async def claimed(self, lead_id: str, channel: Channel = Channel.SMS) -> str:
+        """A touch of the lead that is being handed to the provider."""
+        identity = touch_id(lead_id, 1, "confirm", channel.value)
         async with self.services.leads.lead(lead_id) as unit:
-            address = unit.address(Channel.SMS)
+            address = unit.address(channel)
             assert address is not None
             unit.append(
                 f.TouchChanged(
                     touch_id=identity,
                     enrollment=1,
                     step="confirm",
-                    part="sms",
-                    channel=Channel.SMS,
+                    part=channel.value,
+                    channel=channel,
                     status=TouchStatus.CLAIMED,
                 ),
                 "system",

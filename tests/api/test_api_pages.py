@@ -8,7 +8,9 @@ import httpx
 import pytest
 from sqlalchemy import func, select, text
 
+from api.own_booking import book_free, own_booking
 from content.links import Purpose
+from domain.errors import Refused
 from domain.facts import BookingEvent
 from store import tables
 from store.bookings import Booking, Bookings
@@ -125,6 +127,15 @@ async def test_a_time_that_the_scheduler_took_is_not_offered(office: Office) -> 
     first = _times(await office.http.get(link))[0]
     await office.book(await office.lead(), utc(first), facility="main")
     assert first not in _times(await office.http.get(link))
+
+
+async def test_a_time_that_was_taken_at_no_place_since_the_page_was_read_is_not_booked(office: Office) -> None:
+    """An appointment of no place is at the default one."""
+    own = await own_booking(office.services, await office.lead())
+    nowhere = await office.lead(preferred_facility=None)
+    await office.tell("booked", timedelta(0), lead_id=nowhere, starts_at=own.times[0].isoformat())
+    with pytest.raises(Refused):
+        await book_free(office.services, own, own.times[0])
 
 
 @pytest.mark.parametrize("value", ["", "tomorrow", "2026-11-23T10:00:00", "9999-12-31T23:59:59-12:00", "\x00"])

@@ -189,11 +189,14 @@ def _tasks(seen: Seen) -> Iterator[Violation]:
 def _unknown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
     """Nobody knows only what nobody can know, and then a person has a task."""
     for lead in seen.leads.values():
-        reviews = [t.get("reason") or "" for t in lead.of("task") if t["task_kind"] == "review"]
+        left = [t.get("reason") or "" for t in lead.of("task") if t["task_kind"] == "review"]
         for touch in (t for t in lead.touches if t["status"] == "unknown"):
-            faults = faults_at(rounds, lead, touch)
-            if not any(touch["step"] in reason for reason in reviews):
+            faults, asks = faults_at(rounds, lead, touch), f"{touch['channel']} of step {touch['step']} went out"
+            own = next((reason for reason in left if asks in reason), None)
+            if own is None:
                 yield Violation("untasked", lead.id, _name(touch))
+            else:
+                left.remove(own)  # each has its own
             if touch["id"] in seen.by_touch:
                 if touch["channel"] != "email" or not faults.get("drop_callback_rate"):
                     yield Violation("unknown", lead.id, f"{_name(touch)}, and the carrier has told of it")

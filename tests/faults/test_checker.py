@@ -306,7 +306,9 @@ def test_a_carrier_that_drops_callbacks_may_leave_a_mail_unknown_and_no_text() -
         run = Run()
         run.faults = {"lose_answer_rate": 1, "drop_callback_rate": 1}
         run.entry(step)["status"] = "unknown"
-        run.timeline.append(task(14, None, "review", reason=f"unknown whether step {step} went out"))
+        run.timeline.append(
+            task(14, None, "review", reason=f"unknown whether {run.entry(step)['channel']} of step {step} went out")
+        )
         assert len(run.verdict().violations) == violations
 
 
@@ -329,7 +331,7 @@ def test_what_a_later_round_lets_the_carrier_do_wrong_explains_what_was_claimed_
     run = Run()
     mail = next(t for t in run.timeline if t.get("channel") == "email" and t["status"] in SENT)
     mail["status"] = "unknown"
-    run.timeline.append(task(14, None, "review", reason=f"unknown whether step {mail['step']} went out"))
+    run.timeline.append(task(14, None, "review", reason=f"unknown whether email of step {mail['step']} went out"))
     claimed, faults = moment(mail["claimed_at"]), {"drop_callback_rate": 0.1, "error_rate": 0.1}
 
     def judged(began: datetime) -> dict[str, int]:

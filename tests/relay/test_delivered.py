@@ -12,13 +12,14 @@ from relay.delivered import DeliveredListener
 from store import outbox
 from store.engine import Store
 from store.outbox import Kind
+from tests.store.entries import add_entry
 
 DEADLINE = 60.0
 
 
 async def _add(store: Store) -> int:
     async with store.engine.begin() as conn:
-        return await outbox.add(conn, str(uuid.uuid4()), Kind.START, 1)
+        return await add_entry(conn, str(uuid.uuid4()), Kind.START, 1)
 
 
 async def _deliver(store: Store, *ids: int) -> None:
@@ -33,7 +34,7 @@ async def test_a_delivery_is_heard_by_all_who_wait(store: Store, database_url: s
         waiters = [listener.expect(first), listener.expect(first), listener.expect(second)]
         await _deliver(store, first, second)
         assert await asyncio.gather(*(waiter.wait(DEADLINE) for waiter in waiters)) == [True] * 3
-        assert not await listener.wait(never, 0.01)
+        assert not await listener.expect(never).wait(0.01)
 
 
 async def test_nobody_waits_for_what_is_forgotten(database_url: str, store: Store) -> None:
@@ -50,7 +51,7 @@ async def test_nobody_waits_for_what_is_forgotten(database_url: str, store: Stor
 
 async def test_without_postgres_there_is_no_answer(unused_tcp_port: int) -> None:
     async with DeliveredListener(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/none") as listener:
-        assert not await listener.wait(1, 0.05)
+        assert not await listener.expect(1).wait(0.05)
         assert not await listener.ready(0.05)
 
 

@@ -19,6 +19,7 @@ from store import outbox
 from store.engine import Store
 from store.outbox import Kind
 from store.tables import outbox as table
+from tests.store.entries import add_entry
 
 DEADLINE = 60.0
 
@@ -77,7 +78,7 @@ async def running(store: Store, *recorders: Recorder, imports_per_second: float 
 async def add(store: Store, *entries: tuple[str, str | None, int]) -> None:
     async with store.engine.begin() as conn:
         for lead, signal, no in entries:
-            await outbox.add(conn, lead, Kind.SIGNAL if signal else Kind.START, no, signal)
+            await add_entry(conn, lead, Kind.SIGNAL if signal else Kind.START, no, signal)
 
 
 async def left(store: Store) -> int:
@@ -249,7 +250,7 @@ async def test_however_long_a_list_is_who_has_just_asked_waits_for_nothing_of_it
     listed, asks = leads(40), leads(1)[0]
     async with store.engine.begin() as conn:
         for lead in listed:
-            await outbox.add(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
+            await add_entry(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
     recorder = Recorder()
     recorder.trouble = lambda entry, _: _hang() if entry[0] != asks else None
     async with running(store, recorder):
@@ -262,7 +263,7 @@ async def test_however_long_a_list_is_who_has_just_asked_waits_for_nothing_of_it
 async def test_a_list_goes_at_its_own_pace(store: Store) -> None:
     async with store.engine.begin() as conn:
         for lead in leads(12):
-            await outbox.add(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
+            await add_entry(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
     recorder = Recorder()
     async with running(store, recorder, imports_per_second=0.001):
         await recorder.until(lambda: len(recorder.taken) == 10)

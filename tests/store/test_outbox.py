@@ -11,6 +11,7 @@ from store import outbox
 from store.engine import Store, listen
 from store.outbox import Kind
 from store.tables import outbox as table
+from tests.store.entries import add_entry
 
 LEAD, OTHER = str(uuid.uuid4()), str(uuid.uuid4())
 
@@ -18,7 +19,7 @@ LEAD, OTHER = str(uuid.uuid4()), str(uuid.uuid4())
 async def _add(store: Store, *rows: tuple[str, str | None]) -> list[int]:
     async with store.engine.begin() as conn:
         return [
-            await outbox.add(conn, lead, Kind.SIGNAL if signal else Kind.START, no, signal)
+            await add_entry(conn, lead, Kind.SIGNAL if signal else Kind.START, no, signal)
             for no, (lead, signal) in enumerate(rows, 1)
         ]
 
@@ -41,10 +42,10 @@ async def test_who_has_just_asked_is_taken_before_lists_that_came_earlier(store:
     leads = [str(uuid.uuid4()) for _ in range(4)]
     async with store.engine.begin() as conn:
         for lead in leads[:2]:
-            await outbox.add(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
-        await outbox.add(conn, leads[0], Kind.SIGNAL, 2, "lead_replied")
+            await add_entry(conn, lead, Kind.START, 1, priority=Priority.IMPORTED)
+        await add_entry(conn, leads[0], Kind.SIGNAL, 2, "lead_replied")
         for lead in leads[2:]:
-            await outbox.add(conn, lead, Kind.START, 1)
+            await add_entry(conn, lead, Kind.START, 1)
     async with store.engine.begin() as conn:
         # a reply goes with who waits, also of a lead whose start does not: it brings that start with it
         assert [e.lead_id for e in await outbox.take(conn, 10)] == [leads[0], *leads[2:], leads[1]]
@@ -94,7 +95,7 @@ async def test_notices_come_with_the_commit(store: Store) -> None:
 
 async def test_nothing_delivered_removes_nothing(store: Store) -> None:
     async with store.engine.begin() as conn:
-        await outbox.add(conn, LEAD, Kind.START, 1)
+        await add_entry(conn, LEAD, Kind.START, 1)
         await outbox.done(conn, [])
         assert (await conn.execute(select(table.c.id))).one()
 
@@ -103,4 +104,4 @@ async def test_nothing_delivered_removes_nothing(store: Store) -> None:
 async def test_a_signal_has_a_name_and_a_start_has_none(store: Store, kind: str, signal: str | None) -> None:
     async with store.engine.begin() as conn:
         with pytest.raises(ValueError, match=r"a start has none|not a valid Kind"):
-            await outbox.add(conn, LEAD, kind, 1, signal)
+            await add_entry(conn, LEAD, kind, 1, signal)

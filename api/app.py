@@ -40,6 +40,7 @@ from store.engine import Store, make_engine
 from store.inbound import Inbound
 from store.lead_unit import Leads
 from store.sequences import SequenceBook
+from store.touch_news import TouchNews
 from store.vault import Vault
 from wire.codec import AesCodec
 from wire.codec_server import codec_router, spellings
@@ -128,6 +129,7 @@ def _services(settings: Settings, keyring: KeyRing, leads: Leads, listener: Deli
         leads=leads,
         commands=Commands(leads, listener, timedelta(seconds=settings.call_lease)),
         inbound=Inbound(leads, confirm=settings.opt_out_confirmation == "tend"),
+        news=TouchNews(leads),
         click_to_call=ClickToCall(leads),
         calls=CallFlow(settings.public_url, settings.twilio_from),
         links=links,

@@ -22,6 +22,7 @@ from store.click_to_call import ClickToCall
 from store.engine import Store
 from store.inbound import Inbound
 from store.lead_unit import Leads
+from store.touch_news import TouchNews
 
 if TYPE_CHECKING:
     from wire.codec import AesCodec
@@ -42,6 +43,7 @@ class Services:
     leads: Leads
     commands: Commands
     inbound: Inbound
+    news: TouchNews
     click_to_call: ClickToCall
     calls: CallFlow
     links: Links

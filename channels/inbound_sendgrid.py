@@ -86,6 +86,8 @@ def parse(raw: bytes) -> Batch:
         events = json.loads(raw)
     except ValueError:
         raise InvalidInput("body", "is not JSON") from None
+    except RecursionError:
+        raise InvalidInput("body", "is nested too deeply") from None
     if not isinstance(events, list):
         raise InvalidInput("body", "must be an array of events")
     news: list[TouchUpdate | NoMoreMail] = []

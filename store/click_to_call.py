@@ -16,10 +16,10 @@ from domain.next_action import Touch
 from domain.ports import DeskCallEnded
 from domain.touches import Channel, TouchStatus
 from store import home, open_claims, tables
-from store.inbound import lead_of_touch
 from store.lead_unit import Leads, LeadUnit
 from store.open_claims import ALONE, CLAIM_LIVES
 from store.round_trip import together, update
+from store.touch_news import lead_of_touch
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from domain.ports import TouchUpdate
 
 async def take_in(services: Services, provider: str, update: TouchUpdate) -> None:
     try:
-        result = "taken" if await services.inbound.update(update) else "repeated"
+        result = "taken" if await services.news.update(update) else "repeated"
     except NotFound:
         result = "unknown_touch"
     services.meters.webhooks.labels(provider, result).inc()

@@ -106,7 +106,7 @@ async def machine(request: Request, services: Wired, touch: TouchId = "") -> Res
         told = parse_machine(touch, form)
     except InvalidInput as error:
         return unreadable(services, PROVIDER, error)
-    new = told is not None and await services.inbound.heard_machine(told)
+    new = told is not None and await services.news.heard_machine(told)
     _count(services, "taken" if new else "of_no_interest")
     return Response(status_code=204)
 

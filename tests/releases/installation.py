@@ -30,6 +30,7 @@ from store.bookings import Bookings
 from store.engine import Store
 from store.inbound import Inbound
 from store.lead_unit import Leads
+from store.touch_news import TouchNews
 from tests.workflows.held import LONGEST, Held
 from tests.workflows.history import kind
 from tests.workflows.world import COORDINATOR, UTC_TEN, FakeChannel, describe, take_in_one
@@ -93,6 +94,7 @@ class Installation:
     leads: Leads
     commands: Commands
     inbound: Inbound
+    news: TouchNews
     bookings: Bookings
     delivery: TemporalDelivery
     deployments: Deployments
@@ -239,6 +241,7 @@ async def open_installation(store: Store, keyring: KeyRing, *, pace: str = "1") 
             leads,
             Commands(leads, DeliveredListener(str(store.engine.url))),
             Inbound(leads, confirm=True),
+            TouchNews(leads),
             Bookings(leads),
             TemporalDelivery(env.client),
             Deployments(env.client, NAME),

@@ -129,7 +129,7 @@ async def dialled(world: World, lead: str) -> None:
     state = await world.state(lead)
     dial = next(t for t in state.touches.values() if t.task_id == task)
     ended = TouchUpdate(dial.touch_id, "CA1", TouchStatus.DELIVERED, disposition=Disposition.BUSY)
-    await world.inbound.update(ended)
+    await world.news.update(ended)
     await world.deliver()
     await world.result(lead)
 

@@ -11,7 +11,7 @@ from domain.backpressure import Limits, next_day
 from domain.clock import Pace, virtual_clock
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import OpenTask
-from domain.ports import Accepted, OutcomeUnknown, Rejected, Remedy, Unavailable
+from domain.ports import Accepted, InboundSms, OutcomeUnknown, Rejected, Remedy, Unavailable
 from domain.priority import Priority
 from domain.touches import Channel, TouchStatus
 from store import tables
@@ -274,3 +274,17 @@ async def test_patience_that_is_over_begins_anew(clinic: Clinic) -> None:
         await bounds.patience(conn, Channel.SMS, now + timedelta(seconds=30))
         third = await holds(bounds, conn, Channel.SMS, Priority.CADENCE, now)
         assert third is not None and third.until == first.until
+
+
+async def test_a_stop_is_not_confirmed_on_a_full_day_and_it_is_said_at_once(clinic: Clinic) -> None:
+    limited(clinic, per_day={Channel.SMS: 1})
+    first, other = await texts(clinic, 2)
+    assert isinstance(await clinic.ledger.claim(first, datetime.now(UTC)), Claim)
+    await clinic.ledger.settle(first, Accepted("SM0"), datetime.now(UTC))
+    await clinic.inbound.reply(InboundSms("SM1", "+12125551001", "+15005550006", "STOP"))
+    ref = await clinic.next_touch(other.lead_id)
+    view = await clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(view, View)
+    (confirmation,) = (t for t in (await clinic.state(other.lead_id)).touches.values() if t.step == "stop")
+    assert (confirmation.status, confirmation.rule) == (TouchStatus.SKIPPED, "stop.confirmation_late")
+    assert "the day's limit of 1" in str(confirmation.reason)

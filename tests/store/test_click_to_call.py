@@ -62,7 +62,7 @@ class Dialled:
 
     async def told(self, status: TouchStatus, disposition: Disposition | None = None) -> bool:
         update = TouchUpdate(self.ref.touch_id, "CA2", status, disposition=disposition)
-        return await self.clinic.inbound.update(update)
+        return await self.clinic.news.update(update)
 
 
 async def dialled(clinic: Clinic, **who: str) -> Dialled:
@@ -232,7 +232,7 @@ async def test_two_lines_at_once_are_one_claim(clinic: Clinic) -> None:
 async def test_a_touch_of_nobody_is_over(clinic: Clinic, touch_id: str) -> None:
     assert await clinic.click_to_call.connect(touch_id, "CA1") == OVER
     assert not await clinic.click_to_call.leg_ended(DeskCallEnded(touch_id, "CA1", Disposition.BUSY))
-    assert not await clinic.inbound.heard_machine(HeardMachine(touch_id, "CA2"))
+    assert not await clinic.news.heard_machine(HeardMachine(touch_id, "CA2"))
 
 
 async def test_from_a_database_that_was_put_back_nobody_is_dialled(clinic: Clinic) -> None:
@@ -313,8 +313,8 @@ async def test_a_machine_that_was_heard_meanwhile_makes_it_a_voicemail(clinic: C
     await call.ring()
     await call.press()
     heard = HeardMachine(call.ref.touch_id, "CA2")
-    assert await clinic.inbound.heard_machine(heard)
-    assert not await clinic.inbound.heard_machine(heard)
+    assert await clinic.news.heard_machine(heard)
+    assert not await clinic.news.heard_machine(heard)
     assert await call.held() is f.TaskState.CLAIMED, "while they talk nothing is decided"
     await call.told(TouchStatus.DELIVERED, Disposition.ANSWERED)
     state = await clinic.state(call.ref.lead_id)

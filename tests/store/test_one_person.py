@@ -214,8 +214,8 @@ async def test_each_call_of_a_promised_callback_is_heard_of(clinic: Clinic) -> N
         with pytest.raises(Refused, match="on its way"):
             await clinic.commands.dial_task(DESK, task)
         told = TouchUpdate(dial.touch_id, f"CA{number}", TouchStatus.DELIVERED, disposition=end)
-        assert await clinic.inbound.update(told)
-        assert not await clinic.inbound.update(told), "it changes nothing the second time"
+        assert await clinic.news.update(told)
+        assert not await clinic.news.update(told), "it changes nothing the second time"
     state = await clinic.state(lead)
     assert len(state.tasks[task].ended) == len(ends)
     assert (state.tasks[task].disposition, state.state) == (Disposition.ANSWERED, State.RESTING)

@@ -243,7 +243,7 @@ async def test_a_claim_that_was_not_used_yet_in_the_copy_may_have_been_used_sinc
 async def test_a_callback_for_what_waits_in_the_copy_says_that_it_was_sent(copy: Restored, told: TouchStatus) -> None:
     lead = await copy.clinic.inquire()
     own = await copy.writes(lead, "We call at ten.")
-    assert await copy.clinic.inbound.update(TouchUpdate(own, "SM1", told, None, None, None, None))
+    assert await copy.clinic.news.update(TouchUpdate(own, "SM1", told, None, None, None, None))
     copy.carrier.has("SM1", "We call at ten.")
     assert ((await copy.compare()).known, (await copy.touch(own)).status) == (1, told.value)
     assert own not in await copy.would_send(lead)

@@ -34,6 +34,7 @@ from store.inbound import Inbound
 from store.intake import Intake, take_in
 from store.lead_unit import Leads
 from store.touch_ledger import TouchLedger
+from store.touch_news import TouchNews
 from wire.keyring import KeyRing
 from worker import make_ledger, open_book
 
@@ -46,6 +47,7 @@ class Clinic:
         self.store, self.leads, self.ledger = store, leads, ledger
         self.commands = Commands(leads, DeliveredListener(str(store.engine.url)))
         self.inbound = Inbound(leads, confirm=True)
+        self.news = TouchNews(leads)
         self.click_to_call = ClickToCall(leads)
 
     async def inquire(self, first_name: str = "Ada", **more: Any) -> str:

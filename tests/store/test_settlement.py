@@ -79,7 +79,7 @@ async def test_what_is_found_is_settled_as_its_callback_would(
         if how == "list":
             await settle(clinic, ref, Accepted("SM1", status, code, remedy))
         else:
-            await clinic.inbound.update(TouchUpdate(ref.touch_id, "SM2", status, code=code, remedy=remedy))
+            await clinic.news.update(TouchUpdate(ref.touch_id, "SM2", status, code=code, remedy=remedy))
             await clinic.ledger.plan(ref.lead_id, datetime.now(UTC))
         states.append(what_follows(await clinic.state(ref.lead_id)))
     found, told = states
@@ -100,10 +100,10 @@ async def test_a_text_found_without_a_code_closes_its_number_once_the_callback_b
     await settle(clinic, ref, Accepted("SM1", S.UNDELIVERED, None, Remedy.DROP))
     assert await clinic.causes() == {}
     told = TouchUpdate(ref.touch_id, "SM1", S.UNDELIVERED, code="30006", remedy=Remedy.SUPPRESS)
-    assert await clinic.inbound.update(told)
+    assert await clinic.news.update(told)
     assert await clinic.causes() == {"sms": "suppressed"}
     assert (await clinic.state(ref.lead_id)).closed == {Channel.SMS}
-    assert not await clinic.inbound.update(told)
+    assert not await clinic.news.update(told)
 
 
 async def held(clinic: Clinic) -> tuple[TouchRef, Claim]:

@@ -161,7 +161,7 @@ async def test_every_change_has_its_audit_row_in_its_own_transaction(clinic: Cli
     ref = await clinic.next_touch(lead)
     await clinic.ledger.claim(ref, datetime.now(UTC))
     await clinic.ledger.settle(ref, Accepted("SM9"), datetime.now(UTC))
-    await clinic.inbound.update(TouchUpdate(ref.touch_id, "SM9", TouchStatus.DELIVERED))
+    await clinic.news.update(TouchUpdate(ref.touch_id, "SM9", TouchStatus.DELIVERED))
     await clinic.inbound.reply(wrote(1, "Who are you?"))
     await clinic.commands.note(DESK, lead, "a note")
     await clinic.inbound.reply(wrote(2, "STOP"))

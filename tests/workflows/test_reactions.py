@@ -204,8 +204,8 @@ async def test_an_answered_call_rests_until_its_outcome(store: Store, keyring: K
         state = await world.state(lead)
         dial = next(t for t in state.touches.values() if t.task_id == task.id)
         answered = TouchUpdate(dial.touch_id, "CA1", TouchStatus.DELIVERED, disposition=Disposition.ANSWERED)
-        assert await world.inbound.update(answered)
-        assert not await world.inbound.update(answered)  # once
+        assert await world.news.update(answered)
+        assert not await world.news.update(answered)  # once
         await world.deliver()
         await world.until(lead, lambda s: s.rest is not None)
         await world.advance(hours=2)

@@ -39,6 +39,7 @@ from store.inbound import Inbound
 from store.intake import Intake, TakenIn, take_in
 from store.lead_unit import Leads
 from store.touch_ledger import TouchLedger
+from store.touch_news import TouchNews
 from tests.workflows.held import LONGEST, HoldingCodec, WatchedLedger
 from tests.workflows.history import is_idle, kind
 from wire.codec import AesCodec, data_converter
@@ -90,6 +91,7 @@ class World:
     leads: Leads
     commands: Commands
     inbound: Inbound
+    news: TouchNews
     bookings: Bookings
     delivery: TemporalDelivery
     ledger: TouchLedger
@@ -279,6 +281,7 @@ async def open_world(
             leads,
             Commands(leads, DeliveredListener(str(store.engine.url))),
             Inbound(leads, confirm=True),
+            TouchNews(leads),
             Bookings(leads),
             TemporalDelivery(env.client, renew_after),
             ledger,

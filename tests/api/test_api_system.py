@@ -163,7 +163,7 @@ async def test_every_answer_carries_the_security_headers(office: Office) -> None
         assert "access-control-allow-origin" not in answer.headers
 
 
-def test_one_place_decides_on_statuses_and_one_on_locks() -> None:
+def test_one_place_decides_on_statuses_and_none_on_locks() -> None:
     files = {p: p.read_text() for p in API.rglob("*.py") if p.parent.name != "webhooks"}
     assert [p.name for p, code in files.items() if "HTTPStatus" in code] == ["problems.py"]
-    assert [p.name for p, code in files.items() if "pg_advisory" in code] == ["bookings.py"]
+    assert [p.name for p, code in files.items() if "pg_advisory" in code] == []

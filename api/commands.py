@@ -19,10 +19,12 @@ from domain.lead_state import STAFF
 from domain.schedule import in_flight
 from domain.touches import Channel, Disposition, touch_id
 from relay.delivered import DeliveredListener, Waiter
-from store import tables
+from store import audit, tables
+from store.bare_stops import Kinds, lock_own, shuts_unread
 from store.bookings import Booked, Booking, Bookings, Places, may_arrive_at
 from store.lead_unit import Leads, LeadUnit
 from store.persons import living_selves
+from store.reading import facility_of
 from store.replies import assign_reply
 from store.stops import KIND_OF
 
@@ -82,7 +84,7 @@ class Commands:
     async def _open(self, actor: Actor, lead_id: str, action: str) -> AsyncIterator[_Open]:
         async with self.transaction() as conn:
             async with self.leads.within(conn, lead_id) as unit:
-                _scope(actor, unit)
+                _scope(actor, unit.state.facility)
                 unit.audit(actor, action)
                 held = _Open(unit)
                 yield held
@@ -137,12 +139,20 @@ class Commands:
         return await self._apply(actor, lead_id, "step_skipped", decide)
 
     async def opt_out(self, actor: Actor, lead_id: str, channels: tuple[Channel, ...] | None) -> Applied:
-        wanted = channels or tuple(Channel)
+        """Raises NewerFact, with the lead's addresses shut."""
+        wanted, action = channels or tuple(Channel), "lead_opted_out"
 
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.opt_out(u.state, wanted, "entered by a person", u.closed)
 
-        return await self._apply(actor, lead_id, "lead_opted_out", decide, wanted)
+        async def own(conn: AsyncConnection) -> Kinds:
+            _scope(actor, await facility_of(conn, lead_id))
+            await audit.append(conn, actor, action, lead_id, "addresses")
+            return await lock_own(conn, lead_id, wanted)
+
+        # a transaction of the caller's goes on beside, but of the addresses it has let go with its savepoint
+        async with shuts_unread(self.leads, own):
+            return await self._apply(actor, lead_id, action, decide, wanted)
 
     async def disqualify(self, actor: Actor, lead_id: str, reason: str) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:
@@ -268,15 +278,15 @@ class Commands:
 
 
 async def _claimed(unit: LeadUnit, channels: tuple[Channel, ...]) -> list[str]:
-    """What may still arrive at the unit's addresses of these channels, whichever lead's it is."""
+    """What may still arrive at the unit's own addresses of these channels, whichever lead's it is."""
     kinds = {KIND_OF[channel] for channel in channels}
-    query = may_arrive_at(a for a in unit.addresses if a.kind in kinds)
+    query = may_arrive_at(a for a in unit.addresses if a.kind in kinds and not a.wrong)
     return [str(i) for i in (await unit.conn.execute(query)).scalars()]
 
 
-def _scope(actor: Actor, unit: LeadUnit) -> None:
+def _scope(actor: Actor, facility: str | None) -> None:
     """A key of some facilities sees only their leads."""
-    if actor.facilities and unit.state.facility not in actor.facilities:
+    if actor.facilities and facility not in actor.facilities:
         raise NotFound("no lead with this id")
 
 

@@ -43,7 +43,8 @@ class ApiRoute(GuardedRoute):
 
 
 async def _once(request: Request, actor: Actor, key: str | None, handler: Handler) -> Response:
-    """Runs the handler in one transaction: with an error nothing was done, and with the answer everything.
+    """Runs the handler in one transaction: with an error nothing was done but what store/bare_stops.py does,
+    and with the answer everything.
 
     While it runs it holds the key, if there is one; a second request with it waits and gets the same answer. Only
     what was done is remembered: a refused request did nothing, and may be tried again with its key.

@@ -245,7 +245,7 @@ def may_arrive_at(addresses: Iterable[Address]) -> Select[Any]:
     stopped = (
         select(lead.c.id)
         .join(link, link.c.lead_id == lead.c.id)
-        .where(link.c.address_id.in_(here), lead.c.exit_reason == f.ExitReason.OPTED_OUT.value)
+        .where(link.c.address_id.in_(here), ~link.c.wrong, lead.c.exit_reason == f.ExitReason.OPTED_OUT.value)
     )
     theirs = or_(table.c.address_id.in_(here), table.c.lead_id.in_(stopped))
     return select(table.c.id).where(theirs, open_).order_by(table.c.id)

@@ -1,23 +1,20 @@
 """What providers tell us: stored once with its facts and its immediate effect, in one transaction each."""
 
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import commands
 from domain import facts as f
 from domain.consequences import PHONE, task_id
-from domain.errors import NewerFact
 from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import InboundSms, NoMoreMail
 from domain.touches import Channel, TouchStatus, touch_id
 from store import tables
+from store.bare_stops import lock_at, shut, shuts_unread
 from store.engine import HOLDS
 from store.inbound_events import heard_once
 from store.lead_unit import Leads, LeadUnit
@@ -50,7 +47,8 @@ class Inbound:
         Raises NewerFact: nothing is kept but, of a stop, that the number is shut.
         """
         stop = sms.is_stop or is_opt_out(sms.body)
-        async with self._unread("phone", sms.sender, PHONE if stop else ()), self.leads.store.engine.begin() as conn:
+        shuts = self._shuts_unread("phone", sms.sender) if stop else nullcontext()
+        async with shuts, self.leads.store.engine.begin() as conn:
             from_ = await self._sender(conn, ("twilio", sms.event_id, "sms"), "phone", sms.sender)
             if from_ is None:
                 return False
@@ -71,13 +69,12 @@ class Inbound:
 
     async def no_more_mail(self, provider: str, told: NoMoreMail) -> bool:
         """A stop of e-mail for the address. False if it was known already, or if no lead has it."""
-        shuts = self._unread("email", told.address, (Channel.EMAIL,))
-        async with shuts, self.leads.store.engine.begin() as conn:
+        async with self._shuts_unread("email", told.address), self.leads.store.engine.begin() as conn:
             from_ = await self._sender(conn, (provider, told.event_id, "opt_out"), "email", told.address)
             if from_ is None:
                 return False
             if not from_.leads:
-                await self._shut(conn, from_.address_id, (Channel.EMAIL,))
+                await shut(self.leads, conn, {from_.address_id: "email"})
                 return False
             async with self.leads.within(conn, from_.leads[0], locked=True) as unit:
                 facts = commands.opt_out(unit.state, (Channel.EMAIL,), told.cause, unit.closed)
@@ -117,40 +114,12 @@ class Inbound:
             frozenset(str(row["id"]) for row in leads if row["wrong"]),
         )
 
-    @asynccontextmanager
-    async def _unread(self, kind: str, value: str, channels: tuple[Channel, ...]) -> AsyncIterator[None]:
-        """The lead may have a fact that this release cannot read: a stop shuts its address all the same.
-
-        Told again, to a release that can, it is taken in whole.
-        """
-        try:
-            yield
-        except NewerFact:
-            if channels:
-                async with self.leads.store.engine.begin() as conn:
-                    here = {"kind": kind, "blind": self.leads.store.vault.blind(kind, value)}
-                    held, _ = await together(conn, [(_LOCK_ADDRESS, here), (f"SELECT {HOLDS}", {})])
-                    await self._shut(conn, str(held[0]["id"]), channels)
-            raise
-
-    async def _shut(self, conn: AsyncConnection, address_id: str, channels: tuple[Channel, ...]) -> bool:
-        """A stop on an address that is no lead's. Whether texts went there until now."""
-        now, new = await self.leads.now_by(conn), False
-        for channel in channels:
-            row = {"address_id": address_id, "channel": channel.value, "cause": "opt_out", "at": now}
-            stop, known = insert(tables.stops).values(row), tables.stops.c
-            shut = stop.on_conflict_do_update(
-                index_elements=["address_id", "channel"], set_={"cause": "opt_out"}, where=known.cause != "opt_out"
-            )
-            closed = (known.address_id == address_id, known.channel == channel.value)
-            was = await conn.scalar(select(known.channel).where(*closed))
-            await conn.execute(shut)
-            new |= channel is Channel.SMS and was is None
-        return new
+    def _shuts_unread(self, kind: str, value: str) -> AbstractAsyncContextManager[None]:
+        return shuts_unread(self.leads, lambda conn: lock_at(self.leads, conn, kind, value))
 
     async def _stop_of_nobody(self, conn: AsyncConnection, address_id: str, by: list[str], sms: InboundSms) -> None:
         """Of a number that is no lead's: it is shut; `by` whom it had been given wrongly, there the text is kept."""
-        new = await self._shut(conn, address_id, PHONE)
+        new = await shut(self.leads, conn, {address_id: "phone"})
         for lead_id in by:
             async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
                 self._stopped_by(unit, sms, stranger=True)

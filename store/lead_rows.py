@@ -33,7 +33,7 @@ _LOCK_LEAD = (
     " LEFT JOIN addresses a ON a.id = la.address_id ORDER BY a.id"
 )
 _ADDRESSES = (
-    "SELECT a.id, a.kind, a.value, a.lost_at FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
+    "SELECT a.id, a.kind, a.value, a.lost_at, la.wrong FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id"
 )
 _FACTS = "SELECT no, at, by_actor, kind, version, release, data FROM facts WHERE lead_id = %(lead)s ORDER BY no"
@@ -53,6 +53,7 @@ class Address:
     kind: str
     value: str = field(repr=False)
     lost_at: datetime | None = None  # real; see tables.addresses
+    wrong: bool = False  # it is somebody else's: a person found that this lead had given it by mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,10 @@ async def load(
     held, news, *more = await together(conn, [(first, lead), (_NEWS, lead), *also])
     if not held:
         raise NoSuchLead("no lead with this id")
-    addresses = _opened(vault, [row for row in held if row["id"] is not None])
     stops = news[0]["stops"] or []  # of each address: its id, a channel stopped on it or None, whether it is wrong
-    wrong = frozenset(PHONE) if any(is_wrong for *_, is_wrong in stops) else frozenset()
+    mistyped = {address_id for address_id, _, is_wrong in stops if is_wrong}
+    addresses = _opened(vault, [row | {"wrong": str(row["id"]) in mistyped} for row in held if row["id"] is not None])
+    wrong = frozenset(PHONE) if mistyped else frozenset()
     return Rows(
         addresses,
         [recorded(vault.open_row(tables.facts, row, (lead_id, row["no"]))) for row in news if (row["no"] or 0) > after],
@@ -131,4 +133,4 @@ def recorded(row: Mapping[Any, Any]) -> f.Recorded:
 
 def _opened(vault: Vault, rows: Any) -> tuple[Address, ...]:
     opened = (vault.open_row(tables.addresses, row, (row["id"],)) for row in rows)
-    return tuple(Address(str(row["id"]), row["kind"], row["value"], row["lost_at"]) for row in opened)
+    return tuple(Address(str(row["id"]), row["kind"], row["value"], row["lost_at"], row["wrong"]) for row in opened)

@@ -326,7 +326,7 @@ class Leads:
                 log.warning("lead %s does not know that an address of it was stopped: %s", other_id, error)
 
     def _stop_too(self, other: LeadUnit, stops: list[f.OptedOut | f.Suppressed], ids: set[str]) -> None:
-        kinds = {a.kind for a in other.addresses if a.id in ids}
+        kinds = {a.kind for a in other.addresses if a.id in ids and not a.wrong}
         for fact in stops:
             open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
             if open_:

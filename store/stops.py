@@ -1,6 +1,7 @@
 """Stops live on the address: they hold for every lead that has it, now and later. Here as statements."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from domain import facts as f
 from domain.consequences import WRONG_NUMBER
@@ -19,7 +20,7 @@ _STOP = (
 _WRONG = "UPDATE lead_addresses SET wrong = true WHERE lead_id = %(lead)s AND address_id = %(address)s"
 _OTHERS = (
     "SELECT DISTINCT lead_id FROM lead_addresses WHERE address_id = ANY(%(addresses)s::uuid[]) AND lead_id <> %(lead)s"
-    " ORDER BY lead_id"
+    " AND NOT wrong ORDER BY lead_id"
 )
 AddressOf = Callable[[Channel], Address | None]
 
@@ -33,22 +34,23 @@ def shut(lead_id: str, address_of: AddressOf, records: Sequence[f.Recorded]) -> 
     statements: list[Statement] = []
     for record, fact in stops_in(records):
         for channel in fact.channels:
-            address = address_of(channel)
+            address = _stopped_by(fact, address_of(channel))
             if address is None:
                 continue
             if _is_wrong(fact):  # somebody's, and perhaps of another lead of ours
                 statements.append(wrong(lead_id, address.id))
                 continue
-            row = {
-                "address_id": address.id,
-                "channel": channel.value,
-                "cause": "opt_out" if isinstance(fact, f.OptedOut) else fact.cause,
-                "at": record.at,
-                "code": None if isinstance(fact, f.OptedOut) else fact.code,
-                "lead_id": lead_id,
-            }
-            statements.append((_STOP, row))
+            cause, code = ("opt_out", None) if isinstance(fact, f.OptedOut) else (fact.cause, fact.code)
+            statements.append(stop(address.id, channel, cause, record.at, code=code, lead_id=lead_id))
     return statements
+
+
+def stop(
+    address_id: str, channel: Channel, cause: str, at: datetime, *, code: str | None = None, lead_id: str | None = None
+) -> Statement:
+    """Its row. `lead_id`: whose fact tells of it."""
+    row = {"address_id": address_id, "channel": channel.value, "cause": cause}
+    return _STOP, row | {"at": at, "code": code, "lead_id": lead_id}
 
 
 def reaching(records: Sequence[f.Recorded]) -> list[f.OptedOut | f.Suppressed]:
@@ -60,13 +62,21 @@ def others(
     lead_id: str, address_of: AddressOf, facts: Sequence[f.OptedOut | f.Suppressed]
 ) -> tuple[Statement, set[str]]:
     """Asks for the ids of the other leads with the addresses that these stop; and the ids of these addresses."""
-    ids = {a.id for fact in facts for channel in fact.channels if (a := address_of(channel))}
+    ids = {a.id for fact in facts for channel in fact.channels if (a := _stopped_by(fact, address_of(channel)))}
     return (_OTHERS, {"addresses": sorted(ids), "lead": lead_id}), ids
 
 
 def wrong(lead_id: str, address_id: str) -> Statement:
     """Keeps that the address is not this lead's."""
     return _WRONG, {"lead": lead_id, "address": address_id}
+
+
+def _stopped_by(fact: f.OptedOut | f.Suppressed, address: Address | None) -> Address | None:
+    """None: one that the lead had given by mistake. What the lead wants is not for its owner to bear.
+
+    What a provider says of an address is true of it whoever's it is.
+    """
+    return None if address is not None and address.wrong and isinstance(fact, f.OptedOut) else address
 
 
 def _is_wrong(fact: f.OptedOut | f.Suppressed) -> bool:

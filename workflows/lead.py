@@ -5,16 +5,18 @@ tells of is planned for. A signal only wakes.
 """
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from typing import assert_never
 
 from temporalio import workflow
 from temporalio.common import Priority
+from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from workflows import messages as m
     from workflows import names
-    from workflows.options import LOST_AFTER, PLAN_LIMIT, PLAN_RETRY, TOUCH_LIMIT, TOUCH_RETRY
+    from workflows.options import HANDED_OUT_WITHIN, LOST_AFTER, PLAN_LIMIT, PLAN_RETRY, TOUCH_LIMIT, TOUCH_RETRY
 
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -68,7 +70,7 @@ class LeadWorkflow:
     async def _carry_out(self, do: m.Do) -> m.Plan:
         touch = do.kind == "touch"
         self._woken = False
-        plan: m.Plan = await workflow.execute_activity(
+        work: workflow.ActivityHandle[m.Plan] = workflow.start_activity(
             do.kind,
             m.DoRef(lead_id=self._lead.lead_id, do=do),
             result_type=m.Plan,
@@ -78,8 +80,28 @@ class LeadWorkflow:
             retry_policy=TOUCH_RETRY if touch else PLAN_RETRY,
             summary=do.summary,
             priority=Priority(priority_key=do.priority),
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
+        let_go = touch and await self._let_go(work)
+        try:
+            plan = await work
+        except ActivityError:
+            if not let_go:
+                raise
+            return (
+                await self._ask()
+            )  # cancelled; or failed or timed out, which is not tried again once it is given up on
         return plan if not self._woken else await self._ask()
+
+    async def _let_go(self, work: "workflow.ActivityHandle[m.Plan]") -> bool:
+        """Whether a touch was given up on: the lead was woken, and what is next by now may go before. Its queue may be
+        hours long. A touch that was begun comes to its end all the same."""
+        await workflow.wait_condition(lambda: work.done() or self._woken)
+        if work.done() or not workflow.patched(names.LETS_GO):
+            return False
+        with contextlib.suppress(asyncio.TimeoutError):
+            await workflow.wait_condition(work.done, timeout=HANDED_OUT_WITHIN)
+        return not work.done() and work.cancel()
 
     async def _rest(self, plan: m.Plan) -> m.Plan:
         """Waits for the plan's time or a signal. A running timer is kept unless the new time is earlier."""

@@ -14,6 +14,8 @@ SWEEP_WORKFLOW, SWEEP_ID, SWEEP_SCHEDULE = "SweepWorkflow", "tend-sweep", "tend-
 SWEEP = "sweep"
 PLAN, TOUCH, OPEN_TASK, EXPIRE_TASK = "plan", "touch", "open_task", "expire_task"
 
+LETS_GO = "lets-go"  # patched: a woken lead waits no longer in a queue with a limit
+
 SIGNALS = (
     "lead_replied",
     "appointment_changed",

@@ -32,7 +32,11 @@ TOUCH_RETRY = RetryPolicy(
     non_retryable_error_types=HOPELESS,
 )
 
-# A sweep that fails is begun again by its schedule a minute later; it wakes at its end, and its bounds bring it there.
+# A queue without a limit hands a touch out at once, and it is over within seconds.
+HANDED_OUT_WITHIN = timedelta(seconds=5)
+
+# A sweep that fails, or whose worker is lost, is over by that, and its schedule begins the next one a minute later: it
+# wakes at its end, and its bounds bring it there.
 SWEEP_EVERY = timedelta(minutes=1)
 SWEEP_LIMIT = timedelta(minutes=5)
 SWEEP_RETRY = RetryPolicy(maximum_attempts=1)

@@ -5,7 +5,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from workflows import names
     from workflows.messages import SweepFrom, SweepResult
-    from workflows.options import SWEEP_LIMIT, SWEEP_PRIORITY, SWEEP_RETRY
+    from workflows.options import LOST_AFTER, SWEEP_LIMIT, SWEEP_PRIORITY, SWEEP_RETRY
 
 
 @workflow.defn(name=names.SWEEP_WORKFLOW)
@@ -18,6 +18,7 @@ class SweepWorkflow:
             SweepFrom(after=last.after if last is not None else None),
             result_type=SweepResult,
             start_to_close_timeout=SWEEP_LIMIT,
+            heartbeat_timeout=LOST_AFTER,
             retry_policy=SWEEP_RETRY,
             priority=SWEEP_PRIORITY,
             summary="who does not move?",

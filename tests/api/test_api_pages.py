@@ -14,7 +14,8 @@ from domain.errors import Refused
 from domain.facts import BookingEvent
 from store import tables
 from store.bookings import Booking, Bookings
-from tests.api.office import PHONE, PUBLIC_URL, Office, utc
+from tests.api.office import PHONE, PUBLIC_URL, Office, is_problem, utc
+from tests.api.test_api_commands import of_a_later_release, stops
 
 _TIMES = re.compile(r'name="starts_at" value="([^"]+)"')
 _BOOKED = re.compile(r'data-appointment="([^"]+)" data-starts-at="([^"]+)"')
@@ -186,3 +187,11 @@ async def test_unsubscribing_takes_a_click_and_looking_does_not(office: Office) 
     assert "You are unsubscribed" in (await office.http.get(link)).text
     timeline = (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]
     assert [(i["by"], i["channels"]) for i in timeline if i["kind"] == "opt_out"] == [("lead", ["email"])]
+
+
+async def test_unsubscribing_shuts_the_address_of_a_lead_that_cannot_be_read(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE, email="ada@example.com")
+    await of_a_later_release(office, lead_id)
+    one_click = {"List-Unsubscribe": "One-Click"}
+    is_problem(await office.http.post(_link(office, "unsubscribe", lead_id), data=one_click), 503)
+    assert await stops(office, lead_id) == {"phone": [], "email": ["email"]}

@@ -19,16 +19,18 @@ from activities.touches import TouchActivities
 from config.settings import Settings
 from domain import facts as f
 from domain.access import Actor, Role
+from domain.backpressure import Limits
 from domain.clock import Clock, parse_pace, virtual_clock
 from domain.lead_state import LeadState
 from domain.sweep import Missed, Tally
+from domain.touches import Channel, TouchStatus, touch_id
 from relay.lead_workflows import LeadWorkflows, Looked
 from relay.relay import Relay
 from relay.sweep import Bounds, Sweep
 from relay.temporal_delivery import TemporalDelivery
 from store.engine import Store
 from store.sweep import SweepStore
-from store.tables import outbox
+from store.tables import messages, outbox
 from store.touch_ledger import TouchLedger
 from tests.workflows.world import FakeChannel, take_in_one
 from wire.connect import connect, register_search_attributes
@@ -73,12 +75,13 @@ class Clinic:
         return Sweep(SweepStore(self.ledger.leads), self.workflows, clock or self.clock, bounds)
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
+    async def working(self, limits: Limits | None = None) -> AsyncIterator[None]:
         """Workers and a relay."""
         plans = PlanActivities(self.ledger, self.clock)
         touches = TouchActivities(self.ledger, self.clock, self.channel, self.channel, self.channel)
         async with AsyncExitStack() as stack, self.relaying():
-            for worker in make_workers(self.temporal, plans, touches, sweep=SweepActivities(self.sweep())):
+            swept = SweepActivities(self.sweep())
+            for worker in make_workers(self.temporal, plans, touches, sweep=swept, limits=limits):
                 await stack.enter_async_context(worker)
             yield
 
@@ -121,6 +124,30 @@ class Clinic:
             for fact in facts:
                 unit.append(fact, "a test")
             unit.signal = None
+
+    async def own_words(self, lead: str, channel: Channel = Channel.SMS) -> f.TouchChanged:
+        """A message of a person, kept; to be told."""
+        message = str(uuid.uuid4())
+        async with self.store.engine.begin() as conn:
+            row = {
+                "id": message,
+                "lead_id": lead,
+                "direction": "out",
+                "channel": channel.value,
+                "body": "We call at ten.",
+            }
+            sealed = self.store.vault.seal_row(messages, row | {"at": self.clock.now()})
+            await conn.execute(messages.insert().values(sealed))
+        return f.TouchChanged(
+            touch_id=touch_id(lead, 1, "staff", message),
+            enrollment=1,
+            step="staff",
+            part=message,
+            channel=channel,
+            status=TouchStatus.PLANNED,
+            due_at=self.clock.now(),
+            message_id=message,
+        )
 
     async def state(self, lead: str) -> LeadState:
         async with self.store.engine.connect() as conn:

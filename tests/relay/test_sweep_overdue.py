@@ -16,7 +16,6 @@ from domain.ports import Accepted, Begin, Call, Email, Sms
 from domain.sweep import Missed
 from domain.touches import Channel, TouchStatus, touch_id
 from relay import sweep as module
-from store.tables import messages
 from tests.relay.conftest import DESK, NO_GRACE, Clinic, by_kind
 
 
@@ -25,7 +24,7 @@ async def test_a_fact_that_nobody_told_is_acted_on(clinic: Clinic) -> None:
     async with clinic.working():
         await clinic.until_sent(lead)
         await clinic.until_idle(lead)
-        await clinic.append_unheard(lead, await _own_words(clinic, lead))
+        await clinic.append_unheard(lead, await clinic.own_words(lead))
         assert by_kind((await clinic.sweep().sweep()).tallies) == {Missed.OVERDUE: (1, 1)}
         await clinic.until_sent(lead, "staff")
 
@@ -42,7 +41,7 @@ async def test_whom_nobody_told_is_found_behind_any_number_whose_touch_was_put_o
             await clinic.append_unheard(lead, _put_off(clinic, lead, until))
             if held:
                 await clinic.append_unheard(lead, f.Paused(reason="test"))
-        await clinic.append_unheard(told_nothing, await _own_words(clinic, told_nothing))
+        await clinic.append_unheard(told_nothing, await clinic.own_words(told_nothing))
         perhaps = await clinic.sweep().store.perhaps_due(clinic.clock.now(), 10)
         assert perhaps == [told_nothing]  # the others are not even looked at
         swept = await clinic.sweep(replace(NO_GRACE, most=2)).sweep()
@@ -74,7 +73,7 @@ async def test_whoever_only_seems_late_hides_nobody(clinic: Clinic, monkeypatch:
         await clinic.until_idle(*waiting, told_nothing)
         for lead in waiting:
             await clinic.append_unheard(lead, _put_off(clinic, lead, clinic.clock.now() + timedelta(days=1)))
-        await clinic.append_unheard(told_nothing, await _own_words(clinic, told_nothing))
+        await clinic.append_unheard(told_nothing, await clinic.own_words(told_nothing))
         async with clinic.store.engine.begin() as conn:  # as a release before wrote it
             as_planned = "UPDATE touches SET due_at = due_at - interval '2 days' WHERE status = 'delayed'"
             await conn.execute(text(as_planned))
@@ -98,7 +97,7 @@ async def test_judging_ends_in_time_and_what_was_found_is_mended(
             await clinic.until_sent(lead)
         await clinic.until_idle(*leads)
         for lead in leads:
-            await clinic.append_unheard(lead, await _own_words(clinic, lead))
+            await clinic.append_unheard(lead, await clinic.own_words(lead))
         for _ in leads:  # each time whoever is left
             swept = await clinic.sweep(replace(NO_GRACE, judging=0.0)).sweep()
             assert by_kind(swept.tallies) == {Missed.OVERDUE: (1, 1)}
@@ -114,7 +113,7 @@ async def test_what_a_person_asked_for_is_found_under_a_pause(clinic: Clinic) ->
             await clinic.until_sent(one)
             await clinic.append(one, f.Paused(reason="test"))
         await clinic.until_idle(lead, other)
-        await clinic.append_unheard(lead, await _own_words(clinic, lead))
+        await clinic.append_unheard(lead, await clinic.own_words(lead))
         await clinic.append_unheard(other, *await _dialled(clinic, other))
         assert by_kind((await clinic.sweep().sweep(repair=False)).tallies) == {Missed.OVERDUE: (2, 0)}
 
@@ -144,31 +143,13 @@ async def test_a_rest_that_is_over_and_ends_the_sequence_is_found(clinic: Clinic
         assert by_kind((await clinic.sweep().sweep()).tallies) == {Missed.OVERDUE: (1, 1)}
 
 
-async def _own_words(clinic: Clinic, lead: str) -> f.TouchChanged:
-    message = str(uuid.uuid4())
-    async with clinic.store.engine.begin() as conn:
-        row = {"id": message, "lead_id": lead, "direction": "out", "channel": "sms", "body": "We call at ten."}
-        sealed = clinic.store.vault.seal_row(messages, row | {"at": clinic.clock.now()})
-        await conn.execute(messages.insert().values(sealed))
-    return f.TouchChanged(
-        touch_id=touch_id(lead, 1, "staff", message),
-        enrollment=1,
-        step="staff",
-        part=message,
-        channel=Channel.SMS,
-        status=TouchStatus.PLANNED,
-        due_at=clinic.clock.now(),
-        message_id=message,
-    )
-
-
 async def test_a_look_that_is_overdue_is_found(clinic: Clinic) -> None:
     lead = await clinic.take_in()
     async with clinic.working():
         await clinic.until_sent(lead)
         await clinic.append(lead, f.Paused(reason="test"))
         await clinic.until_idle(lead)
-        perhaps = await _own_words(clinic, lead)
+        perhaps = await clinic.own_words(lead)
         for status in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN):
             look = clinic.clock.now() if status is TouchStatus.UNKNOWN else None
             await clinic.append_unheard(lead, perhaps.model_copy(update={"status": status, "look_at": look}))
@@ -217,7 +198,7 @@ async def test_who_is_at_work_is_left_alone_and_hides_nobody(clinic: Clinic) -> 
             late = "UPDATE touches SET deadline = now() - interval '1 minute' WHERE status = 'claimed'"
             await conn.execute(text(late))
         assert by_kind((await clinic.sweep().sweep()).tallies) == {}
-        await clinic.append_unheard(told_nothing, await _own_words(clinic, told_nothing))
+        await clinic.append_unheard(told_nothing, await clinic.own_words(told_nothing))
         found = await clinic.sweep(replace(NO_GRACE, most=1)).sweep(repair=False)
         assert by_kind(found.tallies) == {Missed.OVERDUE: (1, 0)}
         hold.set()

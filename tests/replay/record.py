@@ -28,7 +28,7 @@ from store.migrate import migrate
 from store.vault import Vault
 from tests.releases.installation import open_installation
 from tests.replay.ring import RING
-from tests.replay.shapes import RENEWED, SHAPES
+from tests.replay.shapes import RENEWED, SHAPES, queued
 from tests.workflows.history import count, is_idle
 from tests.workflows.world import COORDINATOR, UTC_TEN, FakeChannel, World, open_world
 
@@ -165,6 +165,31 @@ async def meanwhile(world: World, lead: str) -> None:
     await world.result(lead)
 
 
+async def under_way(world: World, lead: str) -> None:
+    """A signal while an e-mail is under way."""
+    held = world.watched.hold("settle")
+    async with world.env.time_skipping_unlocked():
+        await held.reached()
+    await world.signal(lead)
+    held.release()
+    await world.result(lead)
+
+
+async def let_go(world: World, lead: str) -> None:
+    """The queue of e-mails stands: a person's text goes before it, and then a stop ends all."""
+    async with world.env.time_skipping_unlocked():
+        await world.until_event(lead, lambda e: queued(e, "email"), "the e-mail's turn is waited for")
+    await world.tick()
+    await world.commands.message(COORDINATOR, lead, Channel.SMS, "We call at ten.")
+    await world.deliver()
+    await world.advance(seconds=6)
+    await world.until(lead, lambda _: len(world.sent("sms")) == 2, "the words")
+    await world.tick()
+    await world.commands.opt_out(COORDINATOR, lead, ())
+    await world.deliver()
+    await world.result(lead)
+
+
 async def woken_again(world: World, lead: str) -> None:
     """A stop after the end, which is confirmed."""
     await world.result(lead)
@@ -206,7 +231,7 @@ class Frozen(FakeChannel):
 
 STORIES: tuple[Callable[[World, str], Awaitable[None]], ...] = (
     *(silent, replied, stopped, answered, paused, cancelled, visited, dialled, leased, cut_off, meanwhile, hurried),
-    woken_again,
+    *(woken_again, under_way, let_go),
 )
 # Of these the beginning differs.
 SILENT = ("early", "night", "unavailable", "renewed", "begun", "begun_at_night", "begun_renewed", "brief")
@@ -235,7 +260,7 @@ async def record(url: str, wanted: set[str]) -> None:
             if name == "early":
                 await world.reply("Hello?", phone)
                 await world.reply("STOP", phone)
-            async with world.working():
+            async with world.working(without="email" if name == "let_go" else None):
                 if name not in SILENT:
                     await world.until(lead, lambda s: len(s.touches) > 0, "the first touch")
                 first = await world.run_id(lead)

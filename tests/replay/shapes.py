@@ -1,5 +1,6 @@
 """The shapes that a lead's history can have, and by what each is known. Every one is recorded and replayed."""
 
+import itertools
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -63,8 +64,13 @@ def _unavailable(events: Events) -> bool:
 
 
 def _dialled(events: Events) -> bool:
+    return _ended(events) and queued(events, "voice")
+
+
+def queued(events: Events, channel: str) -> bool:
+    """Whether a touch of the channel was handed to its queue."""
     queues = [e.activity_task_scheduled_event_attributes.task_queue.name for e in events]
-    return _ended(events) and names.CHANNEL_QUEUES["voice"] in queues
+    return names.CHANNEL_QUEUES[channel] in queues
 
 
 def _cut_off(events: Events) -> bool:
@@ -82,6 +88,21 @@ def _meanwhile(events: Events) -> bool:
     kinds = [kind(e) for e in events]
     under_way = [kinds[i : i + 2] for i in range(len(kinds))]
     return _ended(events) and ["ACTIVITY_TASK_SCHEDULED", SIGNALLED] in under_way
+
+
+def _under_way(events: Events) -> bool:
+    """A signal between the schedule and the end of a touch, which comes to its end."""
+    return _ended(events) and _heard_of_during(events, names.CHANNEL_QUEUES["email"]) and not _let_go(events)
+
+
+def _heard_of_during(events: Events, queue: str) -> bool:
+    pairs = itertools.pairwise(events)
+    queues = [(e.activity_task_scheduled_event_attributes.task_queue.name, kind(then)) for e, then in pairs]
+    return (queue, SIGNALLED) in queues
+
+
+def _let_go(events: Events) -> bool:
+    return _ended(events) and count(events, "ACTIVITY_TASK_CANCELED") > (0,)
 
 
 def _first_timer(events: Events) -> timedelta:
@@ -134,5 +155,7 @@ SHAPES: dict[str, Callable[[Events], bool]] = {
     "woken_again": _woken_again,  # after the end
     "renewed": _renewed,  # continues as new
     "onward": _onward,  # the run after that
+    "under_way": _under_way,
+    "let_go": _let_go,  # waited in a queue with a limit when the lead was woken
     "versioned": _versioned,  # of workers without a version, of one build, of another
 }

@@ -4,13 +4,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import State
 from domain.ledger import Claim, TouchRef
-from domain.ports import Accepted, InboundSms, TouchUpdate
+from domain.ports import Accepted, InboundSms, Remedy, TouchUpdate
 from domain.touches import Channel, Disposition, TouchStatus
 from store import tables
 from store.bookings import Booking, Bookings
@@ -130,6 +130,55 @@ async def test_a_stop_of_a_numbers_owner_leaves_who_mistyped_it_their_mail(clini
     assert state.last_reply_at is None, "it was not the lead that wrote"
     owner = await clinic.inquire("Ben", email=None)
     assert (await clinic.state(owner)).closed >= {Channel.SMS, Channel.VOICE}, "stopped by its owner, before"
+
+
+async def test_a_stop_of_who_mistyped_a_number_leaves_its_owner_alone(clinic: Clinic) -> None:
+    mistyped = await clinic.inquire()
+    await wrong_number(clinic, mistyped)
+    owner, relative = await clinic.inquire("Olga", email=None), await clinic.inquire("Ben", phone=None)
+    ref = await clinic.next_touch(owner)
+    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
+    answers = [await clinic.commands.opt_out(DESK, mistyped, None) for _ in range(2)]
+    assert [ref.touch_id in answer.in_flight for answer in answers] == [False, False]
+    state = await clinic.state(mistyped)
+    assert (state.exit_reason, state.opted_out) == (f.ExitReason.OPTED_OUT, frozenset(Channel))
+    assert [r.fact.kind for r in await records(clinic, mistyped)].count("opt_out") == 1
+    assert await clinic.causes() == {"email": "opt_out"}, "the number is its owner's to close"
+    state = await clinic.state(owner)
+    assert (state.exit_reason, state.closed) == (None, frozenset())
+    assert (await clinic.state(relative)).opted_out == {Channel.EMAIL}
+
+
+async def test_a_relative_is_not_stopped_at_a_number_that_is_not_theirs(clinic: Clinic) -> None:
+    lead, relative, link = await clinic.inquire(), await clinic.inquire("Ben"), tables.lead_addresses
+    number = select(tables.addresses.c.id).where(tables.addresses.c.kind == "phone").scalar_subquery()
+    async with clinic.store.engine.begin() as conn:
+        theirs = update(link).where(link.c.lead_id == relative, link.c.address_id == number)
+        await conn.execute(theirs.values(wrong=True))
+    await clinic.commands.opt_out(DESK, lead, None)
+    assert (await clinic.state(relative)).opted_out == {Channel.EMAIL}, "the mail is shared"
+
+
+async def test_a_stop_of_a_numbers_owner_waits_for_nobody_who_mistyped_it(clinic: Clinic) -> None:
+    mistyped = await clinic.inquire()
+    await wrong_number(clinic, mistyped)
+    owner = await clinic.inquire("Olga", email=None)
+    async with clinic.store.engine.begin() as conn, asyncio.timeout(5):
+        await conn.execute(select(tables.leads.c.id).where(tables.leads.c.id == mistyped).with_for_update())
+        await clinic.commands.opt_out(DESK, owner, None)
+    assert (await clinic.state(owner)).exit_reason is f.ExitReason.OPTED_OUT
+
+
+async def test_what_the_carrier_says_of_a_number_holds_whoever_had_mistyped_it(clinic: Clinic) -> None:
+    mistyped, owner = await clinic.inquire(), await clinic.inquire("Olga", email=None)
+    ref, now = await clinic.next_touch(mistyped), datetime.now(UTC)
+    assert isinstance(await clinic.ledger.claim(ref, now), Claim)
+    await clinic.ledger.settle(ref, Accepted("SM9"), now)
+    await wrong_number(clinic, mistyped)
+    told = TouchUpdate(ref.touch_id, "SM9", TouchStatus.UNDELIVERED, code="21610", remedy=Remedy.SUPPRESS_NUMBER)
+    await clinic.news.update(told)
+    assert await clinic.causes() == {"sms": "suppressed", "voice": "suppressed"}
+    assert (await clinic.state(owner)).closed == {Channel.SMS, Channel.VOICE}
 
 
 async def test_the_owner_of_a_mistyped_number_is_answered_like_anybody(clinic: Clinic) -> None:

@@ -1,17 +1,31 @@
 """A lead that a later release has written to cannot be read; who asks to be left alone is left alone all the same."""
 
-import pytest
-from sqlalchemy import update
+import asyncio
+import uuid
 
+import pytest
+from sqlalchemy import insert, select, update
+
+from api import unsubscribe
 from domain import facts as f
-from domain.errors import NewerFact
+from domain.access import Actor, Role
+from domain.errors import NewerFact, NotFound
 from domain.ports import NoMoreMail
 from domain.touches import Channel
 from store import tables
+from store.bare_stops import lock_own
 from store.states import States
+from tests.store.test_one_person import wrong_number
 from tests.store.test_rules import DESK, Clinic
 from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
 from tests.store.test_stops_and_locks import MAIL, stopped, wrote
+
+
+async def audited(clinic: Clinic) -> list[tuple[str, str, str, str]]:
+    a = tables.audit.c
+    async with clinic.store.engine.connect() as conn:
+        rows = await conn.execute(select(a.lead_id, a.actor_name, a.action, a.detail))
+        return [(str(lead), who, action, detail) for lead, who, action, detail in rows]
 
 
 async def by_a_later_release(clinic: Clinic, lead: str) -> None:
@@ -50,6 +64,69 @@ async def test_an_end_of_mails_shuts_the_address(clinic: Clinic) -> None:
     with pytest.raises(NewerFact):
         await clinic.inbound.no_more_mail("sendgrid", NoMoreMail("e1", MAIL, "unsubscribed"))
     assert await clinic.causes() == {"email": "opt_out"}
+
+
+async def test_a_stop_that_a_person_enters_shuts_the_number(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    await by_a_later_release(clinic, lead)
+    with pytest.raises(NewerFact):
+        await clinic.commands.opt_out(DESK, lead, (Channel.SMS,))
+    assert await clinic.causes() == {"sms": "opt_out", "voice": "opt_out"}
+    assert (lead, "desk", "lead_opted_out", "addresses") in await audited(clinic)
+    await by_ours(clinic, lead)
+    assert (await clinic.state(lead)).exit_reason is None, "told again, it is taken in whole"
+    await clinic.commands.opt_out(DESK, lead, (Channel.SMS,))
+    assert (await clinic.state(lead)).exit_reason is f.ExitReason.OPTED_OUT
+
+
+async def test_a_stop_that_a_person_enters_leaves_a_mistyped_number_to_its_owner(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    await wrong_number(clinic, lead)
+    await by_a_later_release(clinic, lead)
+    with pytest.raises(NewerFact):
+        await clinic.commands.opt_out(DESK, lead, None)
+    assert await clinic.causes() == {"email": "opt_out"}
+
+
+async def test_who_may_not_see_a_lead_shuts_nothing_of_it(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    await by_a_later_release(clinic, lead)
+    with pytest.raises(NotFound):
+        await clinic.commands.opt_out(Actor("elsewhere", "elsewhere", Role.COORDINATOR, ("north",)), lead, None)
+    assert await clinic.causes() == {}
+    assert not [row for row in await audited(clinic) if "elsewhere" in row]
+    with pytest.raises(NewerFact):
+        await clinic.commands.opt_out(Actor("here", "here", Role.COORDINATOR, ("north", "main")), lead, None)
+    assert await clinic.causes() == dict.fromkeys(Channel, "opt_out")
+
+
+async def test_the_link_in_a_mail_shuts_its_address(clinic: Clinic) -> None:
+    lead = await clinic.inquire()
+    await by_a_later_release(clinic, lead)
+    with pytest.raises(NewerFact):
+        await unsubscribe.opt_out(clinic.leads, lead)
+    assert await clinic.causes() == {"email": "opt_out"}
+    assert (lead, "lead", "lead_opted_out", "addresses") in await audited(clinic)
+    await by_ours(clinic, lead)
+    await unsubscribe.opt_out(clinic.leads, lead)
+    assert (await clinic.state(lead)).opted_out == {Channel.EMAIL}
+
+
+async def test_an_address_that_comes_while_the_others_are_waited_for_is_locked_too(clinic: Clinic) -> None:
+    lead, table, link = await clinic.inquire(email=None), tables.addresses, tables.lead_addresses
+    mail = {"id": str(uuid.uuid4()), "kind": "email", "value": MAIL, "blind": b"mail"}
+
+    async def lock() -> set[str]:
+        async with clinic.store.engine.begin() as conn:
+            return set((await lock_own(conn, lead, tuple(Channel))).values())
+
+    async with clinic.store.engine.begin() as conn:
+        await conn.execute(select(table.c.id).with_for_update())
+        locking = asyncio.create_task(lock())
+        await clinic.waits_for_a_lock()
+        await conn.execute(insert(table).values(clinic.store.vault.seal_row(table, mail)))
+        await conn.execute(insert(link).values(lead_id=lead, address_id=mail["id"]))
+    assert await locking == {"phone", "email"}
 
 
 async def test_any_other_text_stops_nothing(clinic: Clinic) -> None:

@@ -6,7 +6,7 @@ answers to the workflow, the workflow's own to the server) can be held up, so th
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -157,8 +157,10 @@ class World:
         return await self.until_event(lead_id, is_idle, "nothing more to do")
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Runs the workers."""
+    async def working(self, without: str | None = None) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+        """Runs the workers. Nobody takes a touch of the channel `without`, as if its queue were long, until what it
+        yields is called.
+        """
         touches = TouchActivities(
             self.watched,
             self.clock,
@@ -167,10 +169,18 @@ class World:
             self.channels["email"],
             skipped_time,
         )
+        workers = make_workers(self.client, PlanActivities(self.watched, self.clock, skipped_time), touches)
+        later = [worker for worker in workers if worker.task_queue == names.CHANNEL_QUEUES.get(without or "")]
         async with AsyncExitStack() as stack:
-            for worker in make_workers(self.client, PlanActivities(self.watched, self.clock, skipped_time), touches):
-                await stack.enter_async_context(worker)
-            yield
+
+            async def its_turn() -> None:
+                for worker in later:
+                    await stack.enter_async_context(worker)
+
+            for worker in workers:
+                if worker not in later:
+                    await stack.enter_async_context(worker)
+            yield its_turn
 
     async def result(self, lead_id: str) -> str:
         """Lets time run on until the workflow has ended."""

@@ -1,0 +1,113 @@
+"""A touch may wait for hours in a queue with a limit: a lead that is woken meanwhile does what is next by now."""
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from domain.lead_state import LeadState
+from domain.ledger import View
+from domain.touches import Channel, TouchStatus, touch_id
+from store.engine import Store
+from tests.workflows.held import Held
+from tests.workflows.history import activities, count
+from tests.workflows.world import COORDINATOR, World, open_world
+from wire.keyring import KeyRing
+from workflows import names
+
+CANCELLED = ("ACTIVITY_TASK_CANCEL_REQUESTED", "ACTIVITY_TASK_CANCELED")
+
+
+async def in_the_queue(world: World) -> str:
+    """A lead whose first text waits for its turn."""
+    lead = await world.inquire()
+    await world.deliver()
+    await world.until_event(lead, lambda e: count(e, "ACTIVITY_TASK_SCHEDULED") == (1,), "its turn is waited for")
+    return lead
+
+
+def _is_out(state: LeadState) -> bool:
+    text = state.touches.get((1, "confirm", "sms"))
+    return text is not None and text.status is TouchStatus.ACCEPTED
+
+
+async def test_what_a_person_wrote_goes_before_a_text_whose_turn_has_not_come(store: Store, keyring: KeyRing) -> None:
+    async with open_world(store, keyring, working=False) as world, world.working(without="sms") as its_turn:
+        lead = await in_the_queue(world)
+        await world.tick()
+        await world.commands.message(COORDINATOR, lead, Channel.EMAIL, "We call at ten.")
+        await world.deliver()
+        await world.advance(seconds=6)
+        await world.until(lead, lambda _: len(world.sent("email")) == 1, "the words")
+        assert count(await world.history(lead), *CANCELLED) == (1, 1)
+        assert world.sent("sms") == []
+        await its_turn()
+        await world.until(lead, _is_out, "its text")
+        assert len(world.sent("sms")) == 1
+
+
+async def test_of_who_stops_meanwhile_nothing_waits_any_more(store: Store, keyring: KeyRing) -> None:
+    async with open_world(store, keyring, working=False) as world, world.working(without="sms"):
+        lead = await in_the_queue(world)
+        await world.tick()
+        await world.commands.opt_out(COORDINATOR, lead, ())
+        await world.deliver()
+        assert await world.result(lead) == "opted_out"
+        assert world.sent("sms") == world.sent("email") == []
+
+
+async def test_what_was_begun_comes_to_its_end(store: Store, keyring: KeyRing) -> None:
+    async with open_world(store, keyring) as world:
+        lead = await world.inquire()
+        held = world.watched.hold("settle")  # sent, and its outcome committed
+        await world.deliver()
+        await held.reached()
+        await world.tick()
+        await world.commands.message(COORDINATOR, lead, Channel.EMAIL, "We call at ten.")
+        await world.deliver()
+        async with world.env.time_skipping_unlocked():
+            events = await world.until_event(lead, lambda e: count(e, CANCELLED[0]) == (1,), "it is given up on")
+        assert count(events, "ACTIVITY_TASK_CANCELED") == (0,), "not before its end"
+        held.release()
+        await world.until(lead, lambda _: len(world.sent("email")) == 1, "the words")
+        assert len(world.sent("sms")) == 1
+        assert _is_out(await world.state(lead))
+
+
+async def test_what_fails_after_it_was_given_up_on_is_looked_for(
+    store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Temporal tries nothing again that was to be cancelled: a worker that dies then leaves its claim behind.
+
+    Here by an error that is not tried again either.
+    """
+    async with open_world(store, keyring) as world:
+        lead = await world.inquire()
+        held = Held()
+
+        async def die(*_: object) -> View:
+            monkeypatch.undo()
+            await held.wait()
+            raise ApplicationError("gone", non_retryable=True)
+
+        monkeypatch.setattr(world.watched, "settle", die)
+        world.channels["sms"].listed.append(touch_id(lead, 1, "confirm", "sms"))
+        await world.deliver()
+        await held.reached()
+        await world.signal(lead)
+        async with world.env.time_skipping_unlocked():
+            await world.until_event(lead, lambda e: count(e, CANCELLED[0]) == (1,), "it is given up on")
+            held.release()
+            await world.until(lead, _is_out, "it is found")
+        assert len(world.sent("sms")) == 1
+
+
+async def test_a_touch_that_is_handed_out_at_once_is_not_given_up_on(store: Store, keyring: KeyRing) -> None:
+    async with open_world(store, keyring) as world:
+        lead = await world.inquire()
+        held = world.watched.hold("settle")
+        await world.deliver()
+        await held.reached()
+        await world.signal(lead)
+        held.release()
+        events = await world.idle(lead)
+        assert count(events, *CANCELLED) == (0, 0)
+        assert [what for what in activities(events) if what in (names.TOUCH, names.PLAN)] == [names.TOUCH, names.PLAN]

@@ -8,6 +8,7 @@ from tests.faults.seen import Lead, Seen, Violation, claimed_at, moment, own
 
 _OPT_OUTS = frozenset({"opt_out", "stop_text"})
 _STOPS = _OPT_OUTS | {"pause", "disqualify"}
+_NAMES = frozenset({"opt_out", "pause", "disqualify", "booked"})  # of these the answer names what is in flight
 
 
 def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
@@ -23,6 +24,8 @@ def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
                 for relative in (lead for lead in seen.homes[str(owner.row["phone"])] if lead is not owner):
                     by_phone = [touch for touch in relative.touches if touch.get("channel") != "email"]
                     yield from _by_clock(seen, relative, by_phone, stop, None)
+        for told in (t for t in round_.told if t.verb in _NAMES and t.accepted and "in_flight" not in t.answer):
+            yield Violation("unlisted", told.lead_id or "", f"the answer of {told.mark} does not say what may arrive")
         for booked in (t for t in round_.told if t.verb == "booked" and t.accepted):
             if (owner := seen.by_number.get(booked.number)) is not None:
                 yield from _by_booking(seen, owner, booked)
@@ -72,7 +75,7 @@ def _by_booking(seen: Seen, lead: Lead, booked: Told) -> Iterator[Violation]:
 def _unlisted(seen: Seen, lead: Lead, stop: Told, touch: Json) -> Iterator[Violation]:
     assert stop.answered_at is not None
     arrived = [i for i in seen.by_touch.get(touch["id"], []) if moment(i["at"]) > stop.answered_at]
-    listed = stop.answer.get("in_flight")
+    listed = stop.answer.get("in_flight")  # a text is answered with nothing
     if arrived and listed is not None and touch["id"] not in listed:
         yield Violation("unlisted", lead.id, f"{_name(touch)} arrived after {stop.mark}, whose answer does not list it")
 

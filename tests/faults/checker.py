@@ -90,6 +90,7 @@ def check(seen: Seen, rounds: list[Round], sequences: Mapping[str, Sequence]) ->
         *after_stop.check(seen, rounds),
         *(v for lead in seen.leads.values() for v in owed(lead, sequences, moment(seen.now))),
         *(Violation("forgotten", lead_id, why) for lead_id, why in seen.restless.items()),
+        *(v for lead in seen.leads.values() for v in _stranded(lead)),
     ]
     shares = {False: Share(), True: Share()}
     for lead, touch in seen.touches.values():
@@ -176,6 +177,14 @@ def _shown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
                 if claimed is not None and moment(item["at"]) - claimed > CLAIM_LIVES:
                     seconds = (moment(item["at"]) - claimed).total_seconds()
                     yield Violation("late", lead.id, f"{_name(touch)} came {seconds:.1f} s after its claim")
+
+
+def _stranded(lead: Lead) -> Iterator[Violation]:
+    """Living, and neither a time nor a person is waited for. A pause may have no end."""
+    step = lead.row.get("next_step") or {}
+    waits = step.get("at") or any(task["state"] in ("open", "claimed") for task in lead.of("task"))
+    if lead.state in ("active", "resting") and not waits:
+        yield Violation("forgotten", lead.id, f"{lead.state}, and nothing is to come")
 
 
 def _tasks(seen: Seen) -> Iterator[Violation]:

@@ -198,6 +198,14 @@ def _unknown_without_a_cause(run: Run) -> None:
     _review(run)
 
 
+def _an_answer_without_a_list(run: Run) -> None:
+    run.told.append(told("pause", "pause-0-1", 20))
+
+
+def _with_nothing_to_come(run: Run) -> None:
+    run.state = "active"
+
+
 PLANTED: list[tuple[str, Callable[[Run], None]]] = [
     ("duplicate", _sent_twice),
     ("duplicate", _a_step_as_two_touches),
@@ -217,6 +225,7 @@ PLANTED: list[tuple[str, Callable[[Run], None]]] = [
     ("after_stop", _under_a_pause),
     ("after_stop", _of_a_sequence_that_is_over),
     ("unlisted", _not_listed),
+    ("unlisted", _an_answer_without_a_list),
     ("unlisted", _not_listed_by_a_booking),
     ("lost", _a_note_lost),
     ("lost", _a_lead_lost),
@@ -229,6 +238,7 @@ PLANTED: list[tuple[str, Callable[[Run], None]]] = [
     ("owed", _a_step_passed_over),
     ("owed", _a_step_long_due),
     ("forgotten", _overdue),
+    ("forgotten", _with_nothing_to_come),
     ("unlisted_task", _not_in_the_list),
     ("untasked", _unknown_without_a_task),
     ("unknown", _unknown_and_told),

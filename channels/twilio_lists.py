@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from channels.twilio_client import TwilioClient
-from channels.twilio_sms import SLACK, same
+from channels.twilio_sms import same
+from domain.clock import DATED_BEFORE
 from domain.ports import Listed
 from domain.touches import Channel
 
@@ -29,7 +30,7 @@ class TwilioLists:
         for channel, resource in ((Channel.SMS, api.messages), (Channel.VOICE, api.calls)):
             page = await self.client.look(resource.page_async(page_size=PAGE_SIZE), PAGE_LIMIT)
             while page is not None:
-                young = [record for record in page if _at(record) >= since - SLACK]
+                young = [record for record in page if _at(record) >= since - DATED_BEFORE]
                 for one in filter(None, (_listed(channel, record) for record in young)):
                     yield one
                 page = await self.client.look(page.next_page_async(), PAGE_LIMIT) if young else None

@@ -1,12 +1,13 @@
 """Texts through Twilio: the SmsChannel of domain/ports.py."""
 
 import unicodedata
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from channels.errors import clean_code, twilio_remedy, unknown
 from channels.twilio_client import TwilioClient
 from channels.webhook_paths import SMS_STATUS, callback
+from domain.clock import DATED_BEFORE
 from domain.ports import Accepted, Begin, Remedy, Search, Sms
 from domain.touches import TouchStatus
 
@@ -14,8 +15,6 @@ from domain.touches import TouchStatus
 # its contact window, so that none slips into the night. Twilio takes no less than one second.
 VALIDITY = 14_400
 LIST_SIZE = 100
-# Twilio's times are whole seconds, and its clock is not ours.
-SLACK = timedelta(seconds=2)
 
 # In answers and in callbacks. Not here: accepted, scheduled, queued, sending (on the way), receiving, received.
 MESSAGE_STATUSES: Final = {
@@ -97,11 +96,15 @@ def what_went_wrong(status: TouchStatus, error_code: object) -> tuple[str | None
 
 
 def may_be(record: Any, search: Search) -> bool:
-    """Whether Twilio's record of a text or call is the one that is looked for, by its id and time."""
+    """Whether Twilio's record of a text or call is the one that is looked for, by its id and time.
+
+    Both ends are moved alike, so that what may be the next touch's is not this one's.
+    """
     made: datetime | None = record.date_created
     if made is None or not record.sid or str(record.sid) in search.known:
         return False
-    return search.since - SLACK <= made and (search.until is None or made < search.until)
+    made += DATED_BEFORE
+    return search.since <= made and (search.until is None or made < search.until)
 
 
 def same(listed: str, body: str) -> bool:

@@ -22,6 +22,8 @@ _LONGEST = 36500 * 86400.0
 MICROSECOND = timedelta(microseconds=1)
 # Real. Clocks of two machines that keep time agree within a second; a claim lives 15 s.
 APART = timedelta(seconds=10)
+# So much before its claim a touch may be dated in its carrier's list: by a clock behind ours, and in whole seconds.
+DATED_BEFORE = APART + timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from domain import facts as f
+from domain.clock import DATED_BEFORE
 from domain.consequences import PUT_BACK, task_id
 from domain.contact_window import closes, is_open
 from domain.lead_state import LeadState, Touch
@@ -21,7 +22,6 @@ from domain.unknown import ALONE_FOR
 RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
 _LOOK = "look at the carrier's log, skip what the lead has had already, then resume it"
-_CLOCKS = timedelta(seconds=2)  # the carrier's times are whole seconds, and its clock is not ours
 
 Same = Callable[[str, str], bool]  # see ports.CarrierList.same
 
@@ -36,7 +36,7 @@ class Claimed:
 
     def may_be(self, one: Listed, same: Same) -> bool:
         """Nothing else goes to its address for so long. What has lost its words is nobody's."""
-        in_time = self.at - _CLOCKS <= one.at <= self.at + ALONE_FOR
+        in_time = self.at - DATED_BEFORE <= one.at <= self.at + ALONE_FOR
         words = self.body is None or same(one.body, self.body)
         return one.channel is self.channel and in_time and words
 

@@ -17,6 +17,7 @@ BEAT = 0.1  # real seconds between two signs of life: no more than this is told 
 # most, and between them twice what the servers took, which tells how busy the machine is.
 STANDS_FOR = timedelta(seconds=4), timedelta(seconds=12)
 _REAL = (Pace(1.0, None),)
+_HALF = "half"  # of what clock.start holds: a first virtual clock is being written, and nothing has run on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +62,13 @@ class ClockFile:
         self._asked = asked
         try:
             kept = json.loads(directory.clock_start.read_text()) if directory.clock_start.exists() else None
+            half = kept is not None and _HALF in kept
+            if half:  # a start that was stopped at it is made anew, as if it had never been
+                kept = None
             self._old = Clock.read(directory.clock) if kept and kept["virtual"] else None
             if self._old is not None and not self._old.virtual:
                 raise ValueError("the virtual clock is missing")  # noqa: TRY301
-            if kept is None and directory.clock.exists():
+            if kept is None and not half and directory.clock.exists():
                 raise ValueError("clock.start is missing")  # noqa: TRY301
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StartError(
@@ -108,6 +112,9 @@ class ClockFile:
         if self._kept is None:
             clock = virtual_clock(begins, asked.start or now, asked.paces) if self.virtual else Clock()
             self._kept = {"virtual": self.virtual, "clock": _said(asked), "pace": asked.pace or "1"}
+            directory.clock.unlink(missing_ok=True)
+            if clock.virtual:  # a clock.json alone would look like that of a directory that has run
+                write_private(directory.clock_start, json.dumps(self._kept | {_HALF: True}, indent=1))
         elif self._old is None:
             return Clock()
         else:

@@ -29,7 +29,7 @@ from stack.stuck_leads import stuck
 from stack.verdicts import Line, Verdict, length, ok, wrong
 from store import home
 from store.migrate import newest, reached
-from store.sweep import kept
+from store.sweep import kept, waits_too_long
 from store.tables import outbox, tasks, touches
 from wire.connect import register_search_attributes
 from workflows import names
@@ -67,7 +67,7 @@ async def examine(settings: Settings, *, repair: bool) -> AsyncIterator[Line]:
             ("workers", lambda: _workers(settings, found)),
             ("schedule", lambda: _schedule(found, repair)),
             ("sweep", lambda: _last_sweep(found)),
-            ("outbox", lambda: _outbox(found)),
+            ("outbox", lambda: _outbox(settings, found)),
             ("unknown touches", lambda: _unknown(found)),
             ("people's work", lambda: _people(found)),
         )
@@ -238,13 +238,15 @@ async def _last_sweep(found: Tools) -> Line:
     return ok("sweep", f"the last was {length(age)} ago")
 
 
-async def _outbox(found: Tools) -> Line:
+async def _outbox(settings: Settings, found: Tools) -> Line:
+    """Lists wait their turn for long, unless no worker is there to deliver them."""
+    moving, now = await workers_at(found.client, settings.temporal_namespace) > 0, datetime.now(UTC)
     async with found.engine.connect() as conn:
-        query = select(func.count(), func.min(outbox.c.created_at))
-        count, oldest = (await conn.execute(query)).one()
-    age = datetime.now(UTC) - oldest if oldest is not None else timedelta(0)
-    if age > LATE:
-        said = f"{count} entries wait, the oldest for {length(age)}"
+        count = await conn.scalar(select(func.count()).select_from(outbox))
+        late = select(func.count(), func.min(outbox.c.created_at)).where(waits_too_long(now - LATE, moving=moving))
+        too_long, oldest = (await conn.execute(late)).one()
+    if oldest is not None:
+        said = f"{too_long} entries wait, the oldest for {length(now - oldest)}"
         return wrong("outbox", said, "see whether Temporal answers and workers are at work: they deliver it")
     return ok("outbox", f"{count} entries wait" if count else "empty")
 

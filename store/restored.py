@@ -137,7 +137,8 @@ class Comparison:
             async with self.leads.lead(lead_id) as unit:
                 left = await self._found(unit, number, left, due, done)
         if not left:
-            await self._not_lost(number, was if was != noticed else None)
+            if was != noticed:  # else an earlier run of this restore has marked it: what it was before nobody knows
+                await self._not_lost(number, was)
             return
         somebodys = False
         for lead_id in ids:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.lead_state import DIAL, ESCALATED_AFTER, STAFF, STOP, LeadState, State
+from domain.priority import Priority
 from domain.restored import LOST_FOR
 from domain.sequence import Sequence
 from domain.sweep import Missed, Stuck, Tally, needs_workflow, stands_still
@@ -51,8 +52,8 @@ class SweepStore:
             await clocks.must_agree(conn)
 
     async def unheard(self, before: datetime) -> Tally:
-        """Entries of the outbox from before that time."""
-        query = select(func.count(), func.min(entries.c.created_at)).where(entries.c.created_at < before)
+        """Entries of the outbox that wait for too long though workers are there to deliver them."""
+        query = select(func.count(), func.min(entries.c.created_at)).where(waits_too_long(before))
         async with self.leads.store.engine.connect() as conn:
             count, oldest = (await conn.execute(query)).one()
         age = datetime.now(UTC) - oldest if oldest is not None else timedelta(0)
@@ -188,6 +189,17 @@ class SweepStore:
             # Its text may hold what was read: only its type is told.
             log.warning("lead %s cannot be judged: %s", lead_id, type(error).__name__)
             return otherwise
+
+
+def waits_too_long(before: datetime, *, moving: bool = True) -> ColumnElement[bool]:
+    """Entries of the outbox from before that time (real), but for those that only wait for their turn.
+
+    What comes in bulk (lists, everybody anew) goes behind all else, lists at a pace of their own: that may take hours.
+    While somebody delivers (`moving`) it is late only where its delivery has failed, or was put off.
+    """
+    old = entries.c.created_at < before
+    tried = or_(entries.c.attempts > 0, entries.c.not_before > func.clock_timestamp())
+    return and_(old, or_(entries.c.priority <= Priority.CADENCE.value, tried)) if moving else old
 
 
 def _told(lead_id: ColumnElement[str]) -> ColumnElement[bool]:

@@ -167,6 +167,7 @@ class TouchLedger:
         if line is None:
             rule, reason = desk.NO_LINE
             carry_out.change(unit.journal, action, TouchStatus.FAILED, unit.now, rule=rule, reason=reason)
+            await together(unit.conn, [self.backpressure.gives_back(ref.channel, now)])  # nobody was called
             return None
         carry_out.ring(unit.journal, action, unit.now, self.clock.product(now + desk.WAITS))
         unit.touch_rows[ref.touch_id] = {"leg_at": now}

@@ -17,6 +17,7 @@ from channels.inbound_twilio import parse_message_status
 from channels.twilio_client import TwilioClient
 from channels.twilio_lists import TwilioLists
 from channels.twilio_sms import TwilioSms
+from domain.clock import APART
 from domain.errors import ClaimOver
 from domain.ports import OutcomeUnknown, Rejected, Remedy, Search, Sms, Unavailable
 from domain.touches import TouchStatus
@@ -157,8 +158,8 @@ async def test_a_refusal_says_what_follows_and_nothing_of_the_person(
 async def test_finding(provider: Provider, sms: TwilioSms) -> None:
     texts = [
         listed(SINCE + timedelta(minutes=5), "another text", "SM3"),
-        listed(SINCE - timedelta(seconds=2), SMS.body.replace("“", '"').replace("”", '"'), "SM2", "delivered"),
-        listed(SINCE - timedelta(seconds=3), SMS.body, "SM1"),
+        listed(SINCE - timedelta(seconds=12), SMS.body.replace("“", '"').replace("”", '"'), "SM2", "delivered"),
+        listed(SINCE - timedelta(seconds=13), SMS.body, "SM1"),
     ]
     provider.answer(200, {"messages": texts, "page": 0, "next_page_uri": None})
     found = await sms.find(SMS, Search(SINCE), 5)
@@ -225,6 +226,16 @@ async def test_what_is_another_touchs_is_not_found(provider: Provider, sms: Twil
     found = await sms.find(SMS, Search(SINCE, SINCE + timedelta(minutes=9), frozenset({"SM5"})), 5)
     assert found is not None
     assert found.provider_id == "SM1"
+
+
+async def test_by_clocks_that_are_apart_a_text_is_found_and_belongs_to_one_claim_only(
+    provider: Provider, sms: TwilioSms
+) -> None:
+    """The worker that sent it was ahead of the carrier by more than either is ever told of."""
+    provider.answer(200, {"messages": [listed(SINCE - APART - timedelta(seconds=1))], "page": 0, "next_page_uri": None})
+    assert await sms.find(SMS, Search(SINCE), 5) is not None
+    assert await sms.find(SMS, Search(SINCE - timedelta(minutes=3), SINCE), 5) is None
+    assert await sms.find(SMS, Search(SINCE, known=frozenset({"SM1"})), 5) is None
 
 
 async def test_a_request_whose_time_passed_before_it_was_written_is_not_sent(

@@ -25,7 +25,7 @@ def test_a_claim_accounts_for_one_of_its_time() -> None:
     assert left([listed("SM1", SECOND)], claim) == []
     assert left([listed("SM1", -SECOND)], claim) == []  # the carrier's times are whole seconds
     assert left([listed("SM1", SECOND), listed("SM2", 2 * SECOND)], claim) == ["SM2"]
-    assert left([listed("SM1", -10 * SECOND)], claim) == ["SM1"]
+    assert left([listed("SM1", -13 * SECOND)], claim) == ["SM1"]
     assert left([listed("SM1", timedelta(minutes=3))], claim) == ["SM1"]
 
 

@@ -90,7 +90,7 @@ def check(seen: Seen, rounds: list[Round], sequences: Mapping[str, Sequence]) ->
         *after_stop.check(seen, rounds),
         *(v for lead in seen.leads.values() for v in owed(lead, sequences, moment(seen.now))),
         *(Violation("forgotten", lead_id, why) for lead_id, why in seen.restless.items()),
-        *(v for lead in seen.leads.values() for v in _stranded(lead)),
+        *(v for lead in seen.leads.values() for v in _stranded(seen, lead)),
     ]
     shares = {False: Share(), True: Share()}
     for lead, touch in seen.touches.values():
@@ -179,11 +179,15 @@ def _shown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
                     yield Violation("late", lead.id, f"{_name(touch)} came {seconds:.1f} s after its claim")
 
 
-def _stranded(lead: Lead) -> Iterator[Violation]:
-    """Living, and neither a time nor a person is waited for. A pause may have no end."""
-    step = lead.row.get("next_step") or {}
-    waits = step.get("at") or any(task["state"] in ("open", "claimed") for task in lead.of("task"))
-    if lead.state in ("active", "resting") and not waits:
+def _stranded(seen: Seen, lead: Lead) -> Iterator[Violation]:
+    """Living, and neither a time nor a person is waited for. A pause may have no end.
+
+    Who wrote from a phone that is shared is asked once, of one of those who share it.
+    """
+    asked = [*(task["id"] for task in lead.of("task")), *(entry.get("task_id") for entry in lead.of("rested"))]
+    someone = any(seen.tasks[task]["state"] in ("open", "claimed") for task in asked if task in seen.tasks)
+    at = (lead.row.get("next_step") or {}).get("at")
+    if lead.state in ("active", "resting") and not (at or someone):
         yield Violation("forgotten", lead.id, f"{lead.state}, and nothing is to come")
 
 

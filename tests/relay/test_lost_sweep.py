@@ -1,4 +1,4 @@
-"""A sweep whose worker is killed is over within seconds, so that the next one begins a minute later; one at work lives."""
+"""A sweep whose worker is killed is over within seconds, so that the next one begins a minute later."""
 
 import asyncio
 import time

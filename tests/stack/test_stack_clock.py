@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from config.data_dir import DataDir
+from config.data_dir import DataDir, write_private
 from domain.clock import Clock, Segment
 from stack.clock_file import STANDS_FOR, ClockFile, begun, parse
 from stack.preflight import StartError, UsageError
@@ -195,3 +196,33 @@ def test_a_clock_without_what_it_was_started_with_is_refused(directory: DataDir)
     directory.clock_start.unlink()
     with pytest.raises(StartError, match=r"clock\.start is missing"):
         clock_file(directory)
+
+
+@pytest.mark.parametrize("written", [0, 1, 2], ids=["nothing", "what it starts with", "the clock too"])
+@pytest.mark.parametrize("anew", [(START, "60"), ("2026-05-04T08:00:00-06:00", None), (None, None)], ids=str)
+def test_a_first_start_that_was_stopped_while_its_clock_was_written_is_made_anew(
+    directory: DataDir, monkeypatch: pytest.MonkeyPatch, written: int, anew: tuple[str | None, str | None]
+) -> None:
+    files: list[Path] = []
+
+    def write(path: Path, text: str) -> None:
+        if len(files) == written:
+            raise KeyboardInterrupt
+        write_private(path, text)
+        files.append(path)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("stack.clock_file.write_private", write)
+        clock_file(directory, START, "60").run()
+    before = datetime.now(UTC)
+    clock = clock_file(directory, *anew).run()
+    assert Clock.read(directory.clock) == clock, "nothing is left of the other one"
+    if anew[0] is None:
+        assert not clock.virtual
+    else:
+        (segment,) = clock.segments
+        assert segment.product == datetime.fromisoformat(anew[0])
+        assert segment.real >= before + STANDS_FOR[0]
+    with pytest.raises(StartError, match=r"has run on the real clock|runs on a clock that was started at"):
+        clock_file(directory, "2026-06-01T08:00:00Z")
+    assert clock_file(directory).virtual == clock.virtual

@@ -16,6 +16,7 @@ from domain.priority import Priority
 from domain.touches import Channel, TouchStatus
 from store import tables
 from store.backpressure import Backpressure, HeldBack
+from tests.store.test_click_to_call import dialled
 from tests.store.test_rules import DESK, TEN, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
@@ -219,6 +220,16 @@ async def test_a_call_waits_for_a_free_line(clinic: Clinic) -> None:
     await clinic.ledger.rang(refs[0], Rejected("no such number", "21211"), now)
     later = clinic.ledger.clock.real(held.until) if held.until else now
     assert isinstance(await clinic.ledger.claim(refs[1], later), Claim)
+
+
+async def test_a_call_whose_line_nobody_knows_takes_no_place_of_the_day(clinic: Clinic) -> None:
+    limited(clinic, per_day={Channel.VOICE: 5})
+    call = await dialled(clinic)
+    async with clinic.store.engine.begin() as conn:
+        await conn.execute(update(tables.touches).values(line=None))
+    assert isinstance(await call.ring(), View)
+    assert (await call.touch()).rule == "desk.no_line"
+    assert await taken(clinic) == {"voice": 0}
 
 
 # --- a provider that asked for patience -------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from domain.unknown import ALONE_FOR
 from store import outbox
 from store.bookings import Booking, Bookings
 from store.keys import create_key
+from store.restored import Comparison
 from store.sweep import SweepStore
 from store.tables import addresses, messages, touches
 from tests.store.a_copy import NUMBER, Restored
@@ -141,6 +142,27 @@ async def test_a_later_restore_does_not_explain_what_an_earlier_one_could_not(co
     copy.carrier.listed.clear()
     copy.carrier.has("SM2", await copy.words(lead, touch))
     copy.noticed += timedelta(minutes=1)
+    assert (await copy.compare()).stopped == 0
+    assert (await copy.clinic.state(await copy.clinic.inquire("Ada"))).state is State.PAUSED
+
+
+async def test_a_comparison_that_was_stopped_keeps_what_an_earlier_restore_could_not_explain(
+    copy: Restored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead = await copy.clinic.inquire("Bertram")
+    touch = await copy.send_first(lead, sid=None)
+    copy.carrier.has("SM1", "other words")
+    await copy.compare()
+    copy.carrier.listed.clear()
+    copy.carrier.has("SM2", await copy.words(lead, touch))
+    copy.noticed += timedelta(minutes=1)
+
+    async def stops(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Comparison, "_not_lost", stops)
+        await copy.compare()
     assert (await copy.compare()).stopped == 0
     assert (await copy.clinic.state(await copy.clinic.inquire("Ada"))).state is State.PAUSED
 

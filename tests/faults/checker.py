@@ -182,12 +182,15 @@ def _shown(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
 def _stranded(seen: Seen, lead: Lead) -> Iterator[Violation]:
     """Living, and neither a time nor a person is waited for. A pause may have no end.
 
-    Who wrote from a phone that is shared is asked once, of one of those who share it.
+    Who wrote from a phone that is shared is asked once, of one of those who share it. Who came before their time waits
+    for that time: then the reminders are left out.
     """
     asked = [*(task["id"] for task in lead.of("task")), *(entry.get("task_id") for entry in lead.of("rested"))]
     someone = any(seen.tasks[task]["state"] in ("open", "claimed") for task in asked if task in seen.tasks)
     at = (lead.row.get("next_step") or {}).get("at")
-    if lead.state in ("active", "resting") and not (at or someone):
+    starts = [a["starts_at"] for a in lead.row["appointments"] if a.get("starts_at")]
+    expected = any(moment(start) > moment(seen.now) for start in starts)
+    if lead.state in ("active", "resting") and not (at or someone or expected):
         yield Violation("forgotten", lead.id, f"{lead.state}, and nothing is to come")
 
 

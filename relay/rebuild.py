@@ -1,23 +1,27 @@
 """Rebuild: a workflow for every lead with something to come, where Temporal has lost them; through the outbox.
 
 It looks before it starts, page by page, so it may be stopped, gone on with and repeated: who has a workflow is left
-alone. It keeps no more than a page of entries waiting, behind whatever anybody waits for, and delivers beside the
-workers' own relays, so it needs no worker. While Temporal is away it waits, and says so; not without end.
+alone. Who has just asked comes first, and is woken as at the first time; all others behind whatever anybody waits for.
+It keeps no more than a page of entries waiting, and delivers beside the workers' own relays, so it needs no worker.
+While Temporal is away it waits, and says so; not without end.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.service import RPCError, RPCStatusCode
 
 from domain.errors import TendError
 from domain.priority import Priority
+from relay.lead_workflows import Looked
 from relay.relay import Relay
 from relay.sweep import PAGE, Sweep
 from relay.temporal_delivery import TemporalDelivery
@@ -36,6 +40,8 @@ REFUSED = frozenset(
         RPCStatusCode.UNIMPLEMENTED,
     }
 )
+
+_T = TypeVar("_T")
 
 
 class TemporalAway(TendError):
@@ -72,21 +78,47 @@ class Rebuild:
     async def missing(self, per_second: float, tell: Tell) -> Progress:
         """Starts who has no workflow, at most so many a real second. Raises TemporalAway, RPCError if it refuses."""
         seen = Progress(await self.sweep.store.count())
-        after: str | None = None
+        async with self.engine.begin() as conn:
+            asked = await outbox.who_just_asked(conn, self.sweep.clock.now())
         async with self._delivering():
+            for start in range(0, len(asked), PAGE):
+                missing = await self._patiently(partial(self._without, asked[start : start + PAGE]), seen, tell)
+                seen = await self._start(missing, seen, tell, BESIDE, per_second)
+            first, after = set(asked), None
             while True:
-                began = asyncio.get_running_loop().time()
-                page, missing = await self._compare(after, seen, tell)
-                needed = await self.sweep.store.needing(missing)
-                await self.sweep.store.wake(one.lead_id for one in needed)
-                seen = Progress(seen.total, seen.looked_at + len(page), seen.started + len(needed))
-                async for _, away in self._until_delivered(0 if len(page) < PAGE else BESIDE):
-                    tell(replace(seen, away=away))
-                tell(seen)
+                page, missing = await self._patiently(partial(self.sweep.compare, after, datetime.now(UTC)), seen, tell)
+                missing = [one for one in missing if one.lead_id not in first]
+                seen = replace(seen, looked_at=seen.looked_at + len(page))
                 if len(page) < PAGE:
-                    return seen
+                    return await self._start(missing, seen, tell, 0, per_second)
+                seen = await self._start(missing, seen, tell, BESIDE, per_second)
                 after = page[-1].lead_id
-                await asyncio.sleep(began + len(needed) / per_second - asyncio.get_running_loop().time())
+
+    async def _without(self, lead_ids: list[str]) -> list[Waiting]:
+        """Who of these has no workflow; asked one by one, for they lie anywhere in Temporal's list."""
+        looked = await self.sweep.workflows.look(lead_ids)
+        none = (Looked.NONE, Looked.ENDED)
+        return [
+            Waiting(lead_id, seen.since or datetime.now(UTC))
+            for lead_id, seen in zip(lead_ids, looked, strict=True)
+            if seen.looked in none
+        ]
+
+    async def _start(
+        self, missing: list[Waiting], seen: Progress, tell: Tell, beside: int, per_second: float
+    ) -> Progress:
+        """Wakes who of these is to have a workflow, until no more than so many still wait, and not too fast."""
+        began = asyncio.get_running_loop().time()
+        needed = [one.lead_id for one in await self.sweep.store.needing(missing)]
+        async with self.engine.begin() as conn:
+            await outbox.wake(conn, needed, WAKE, self.sweep.clock.now())
+        seen = replace(seen, started=seen.started + len(needed))
+        async for _, away in self._until_delivered(beside, await self._newest()):
+            tell(replace(seen, away=away))
+        tell(seen)
+        if beside:
+            await asyncio.sleep(began + len(needed) / per_second - asyncio.get_running_loop().time())
+        return seen
 
     async def all(self, tell: Tell) -> Progress:
         """Has all of them plan anew; what was put in the outbox is delivered by the workers too if this is stopped.
@@ -94,14 +126,15 @@ class Rebuild:
         Raises TemporalAway.
         """
         async with self.engine.begin() as conn:
-            await outbox.wake_all(conn, WAKE)
+            await outbox.wake_all(conn, WAKE, self.sweep.clock.now())
         return await self.delivered(tell)
 
     async def delivered(self, tell: Tell) -> Progress:
         """Until Temporal has heard of all who wait. Raises TemporalAway."""
-        total = await self._waiting()
+        newest = await self._newest()
+        total = await self._waiting(newest)
         async with self._delivering():
-            async for left, away in self._until_delivered(0):
+            async for left, away in self._until_delivered(0, newest):
                 tell(Progress(total, total - left, total - left, away))
         done = Progress(total, total, total)
         tell(done)
@@ -119,23 +152,23 @@ class Rebuild:
             with contextlib.suppress(asyncio.CancelledError):
                 await relay
 
-    async def _compare(self, after: str | None, seen: Progress, tell: Tell) -> tuple[list[Waiting], list[Waiting]]:
-        """A page of leads, and who of them has no workflow; asked again while Temporal is away."""
+    async def _patiently(self, ask: Callable[[], Awaitable[_T]], seen: Progress, tell: Tell) -> _T:
+        """What Temporal answers; asked again while it is away."""
         began = asyncio.get_running_loop().time()
         while True:
             try:
-                return await self.sweep.compare(after, datetime.now(UTC))
+                return await ask()
             except RPCError as error:
                 if error.status in REFUSED:
                     raise
             tell(replace(seen, away=self._bounded(asyncio.get_running_loop().time() - began)))
             await asyncio.sleep(LOOK_EVERY)
 
-    async def _until_delivered(self, left: int) -> AsyncIterator[tuple[int, float]]:
+    async def _until_delivered(self, left: int, newest: int) -> AsyncIterator[tuple[int, float]]:
         """Now and then, until no more than so many wait (others deliver, too): how many do, and how long away."""
         now = asyncio.get_running_loop().time
-        before, moved = await self._waiting(), now()
-        while (waiting := await self._waiting()) > left:
+        before, moved = await self._waiting(newest), now()
+        while (waiting := await self._waiting(newest)) > left:
             if waiting < before:
                 moved = now()
             before = waiting
@@ -148,7 +181,14 @@ class Rebuild:
             raise TemporalAway(f"Temporal has taken nothing for {away:.0f} s")
         return away
 
-    async def _waiting(self) -> int:
+    async def _newest(self) -> int:
         async with self.engine.connect() as conn:
-            query = select(func.count()).select_from(entries).where(entries.c.priority == Priority.ANEW.value)
+            return int(await conn.scalar(select(func.max(entries.c.id))) or 0)
+
+    async def _waiting(self, newest: int) -> int:
+        """Wakes in the outbox, up to this entry: of who has just asked they look as those that others write."""
+        asked = and_(entries.c.priority == Priority.INQUIRY.value, entries.c.signal == WAKE)
+        wakes = or_(entries.c.priority == Priority.ANEW.value, asked)
+        async with self.engine.connect() as conn:
+            query = select(func.count()).select_from(entries).where(wakes, entries.c.id <= newest)
             return int(await conn.scalar(query) or 0)

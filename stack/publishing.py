@@ -32,11 +32,14 @@ def shipped_warnings() -> list[str]:
     return [text for pinned in shipped for text in warnings(pinned.sequence)]
 
 
-async def reckon_anew(database_url: str) -> None:
-    """What leads had asked Temporal to wait for holds no longer: all with something to come plan again."""
+async def reckon_anew(database_url: str, now: datetime) -> None:
+    """What leads had asked Temporal to wait for holds no longer: all with something to come plan again.
+
+    Who has just asked goes first. `now` is product time.
+    """
     engine = make_engine(database_url, pool_size=1)
     try:
         async with engine.begin() as conn:
-            await outbox.wake_all(conn, "staff_acted")
+            await outbox.wake_all(conn, "staff_acted", now)
     finally:
         await engine.dispose()

@@ -106,7 +106,7 @@ async def _compare(settings: Settings, found: Tools) -> Compared:
     finally:
         await twilio.aclose()
     async with found.engine.begin() as conn:
-        await outbox.wake_all(conn, WAKE)
+        await outbox.wake_all(conn, WAKE, found.clock.now())
         await home.settle(conn)
     return compared
 

@@ -164,7 +164,7 @@ class Stack:
         await self._publish(database_url, product_time.now())
         if not settled:
             # timers of another pace, or gone with Temporal's file or its last moments: the database is the truth
-            await reckon_anew(database_url)
+            await reckon_anew(database_url, product_time.now())
         self._reckoned = True
         others, workers = self._product(settings, self._endpoints, temporal, ports["sandbox"])
         put_back = await copies.put_back()

@@ -25,6 +25,8 @@ TRANSACTION_TIMEOUT = 12  # real seconds; so one that waited for a lock as long 
 # which is more than a delivery takes and less than who waits has. A limit that runs is not set anew unless it was 0.
 _STOPPED = "set_config('transaction_timeout', '0', true)"
 HOLDS = f"set_config('transaction_timeout', '8000' || left({_STOPPED}, 0), true)"
+# What a transaction says that goes through everybody: it takes as long as it does, and holds nothing others wait for.
+UNLIMITED = f"set_config('statement_timeout', '0', true), {_STOPPED}"
 _LIMITS = f"-c statement_timeout={STATEMENT_TIMEOUT}s -c transaction_timeout={TRANSACTION_TIMEOUT}s"
 
 

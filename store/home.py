@@ -42,6 +42,16 @@ class Unready(TendError):
         super().__init__("the database was never migrated, or is just being put back: run `tend migrate`, or `tend up`")
 
 
+class HalfRestored(TendError):
+    """Only a part of a dump is there."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "not all of the dump is there: it is being put back, or that broke off. Wait until it is whole, or put it "
+            "back once more, into a new database (docs/runbook.md, Put back from a dump)"
+        )
+
+
 class Restored(TendError):
     """This database was put back from a copy, and was not compared with the carrier yet."""
 
@@ -110,8 +120,20 @@ async def is_copy(conn: AsyncConnection) -> bool:
     return row is None or row.restored_at is not None
 
 
+async def is_known(conn: AsyncConnection) -> bool:
+    """Whether the database was ever told where it lives; False of one that is new, or older than that.
+
+    Raises HalfRestored where it was, and does not know: leads that it takes in now would be lost.
+    """
+    if await conn.scalar(text("SELECT to_regclass('homes')")) is None:
+        return False
+    if (await conn.execute(select(homes.c.id))).first() is None:
+        raise HalfRestored
+    return True
+
+
 async def make(conn: AsyncConnection) -> None:
-    """Of a database that was just migrated: it lives here, if it does not know where."""
+    """Of a database that was just given a place for that: it lives here."""
     await conn.execute(insert(homes).values(id=True, **_row()).on_conflict_do_nothing())
 
 

@@ -1,5 +1,6 @@
 """Brings a database to the schema of this version of Tend."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,26 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_fixed
 
 from domain.errors import TendError
 from store import home
 from store.engine import make_engine
 
+log = logging.getLogger(__name__)
+
 _SCRIPTS = Path(__file__).parent / "migrations"
 # Two starts at once migrate one after the other. Any number does, as long as it never changes.
 _LOCK = 8_316_554_101
 
+# All in real seconds. Behind a change that waits for a table all others wait, callbacks too: a dump may take hours.
+WAITS = 3
+PAUSE = 10.0  # in which those behind it have their turn
+BUSY_FOR = 300.0
 
 OLDEST = 17  # PostgreSQL: the first with transaction_timeout
 
@@ -31,21 +41,65 @@ class TooOld(TendError):
     """The PostgreSQL server lacks what Tend relies on."""
 
 
+class InUse(TendError):
+    """Somebody has been at the tables for minutes: a dump, as a rule."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"nothing was changed: for {BUSY_FOR / 60:.0f} minutes somebody else was at the tables that are to be "
+            "changed. Is a dump being made (pg_dump), or another long transaction open? Run it again when that is over"
+        )
+
+
 async def migrate(database_url: str) -> str:
     """Applies what is missing, all of it or nothing, and answers the revision reached; harmless to repeat.
 
-    Raises UnknownSchema if the database is newer than this program, TooOld if its server is older than OLDEST.
+    Raises UnknownSchema if the database is newer than this program, TooOld if its server is older than OLDEST, InUse if
+    others hold its tables for too long, home.HalfRestored if not all of a dump is there.
     """
     engine = make_engine(database_url, pool_size=1, limited=False)  # a change may take long, and wait for one
     try:
-        async with engine.begin() as conn:
-            await _check_server(conn)
-            await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            await conn.run_sync(_upgrade)
-            await home.make(conn)
+        async for attempt in _while_in_use():
+            with attempt:
+                async with engine.begin() as conn:
+                    await _bring_up(conn)
+    except DBAPIError as error:
+        if _in_use(error):
+            raise InUse from None
+        raise
     finally:
         await engine.dispose()
     return newest()
+
+
+async def _bring_up(conn: AsyncConnection) -> None:
+    await _check_server(conn)
+    await conn.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    await conn.execute(text(f"SET LOCAL lock_timeout = '{WAITS}s'"))
+    lived_somewhere = await home.is_known(conn)
+    await conn.run_sync(_upgrade)
+    if not lived_somewhere:
+        await home.make(conn)
+
+
+def _while_in_use() -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception(_in_use),
+        stop=stop_after_delay(BUSY_FOR),
+        wait=wait_fixed(PAUSE),
+        before_sleep=_say_once,
+        reraise=True,
+    )
+
+
+def _say_once(state: RetryCallState) -> None:
+    if state.attempt_number == 1:
+        log.warning("somebody else is at the tables that are to be changed, perhaps a dump: trying again")
+
+
+def _in_use(error: BaseException) -> bool:
+    """Whether a lock was waited for in vain, or it and somebody else waited for each other."""
+    return isinstance(error, DBAPIError) and isinstance(error.orig, LockNotAvailable | DeadlockDetected)
 
 
 async def _check_server(conn: AsyncConnection) -> None:

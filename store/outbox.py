@@ -3,23 +3,38 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Insert, delete, func, insert, literal, literal_column, or_, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.next_action import Touch
-from domain.priority import Priority
-from store.engine import HOLDS
+from domain.priority import IMPORTS, Priority
+from store.engine import HOLDS, UNLIMITED
 from store.round_trip import Statement
 from store.round_trip import insert as row_of
-from store.tables import leads, outbox, tasks, touches
+from store.tables import leads, outbox, sources, tasks, touches
 
 WAKE = "tend_outbox"  # notified when a row is committed
 DELIVERED = "tend_delivered"  # notified with the ids, comma-separated, when rows were delivered
 
 First = Mapping[str, str | int]
+_JUST = timedelta(hours=1)  # product; as in domain.priority
 _IDS_A_NOTICE = 300  # a notice holds less than 8000 bytes; an id has at most 19 digits and its comma
 
 
@@ -84,25 +99,49 @@ def with_something_to_come() -> ColumnElement[bool]:
     )
 
 
-async def wake_all(conn: AsyncConnection, signal: str) -> None:
-    """Wakes every lead with something to come: what they were told of time holds no longer."""
-    await conn.execute(_signals(with_something_to_come(), signal))
+async def wake_all(conn: AsyncConnection, signal: str, now: datetime | None = None) -> None:
+    """Wakes every lead with something to come: what they were told of time holds no longer. For `now` see `wake`.
+
+    However many they are, and whatever limits the engine has: it writes new rows and locks none that is there.
+    """
+    await conn.execute(select(literal_column(UNLIMITED)))
+    await conn.execute(_signals(with_something_to_come(), signal, now))
     await conn.execute(select(func.pg_notify(WAKE, "")))
 
 
-async def wake(conn: AsyncConnection, lead_ids: Collection[str], signal: str) -> set[str]:
-    """Wakes these, behind whatever anybody waits for, and answers whom; who has a signal on its way needs no other."""
+async def wake(conn: AsyncConnection, lead_ids: Collection[str], signal: str, now: datetime | None = None) -> set[str]:
+    """Wakes these, behind whatever anybody waits for, and answers whom; who has a signal on its way needs no other.
+
+    With `now` (product) who has just asked goes before all that, as at the first time.
+    """
     if not lead_ids:
         return set()
-    woken = await conn.execute(_signals(leads.c.id.in_(lead_ids), signal).returning(outbox.c.lead_id))
+    woken = await conn.execute(_signals(leads.c.id.in_(lead_ids), signal, now).returning(outbox.c.lead_id))
     await conn.execute(select(func.pg_notify(WAKE, "")))
     return {str(lead_id) for lead_id in woken.scalars()}
 
 
-def _signals(which: ColumnElement[bool], signal: str) -> Insert:
+async def who_just_asked(conn: AsyncConnection, now: datetime) -> list[str]:
+    """The ids of those who are woken first, in their order. `now` is product time."""
+    await conn.execute(select(literal_column(UNLIMITED)))  # no index leads there
+    query = select(leads.c.id).where(with_something_to_come(), _just_asked(now)).order_by(leads.c.id)
+    return [str(lead_id) for lead_id in (await conn.execute(query)).scalars()]
+
+
+def _just_asked(now: datetime) -> ColumnElement[bool]:
+    """Of leads: whose first or latest inquiry is of the last hour, and came from no list."""
+    inquiries = select(sources.c.lead_id).where(sources.c.at > now - _JUST, sources.c.channel.not_in(IMPORTS))
+    return leads.c.id.in_(inquiries)
+
+
+def _signals(which: ColumnElement[bool], signal: str, now: datetime | None) -> Insert:
     told = select(1).where(outbox.c.lead_id == leads.c.id, outbox.c.kind == str(Kind.SIGNAL)).exists()
-    anew = literal(Priority.ANEW.value)
+    anew: ColumnElement[int] = literal(Priority.ANEW.value)
+    if now is not None:
+        anew = case((_just_asked(now), literal(Priority.INQUIRY.value)), else_=anew)
     chosen = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact, anew).where(which, ~told)
+    # Sorted, so that all is read before the first is written: else each may be looked for among those just written.
+    chosen = chosen.order_by(leads.c.recorded_at.desc())
     return insert(outbox).from_select(["lead_id", "kind", "signal", "fact_no", "priority"], chosen)
 
 

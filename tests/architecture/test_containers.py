@@ -11,6 +11,7 @@ import yaml
 
 from config.data_dir import check_start
 from config.settings import Settings
+from stack.pollers import POLLED_WITHIN
 from tests.hosting.compose_file import TEND, ComposeFile, Missing, Service, read, variables
 from wire.keyring import KeyRing
 
@@ -148,6 +149,13 @@ def test_compose_reads_the_file_as_we_do(sandboxed_env: dict[str, str], root: Pa
     assert "DB_ADMIN_PASSWORD" in refused.stderr
 
 
+def _block(text: str, title: str) -> list[str]:
+    """The lines of the first block under this title."""
+    found = re.search(r"```sh\n(.*?)```", text[text.index(f"### {title}\n") :], re.DOTALL)
+    assert found
+    return found[1].splitlines()
+
+
 def test_how_a_dump_is_put_back_ends_with_the_step_that_lets_workers_send(read: Read) -> None:
     """Without it nothing is ever sent from a database that was put back."""
     text = read("docs/hosting.md")
@@ -155,3 +163,25 @@ def test_how_a_dump_is_put_back_ends_with_the_step_that_lets_workers_send(read: 
     assert "docker compose exec api tend rebuild --restored" in restore
     assert "Put back from a dump" in restore
     assert "## Put back from a dump" in read("docs/runbook.md")
+
+
+def test_no_line_of_how_a_dump_is_put_back_is_run_after_one_that_failed(read: Read) -> None:
+    """Half a database must not take in leads. What each line does tests/hosting/ tries."""
+    lines = _block(read("docs/hosting.md"), "Put back from a dump")
+    assert [line.endswith(" &&") for line in lines] == [True] * (len(lines) - 1) + [False]
+    (restore,) = (line for line in lines if "pg_restore" in line)
+    assert "--dbname=tend_new --exit-on-error" in restore
+    renames = lines[lines.index(restore) + 1]
+    assert "tend rename to tend_before; alter database tend_new rename to tend'" in renames
+    assert lines[0].startswith("docker compose stop api worker")
+    assert lines[-1] == "docker compose up -d"
+
+
+def test_no_worker_runs_on_a_snapshot_that_was_not_compared(read: Read) -> None:
+    assert _block(read("docs/hosting.md"), "Put back from a snapshot") == [
+        "docker compose up -d --scale worker=0",
+        "docker compose exec api tend rebuild --restored",
+        "docker compose up -d",
+    ]
+    assert "start without workers" in read("docs/runbook.md")
+    assert f"{POLLED_WITHIN.seconds} s" in read("docs/hosting.md")

@@ -170,7 +170,7 @@ def _lines(text: str) -> Iterator[list[str]]:
     for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
         for line in block.splitlines():
             if line.startswith("docker "):
-                yield shlex.split(line, comments=True)
+                yield shlex.split(line.removesuffix("&&"), comments=True)
     for said in re.findall(r"`(docker compose [^`]+)`", text):
         yield shlex.split(said)
 

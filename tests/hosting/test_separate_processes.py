@@ -1,9 +1,10 @@
 """The parts as the compose file runs them: its commands and variables, as processes beside servers of their own."""
 
+import asyncio
 import re
-import shlex
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -15,7 +16,7 @@ from demo.client import Client, client
 from tests.e2e.story import until
 from tests.hosting.compose_file import ROOT
 from tests.hosting.hosted import Hosted, hosted
-from tests.hosting.servers import run
+from tests.hosting.servers import ADMIN, run
 from wire.connect import connect
 from wire.keyring import KeyRing
 from workflows import names
@@ -101,23 +102,64 @@ async def test_a_lead_gets_its_first_text_and_its_answer_is_heard(hosted: Hosted
     await until(asked_for_a_person, "a person is asked to answer", WITHIN)
 
 
-async def test_a_dump_is_restored_as_documented(hosted: Hosted, tend: Client) -> None:
-    text = (ROOT / "docs" / "hosting.md").read_text()
-    lines = re.findall(r"^docker compose exec -T postgres (.*)$", text.partition("## Backup")[2], re.MULTILINE)
-    assert [line.split()[0] for line in lines] == ["pg_dump", "psql", "createdb", "psql", "pg_restore"]
+_DOCKER = """#!/bin/sh
+# What is to be done in a container of Postgres is done here; all else that is asked for is noted.
+shift
+case "$1" in
+    exec) while [ "$1" != postgres ]; do shift; done; shift; exec "$@" ;;
+    *) echo "$@" >> asked ;;
+esac
+"""
+
+
+async def said(hosted: Hosted, place: Path, lines: str) -> tuple[int, list[str]]:
+    """Has a shell run lines of the document; how it ended, and what else Docker was asked to do."""
+    docker, asked = place / "docker", place / "asked"
+    docker.write_text(_DOCKER)
+    docker.chmod(0o700)
+    asked.write_text("")
+    env = hosted.postgres.environment
+    env |= {"PATH": f"{place}:{env['PATH']}"}
+    shell = await asyncio.create_subprocess_exec("sh", "-c", lines, env=env, cwd=place)
+    return await asyncio.wait_for(shell.wait(), 120), asked.read_text().splitlines()
+
+
+async def test_a_dump_is_restored_as_documented(hosted: Hosted, tend: Client, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "hosting.md").read_text().partition("## Backup")[2]
+    backup, restore = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)[:2]
+    anew = re.search(r"`(docker compose exec postgres dropdb [^`]+)`", text)
+    assert anew is not None
     before = await tend.leads()
     assert await hosted.product.stop()
-    dump = b""
-    for line in lines:
-        words, _, _ = line.partition(" < ")[0].partition(" > ")
-        out = await run(*shlex.split(words), env=hosted.postgres.environment, stdin=dump if " < " in line else b"")
-        dump = out if " > " in line else dump
+    (dump,) = (line for line in backup.splitlines() if "pg_dump" in line)
+    assert await said(hosted, tmp_path, dump) == (0, [])
+
+    whole = (tmp_path / "tend.dump").read_bytes()
+    (tmp_path / "tend.dump").write_bytes(whole[: len(whole) // 2])
+    assert await said(hosted, tmp_path, restore) == (1, ["stop api worker"])
+    await hosted.start_product()
+    assert await tend.leads() == before, "as if nothing had been tried"
+    assert await hosted.product.stop()
+    assert await said(hosted, tmp_path, anew[1]) == (0, [])
+
+    (tmp_path / "tend.dump").write_bytes(whole)
+    assert await said(hosted, tmp_path, restore) == (0, ["stop api worker", "up -d"])
     await hosted.once("migrate")
     await hosted.start_product()
     assert await tend.leads() == before
+    for database in ("tend", "tend_before"):
+        async with await psycopg.AsyncConnection.connect(
+            hosted.postgres.url(ADMIN, password(hosted), database)
+        ) as conn:
+            row = await (await conn.execute("select count(*) from leads")).fetchone()
+            assert row == (len(before),)
     temporal = hosted.file.services["postgres"].environment["DB_TEMPORAL_PASSWORD"]
     with pytest.raises(psycopg.OperationalError, match="permission denied"):
         await psycopg.AsyncConnection.connect(hosted.postgres.url("temporal", temporal, "tend"))
+
+
+def password(hosted: Hosted) -> str:
+    return hosted.postgres.environment["PGPASSWORD"]
 
 
 async def test_all_end_in_good_order(hosted: Hosted) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +17,19 @@ import psycopg
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
+from sqlalchemy import update
 from temporalio.testing import WorkflowEnvironment
 
 from config.settings import Settings
+from domain.priority import Priority
 from relay.rebuild import Progress, Rebuild, TemporalAway
+from relay.temporal_delivery import TemporalDelivery
 from stack.database import Tools
 from stack.preflight import StartError
 from stack.rebuild import Options, rebuild
-from store import home
+from store import home, outbox
+from store.restored import Compared, Comparison
+from store.tables import sources
 from tests.api.office import ring_text
 from tests.relay.conftest import LONGEST, Clinic
 from wire.connect import connect, register_search_attributes
@@ -200,3 +206,71 @@ async def test_the_command_waits_in_words_is_stopped_by_ctrl_c_and_goes_on(
         told, said = await again.communicate()
     assert (again.returncode, json.loads(told)["leads"]) == (0, 3), said
     assert [await clinic.has_workflow(lead) for lead in leads] == [True] * 3
+
+
+async def test_who_has_just_asked_has_a_workflow_before_those_who_sleep(
+    frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However the ids fall: they are drawn, and the pages go by them."""
+    clinic = frozen.clinic
+    leads = [await clinic.take_in_unheard() for _ in range(5)]
+    asked, asleep = max(leads), sorted(leads)[:-1]
+    async with clinic.store.engine.begin() as conn:
+        earlier = update(sources).where(sources.c.lead_id.in_(asleep))
+        await conn.execute(earlier.values(at=sources.c.at - timedelta(hours=2)))
+    started: list[tuple[str, int]] = []
+    hand_over = TemporalDelivery.hand_over
+
+    async def told(self: TemporalDelivery, entry: outbox.Entry) -> None:
+        started.append((entry.lead_id, entry.priority))
+        await hand_over(self, entry)
+
+    monkeypatch.setattr(TemporalDelivery, "hand_over", told)
+    monkeypatch.setattr("relay.rebuild.PAGE", 2)
+    monkeypatch.setattr("relay.sweep.PAGE", 2)
+    monkeypatch.setattr("relay.rebuild.BESIDE", 1)
+    async with asyncio.timeout(LONGEST):
+        assert await frozen.rebuild().missing(1000, Told().append) == Progress(5, 5, 5)
+    assert started[0] == (asked, Priority.INQUIRY)
+    assert sorted(started[1:]) == [(lead, Priority.ANEW) for lead in asleep]
+    assert [await clinic.has_workflow(lead) for lead in leads] == [True] * 5
+
+
+async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worker_is_there(
+    frozen: Frozen, database_url: str, keyring: KeyRing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/hosting.md has it done: what fell due until the command counts as perhaps sent."""
+    clinic, homes = frozen.clinic, list[home.Home]()
+    lead = await clinic.take_in_unheard()
+    async with clinic.store.engine.begin() as conn:
+        await home.settle(conn)  # a snapshot's own row is right
+
+    async def compare(_: object, known: home.Home) -> Compared:
+        homes.append(known)
+        return Compared(known.alive_at)
+
+    monkeypatch.setattr(Comparison, "compare", compare)
+    settings = Settings(
+        _env_file=None,
+        data_dir=tmp_path,
+        database_url=database_url,
+        temporal_address=frozen.address,
+        keys=SecretStr(ring_text(keyring)),
+        twilio_account_sid="AC" + "0" * 32,
+        twilio_auth_token=SecretStr("0" * 32),
+    )
+    began, asked = datetime.now(UTC), Options(restored=True, as_json=True)
+    async with asyncio.timeout(LONGEST):
+        await rebuild(settings, asked)
+    (known,) = homes
+    assert known.noticed_at is not None
+    assert began - timedelta(seconds=1) < known.noticed_at < datetime.now(UTC) + timedelta(seconds=1)
+    assert known.alive_at < known.noticed_at
+    async with clinic.store.engine.connect() as conn:
+        assert not await home.is_copy(conn)
+    assert await clinic.has_workflow(lead)
+    async with clinic.working():
+        await clinic.until_sent(lead)
+        with pytest.raises(StartError, match=r"at work on it: stop them first"):
+            await rebuild(settings, asked)
+    assert len(homes) == 1

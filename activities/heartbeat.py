@@ -33,15 +33,16 @@ class _Beating(ActivityInboundInterceptor):
             details = activity.cancellation_details()
             if details is None or details.worker_shutdown:
                 work.cancel()
-            await _ended(work)
+            await _ended(work, lost_after.total_seconds() / BEATS)
             raise
         return work.result()
 
 
-async def _ended(work: "asyncio.Future[Any]") -> None:
-    """A second cancellation, as the worker stops, is the work's."""
+async def _ended(work: "asyncio.Future[Any]", beat: float) -> None:
+    """It lives until then. A second cancellation, as the worker stops, is the work's."""
     try:
-        await asyncio.wait({work})
+        while not (await asyncio.wait({work}, timeout=beat))[0]:
+            activity.heartbeat()
     except asyncio.CancelledError:
         work.cancel()
         await asyncio.wait({work})

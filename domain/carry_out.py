@@ -58,9 +58,10 @@ def change(journal: Journal, touch: Touch, status: TouchStatus, now: datetime, *
 
 
 def put_off(journal: Journal, touch: Touch, now: datetime, delay: gate.Delayed) -> None:
-    """A confirmation of an opt-out that would be late by then is left out at once."""
-    due = _due(journal, touch)
-    if touch.step == STOP and due is not None and delay.until - due > journal.patience.confirmation:
+    """A confirmation of an opt-out that waits, and would be late by then, is left out at once."""
+    due, known = _due(journal, touch), journal.state.touches.get((touch.enrollment, touch.step, touch.part))
+    waits = known is not None and known.status in (TouchStatus.PLANNED, TouchStatus.DELAYED)
+    if touch.step == STOP and waits and due is not None and delay.until - due > journal.patience.confirmation:
         rule, late = gate.CONFIRMATION_LATE
         change(journal, touch, TouchStatus.SKIPPED, now, due_at=due, rule=rule, reason=f"{late}: {delay.reason}")
         return

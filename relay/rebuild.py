@@ -87,7 +87,11 @@ class Rebuild:
             first, after = set(asked), None
             while True:
                 page, missing = await self._patiently(partial(self.sweep.compare, after, datetime.now(UTC)), seen, tell)
+                again = [
+                    one.lead_id for one in missing if one.lead_id in first
+                ]  # the list is behind, or all is lost anew
                 missing = [one for one in missing if one.lead_id not in first]
+                missing += await self._patiently(partial(self._without, again), seen, tell)
                 seen = replace(seen, looked_at=seen.looked_at + len(page))
                 if len(page) < PAGE:
                     return await self._start(missing, seen, tell, 0, per_second)

@@ -127,7 +127,8 @@ async def is_known(conn: AsyncConnection) -> bool:
     """
     if await conn.scalar(text("SELECT to_regclass('homes')")) is None:
         return False
-    if (await conn.execute(select(homes.c.id))).first() is None:
+    keys = text("SELECT 1 FROM pg_constraint WHERE conrelid = 'homes'::regclass AND contype = 'p'")  # after all rows
+    if (await conn.execute(select(homes.c.id))).first() is None or await conn.scalar(keys) is None:
         raise HalfRestored
     return True
 

@@ -4,7 +4,6 @@ Locks are always taken in this order: the lead's addresses by id, then the lead,
 the other leads of these addresses by id. Whoever holds an address holds off every claim and stop on it.
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
-from domain.errors import NewerFact
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
@@ -37,7 +35,6 @@ from store.sequences import SequenceBook
 from store.states import States
 from store.stops import KIND_OF
 
-log = logging.getLogger(__name__)
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -318,12 +315,9 @@ class Leads:
     ) -> None:
         """The same stop as a fact of every other lead with the address; our lock on it keeps the order of locks."""
         for other_id in (str(row["lead_id"]) for row in others):
-            try:
-                async with self.within(unit.conn, other_id, unit.by_clock, locked=True, spreads=False) as other:
-                    self._stop_too(other, stops, ids)
-                    unit.flying += in_flight(other.state, other.now) if other.journal.appended else []
-            except NewerFact as error:  # the address is shut all the same, and the gate looks there
-                log.warning("lead %s does not know that an address of it was stopped: %s", other_id, error)
+            async with self.within(unit.conn, other_id, unit.by_clock, locked=True, spreads=False) as other:
+                self._stop_too(other, stops, ids)
+                unit.flying += in_flight(other.state, other.now) if other.journal.appended else []
 
     def _stop_too(self, other: LeadUnit, stops: list[f.OptedOut | f.Suppressed], ids: set[str]) -> None:
         kinds = {a.kind for a in other.addresses if a.id in ids and not a.wrong}

@@ -5,7 +5,6 @@ tells of is planned for. A signal only wakes.
 """
 
 import asyncio
-import contextlib
 from datetime import datetime, timedelta
 from typing import assert_never
 
@@ -15,7 +14,7 @@ from temporalio.exceptions import ActivityError
 
 with workflow.unsafe.imports_passed_through():
     from workflows import messages as m
-    from workflows import names
+    from workflows import names, shown
     from workflows.options import HANDED_OUT_WITHIN, LOST_AFTER, PLAN_LIMIT, PLAN_RETRY, TOUCH_LIMIT, TOUCH_RETRY
 
 _MILLISECOND = timedelta(milliseconds=1)
@@ -82,7 +81,7 @@ class LeadWorkflow:
             priority=Priority(priority_key=do.priority),
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
         )
-        let_go = touch and await self._let_go(work)
+        let_go = touch and await self._let_go(work, do)
         try:
             plan = await work
         except ActivityError:
@@ -93,15 +92,21 @@ class LeadWorkflow:
             )  # cancelled; or failed or timed out, which is not tried again once it is given up on
         return plan if not self._woken else await self._ask()
 
-    async def _let_go(self, work: "workflow.ActivityHandle[m.Plan]") -> bool:
-        """Whether a touch was given up on: the lead was woken, and what is next by now may go before. Its queue may be
-        hours long. A touch that was begun comes to its end all the same."""
-        await workflow.wait_condition(lambda: work.done() or self._woken)
-        if work.done() or not workflow.patched(names.LETS_GO):
-            return False
-        with contextlib.suppress(asyncio.TimeoutError):
-            await workflow.wait_condition(work.done, timeout=HANDED_OUT_WITHIN)
-        return not work.done() and work.cancel()
+    async def _let_go(self, work: "workflow.ActivityHandle[m.Plan]", do: m.Do) -> bool:
+        """Whether a touch was given up on: its queue may be hours long, and of a woken lead something else goes first
+        by now. One that was begun comes to its end all the same."""
+        while True:
+            await workflow.wait_condition(lambda: work.done() or self._woken)
+            if work.done() or not workflow.patched(names.LETS_GO) or await self._handed_out(work):
+                return False
+            if (await self._ask()).do != do:
+                return work.cancel()
+
+    async def _handed_out(self, work: "workflow.ActivityHandle[m.Plan]") -> bool:
+        timer = asyncio.create_task(workflow.sleep(HANDED_OUT_WITHIN))
+        await workflow.wait_condition(lambda: work.done() or timer.done())
+        timer.cancel()
+        return work.done()
 
     async def _rest(self, plan: m.Plan) -> m.Plan:
         """Waits for the plan's time or a signal. A running timer is kept unless the new time is earlier."""
@@ -132,29 +137,10 @@ class LeadWorkflow:
         return not self._woken and (long or info.is_continue_as_new_suggested())
 
     def _show(self, plan: m.Plan) -> None:
-        """What an engineer sees at a glance: search attributes and current details."""
-        shot = plan.snapshot
-        self._set_details(plan)
-        if shot == self._shown or not plan.show:
-            return
-        self._shown = shot
-        workflow.upsert_search_attributes(
-            [
-                names.STATE.value_set(shot.state),
-                names.SEQUENCE.value_set(shot.sequence) if shot.sequence else names.SEQUENCE.value_unset(),
-                names.STEP.value_set(shot.step) if shot.step else names.STEP.value_unset(),
-                names.FACILITY.value_set(shot.facility) if shot.facility else names.FACILITY.value_unset(),
-                names.PAUSED.value_set(shot.paused),
-                names.NEXT_AT.value_set(shot.next_at) if shot.next_at else names.NEXT_AT.value_unset(),
-            ]
-        )
-
-    def _set_details(self, plan: m.Plan) -> None:
-        shot = plan.snapshot
-        at = f" at {shot.next_at:%Y-%m-%d %H:%M:%S} UTC" if shot.next_at else ""
-        lines = [f"**{shot.state}**, sequence {shot.sequence}", f"next: {shot.step or '-'}{at}: {shot.reason}"]
-        lines += [f"- {u.step} ({u.kind}){f' {u.at:%Y-%m-%d %H:%M}' if u.at else ''}" for u in plan.upcoming]
-        workflow.set_current_details("\n\n".join(lines[:2]) + "\n\n" + "\n".join(lines[2:]))
+        workflow.set_current_details(shown.details(plan))
+        if plan.snapshot != self._shown and plan.show:
+            self._shown = plan.snapshot
+            workflow.upsert_search_attributes(shown.attributes(plan.snapshot))
 
     @workflow.query
     def snapshot(self) -> m.Snapshot | None:
@@ -164,8 +150,8 @@ class LeadWorkflow:
     def upcoming(self) -> list[m.UpcomingStep]:
         return list(self._plan.upcoming) if self._plan else []
 
-    # A signal wakes whatever it carries. With one parameter of a type the SDK would drop what does not fit it, and
-    # fail the workflow's task for ever where there is no payload, or a second one.
+    # A signal wakes whatever it carries. With one parameter of a type the SDK would drop what does not fit it, and fail
+    # the workflow's task for ever where there is no payload, or a second one.
 
     @workflow.signal
     def lead_replied(self, *_: m.Signal) -> None:

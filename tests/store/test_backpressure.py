@@ -299,3 +299,13 @@ async def test_a_stop_is_not_confirmed_on_a_full_day_and_it_is_said_at_once(clin
     (confirmation,) = (t for t in (await clinic.state(other.lead_id)).touches.values() if t.step == "stop")
     assert (confirmation.status, confirmation.rule) == (TouchStatus.SKIPPED, "stop.confirmation_late")
     assert "the day's limit of 1" in str(confirmation.reason)
+
+
+async def test_a_confirmation_that_was_claimed_and_never_used_is_left_out_once_it_is_late(clinic: Clinic) -> None:
+    (ref,) = await texts(clinic, 1)
+    await clinic.inbound.reply(InboundSms("SM1", "+12125551000", "+15005550006", "STOP"))
+    confirm, now = await clinic.next_touch(ref.lead_id), datetime.now(UTC)
+    assert isinstance(await clinic.ledger.claim(confirm, now), Claim)
+    assert isinstance(await clinic.ledger.claim(confirm, now + timedelta(minutes=6)), View)
+    (touch,) = (t for t in (await clinic.state(ref.lead_id)).touches.values() if t.step == "stop")
+    assert (touch.status, touch.rule) == (TouchStatus.SKIPPED, "stop.confirmation_late")

@@ -136,10 +136,14 @@ async def test_any_other_text_stops_nothing(clinic: Clinic) -> None:
     assert await clinic.causes() == {}
 
 
-async def test_a_relative_who_cannot_be_read_keeps_nobody_from_stopping(clinic: Clinic) -> None:
+async def test_a_stop_that_reaches_a_relative_who_cannot_be_read_is_not_answered_and_shuts(clinic: Clinic) -> None:
+    """Answered, nobody would tell again, and the relative's mails would go on."""
     lead, relative = await clinic.inquire("Ada", email=None), await clinic.inquire("Ben", email="ben@example.com")
     await by_a_later_release(clinic, relative)
-    await clinic.commands.opt_out(DESK, lead, tuple(Channel))
-    assert (await clinic.state(lead)).exit_reason is f.ExitReason.OPTED_OUT
+    with pytest.raises(NewerFact):
+        await clinic.commands.opt_out(DESK, lead, tuple(Channel))
+    assert await clinic.causes() == {"sms": "opt_out", "voice": "opt_out"}
     await by_ours(clinic, relative)
-    assert await stopped(clinic, relative) == {Channel.SMS, Channel.VOICE}
+    await clinic.commands.opt_out(DESK, lead, tuple(Channel))
+    for one in (lead, relative):
+        assert (await clinic.state(one)).exit_reason is f.ExitReason.OPTED_OUT

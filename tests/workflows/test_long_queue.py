@@ -1,11 +1,13 @@
 """A touch may wait for hours in a queue with a limit: a lead that is woken meanwhile does what is next by now."""
 
+from typing import Any
+
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from domain.lead_state import LeadState
 from domain.ledger import View
-from domain.touches import Channel, TouchStatus, touch_id
+from domain.touches import Channel, TouchStatus
 from store.engine import Store
 from tests.workflows.held import Held
 from tests.workflows.history import activities, count
@@ -44,6 +46,21 @@ async def test_what_a_person_wrote_goes_before_a_text_whose_turn_has_not_come(st
         assert len(world.sent("sms")) == 1
 
 
+async def test_who_is_woken_for_nothing_keeps_the_place(store: Store, keyring: KeyRing) -> None:
+    """Everybody is, after an outage: else all would stand anew, behind the places that they had."""
+    async with open_world(store, keyring, working=False) as world, world.working(without="sms") as its_turn:
+        lead = await in_the_queue(world)
+        for times in (1, 2):
+            await world.signal(lead)
+            await world.advance(seconds=6)
+            await world.until_event(lead, lambda e, times=times: activities(e).count(names.PLAN) == times, "a plan")  # type: ignore[misc]
+        assert count(await world.history(lead), *CANCELLED) == (0, 0)
+        await its_turn()
+        await world.until(lead, _is_out, "its text")
+        assert count(await world.idle(lead), "ACTIVITY_TASK_SCHEDULED") == (3,)
+        assert len(world.sent("sms")) == 1
+
+
 async def test_of_who_stops_meanwhile_nothing_waits_any_more(store: Store, keyring: KeyRing) -> None:
     async with open_world(store, keyring, working=False) as world, world.working(without="sms"):
         lead = await in_the_queue(world)
@@ -63,8 +80,8 @@ async def test_what_was_begun_comes_to_its_end(store: Store, keyring: KeyRing) -
         await world.tick()
         await world.commands.message(COORDINATOR, lead, Channel.EMAIL, "We call at ten.")
         await world.deliver()
-        async with world.env.time_skipping_unlocked():
-            events = await world.until_event(lead, lambda e: count(e, CANCELLED[0]) == (1,), "it is given up on")
+        await world.advance(seconds=6)
+        events = await world.until_event(lead, lambda e: count(e, CANCELLED[0]) == (1,), "it is given up on")
         assert count(events, "ACTIVITY_TASK_CANCELED") == (0,), "not before its end"
         held.release()
         await world.until(lead, lambda _: len(world.sent("email")) == 1, "the words")
@@ -72,31 +89,30 @@ async def test_what_was_begun_comes_to_its_end(store: Store, keyring: KeyRing) -
         assert _is_out(await world.state(lead))
 
 
-async def test_what_fails_after_it_was_given_up_on_is_looked_for(
+async def test_what_fails_after_it_was_given_up_on_is_planned_anew(
     store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Temporal tries nothing again that was to be cancelled: a worker that dies then leaves its claim behind.
-
-    Here by an error that is not tried again either.
-    """
+    """Temporal tries nothing again that was to be cancelled, if its worker dies, say. Here an error ends it."""
     async with open_world(store, keyring) as world:
         lead = await world.inquire()
-        held = Held()
+        held, settle = Held(), world.watched.settle
 
-        async def die(*_: object) -> View:
+        async def die(*given: Any) -> View:
             monkeypatch.undo()
+            await settle(*given)
             await held.wait()
             raise ApplicationError("gone", non_retryable=True)
 
         monkeypatch.setattr(world.watched, "settle", die)
-        world.channels["sms"].listed.append(touch_id(lead, 1, "confirm", "sms"))
         await world.deliver()
         await held.reached()
-        await world.signal(lead)
-        async with world.env.time_skipping_unlocked():
-            await world.until_event(lead, lambda e: count(e, CANCELLED[0]) == (1,), "it is given up on")
-            held.release()
-            await world.until(lead, _is_out, "it is found")
+        await world.tick()
+        await world.commands.message(COORDINATOR, lead, Channel.EMAIL, "We call at ten.")
+        await world.deliver()
+        await world.advance(seconds=6)
+        await world.until_event(lead, lambda e: count(e, CANCELLED[0]) == (1,), "it is given up on")
+        held.release()
+        await world.until(lead, lambda _: len(world.sent("email")) == 1, "the words")
         assert len(world.sent("sms")) == 1
 
 

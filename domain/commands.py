@@ -84,7 +84,9 @@ def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.F
     """Skips the step that is shown as next: an open call of it is cancelled, otherwise the step is left out."""
     _living(state, "skip")
     number = state.enrollment.number if state.enrollment else None
-    ours = [t for t in state.tasks.values() if t.step and t.enrollment == number]
+    # what else a step asks of people may lie open for days, beside the steps that follow
+    calls = (t for t in state.tasks.values() if t.kind is f.TaskKind.CALL)
+    ours = [t for t in calls if t.step and t.enrollment == number]
     open_call = next((t for t in ours if t.state is f.TaskState.OPEN), None)
     if open_call is not None and open_call.disposition is Disposition.ANSWERED:
         raise Refused("cannot skip: the lead was spoken with; enter what came of it", state.state)

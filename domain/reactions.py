@@ -12,7 +12,7 @@ from domain.appointment_reactions import appointment_changed, has_come, next_app
 from domain.consequences import PHONE, Book, callback, into, leave, opened, rests_after_answer, sequence_of
 from domain.lead_state import LeadState
 from domain.sequence import Stop, Switch
-from domain.task_reactions import call_ended, cancel_calls, let_go, returned, task_closed, uncalled
+from domain.task_reactions import call_ended, cancel_calls, let_go, returned, spoken_with, task_closed, uncalled
 from domain.touch_reactions import left_over, skipped, touch_changed
 from domain.touches import Channel
 
@@ -27,7 +27,8 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
     match record.fact:
         case f.Inquired(repeat=True) as again:
             for task in state.tasks.values():  # one of them is enough, and the newest tells the most
-                if task.state is f.TaskState.OPEN and (task.reason or "").startswith(ASKED_AGAIN):
+                asked = task.state is f.TaskState.OPEN and (task.reason or "").startswith(ASKED_AGAIN)
+                if asked and not spoken_with(state, task):
                     yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="asked again since")
             yield callback(state, no, at, _asked_again(again))
         case f.Inquired(stopped=stopped) if stopped:

@@ -61,16 +61,7 @@ def task_closed(state: LeadState, fact: f.TaskClosed, no: int, at: datetime, boo
         yield from let_go(state)
     match fact.outcome:
         case f.Outcome.BOOKED:
-            if state.booked(after=at) is None and state.exit_reason is None:
-                asked = f.TaskOpened(
-                    task_id=task_id(state.lead_id, BOOKING_EXPECTED),
-                    task_kind=f.TaskKind.REVIEW,
-                    due_at=at + BOOKING_EXPECTED_WITHIN,
-                    reason="booked on the phone, and the booking has not come: enter it",
-                )
-                yield asked
-                cause = "booked on the phone; the booking is awaited"
-                yield f.Rested(cause=cause, task_id=asked.task_id, resume_after=0.0)
+            yield from _booking_expected(state, at)
         case f.Outcome.CALL_BACK:
             due = fact.callback_at or at + CALLBACK_WITHIN
             promised = callback(state, no, due, "the lead asked to be called back")
@@ -123,6 +114,29 @@ def _settled(state: LeadState, task: Task, as_: f.TaskState) -> Iterator[f.Fact]
             yield dropped(touch, "task.over", "the task of this call is over")
     if as_ is f.TaskState.DONE:
         yield from review_answered(state, task.id)
+
+
+def _booking_expected(state: LeadState, at: datetime) -> Iterator[f.Fact]:
+    """Of a finished lead too: what was agreed on the phone is to be entered."""
+    if state.booked(after=at) is not None:
+        return
+    asked = f.TaskOpened(
+        task_id=task_id(state.lead_id, BOOKING_EXPECTED),
+        task_kind=f.TaskKind.REVIEW,
+        due_at=at + BOOKING_EXPECTED_WITHIN,
+        reason="booked on the phone, and the booking has not come: enter it",
+    )
+    yield asked
+    if state.exit_reason is None:
+        cause = "booked on the phone; the booking is awaited"
+        yield f.Rested(cause=cause, task_id=asked.task_id, resume_after=0.0)
+
+
+def spoken_with(state: LeadState, task: Task) -> bool:
+    """Whether somebody answered its call, and what came of it is still to be entered; or a call is on the line."""
+    calls = (t for t in state.touches.values() if t.task_id == task.id and t.touch_id not in task.ended)
+    over = (TouchStatus.FAILED, TouchStatus.SKIPPED, TouchStatus.MISSED, TouchStatus.UNDELIVERED)
+    return task.disposition is Disposition.ANSWERED or any(t.status not in over for t in calls)
 
 
 def uncalled(state: LeadState, channels: tuple[Channel, ...], why: str) -> Iterator[f.Fact]:

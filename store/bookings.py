@@ -144,7 +144,7 @@ class Bookings:
         """By the appointment, else as named, else the one living lead with that address."""
         table, link, address = tables.appointments, tables.lead_addresses, tables.addresses
         known = await conn.scalar(select(table.c.lead_id).where(table.c.id == booking.appointment_id))
-        if known is None and booking.lead_id is not None:
+        if known is None and booking.lead_id is not None and await self._is_there(conn, _lead_id(booking.lead_id)):
             return _lead_id(booking.lead_id)
         blinds = [
             self.leads.store.vault.blind(kind, value)
@@ -152,7 +152,8 @@ class Bookings:
             if value
         ]
         if known is None and not blinds:
-            raise Unmatched("this appointment is not known: give lead_id, phone or email with its first event")
+            given = "no lead has this id" if booking.lead_id is not None else "this appointment is not known"
+            raise Unmatched(f"{given}: give lead_id, phone or email with its first event")
         query = (
             select(tables.leads.c.id, tables.leads.c.exit_reason)
             .join(link, link.c.lead_id == tables.leads.c.id)
@@ -174,6 +175,9 @@ class Bookings:
         if len(here) > 1:
             raise Refused(f"{len(here)} people share this address: give lead_id")
         return here[0]
+
+    async def _is_there(self, conn: AsyncConnection, lead_id: str) -> bool:
+        return await conn.scalar(select(tables.leads.c.id).where(tables.leads.c.id == lead_id)) is not None
 
     async def _ends_for(self, unit: LeadUnit, selves: list[str]) -> list[str]:
         """A booking ends the cadence of the person: whichever of its leads was booked, no other asks it to book.

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NewerFact, NotFound
 from domain.fold import fold
 from domain.lead_state import LeadState
 from store import tables
@@ -172,7 +172,10 @@ async def _states(leads: Leads, conn: AsyncConnection, ids: list[str]) -> dict[s
 
 
 def _folded(vault: Vault, rows: Sequence[Mapping[Any, Any]]) -> dict[str, LeadState]:
-    records: dict[str, list[f.Recorded]] = defaultdict(list)
+    records, unread = defaultdict[str, list[f.Recorded]](list), set[str]()
     for row in rows:
-        records[str(row["lead_id"])].append(recorded(vault.open_row(tables.facts, row)))
-    return {lead_id: fold(lead_id, found) for lead_id, found in records.items()}
+        try:
+            records[str(row["lead_id"])].append(recorded(vault.open_row(tables.facts, row)))
+        except NewerFact:  # its tasks are shown without their script; it hides those of nobody else
+            unread.add(str(row["lead_id"]))
+    return {lead_id: fold(lead_id, found) for lead_id, found in records.items() if lead_id not in unread}

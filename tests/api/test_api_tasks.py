@@ -4,10 +4,12 @@ import uuid
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from domain.access import Role
 from domain.ports import InboundSms
+from store import tables
 from tests.api.office import PHONE, Office, is_problem
 
 
@@ -112,3 +114,17 @@ async def test_where_a_claim_cannot_be_shown_it_was_not_made(office: Office, mon
         patch.setattr("api.routes.tasks.read_task", away)
         is_problem(await office.ask("POST", f"/v1/tasks/{call}/claim"), 503)
     assert (await office.get(f"/v1/tasks/{call}"))["state"] == "open"
+
+
+async def test_a_lead_that_cannot_be_read_hides_no_task_of_another(office: Office) -> None:
+    """A later release has written to it: its task is shown without the script that is filled in from it."""
+    newer, other = [await office.lead(phone=f"+1212555018{n}", email=None) for n in range(2)]
+    tasks = {lead: await office.call(lead) for lead in (newer, other)}
+    await office.post(f"/v1/leads/{newer}/notes", {"text": "by a later release"})
+    facts = tables.facts
+    async with office.services.store.engine.begin() as conn:
+        note = update(facts).where(facts.c.lead_id == newer, facts.c.kind == "note")
+        await conn.execute(note.values(version=2, release="0.7.0"))
+    scripts = {task["id"]: task["script"] for task in (await office.get("/v1/tasks"))["items"]}
+    assert scripts.keys() == set(tasks.values())
+    assert scripts[tasks[newer]] is None

@@ -71,6 +71,8 @@ def _waits_for_nobody(state: LeadState, rest: Rest) -> None:
     expected = state.tasks.get(task_id_of(state.lead_id, BOOKING_EXPECTED))
     if expected is not None and expected.living and expected in waiting:
         raise Refused("cannot resume: a booking agreed on the phone is awaited; complete its task first", state.state)
+    if any(t is not None and t.living and t.promised for t in waiting):
+        raise Refused("cannot resume: a call was promised; make it, or complete its task first", state.state)
     held = next((t for t in waiting if t is not None and t.living and t.id in reviews(state)), None)
     if held is not None:
         raise Refused(f"cannot resume: it is {held.reason}; find out and complete its task first", state.state)

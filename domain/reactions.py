@@ -12,7 +12,16 @@ from domain.appointment_reactions import appointment_changed, has_come, next_app
 from domain.consequences import PHONE, Book, callback, into, leave, opened, rests_after_answer, sequence_of
 from domain.lead_state import LeadState
 from domain.sequence import Stop, Switch
-from domain.task_reactions import call_ended, cancel_calls, let_go, returned, spoken_with, task_closed, uncalled
+from domain.task_reactions import (
+    call_ended,
+    cancel_calls,
+    let_go,
+    promised_otherwise,
+    returned,
+    spoken_with,
+    task_closed,
+    uncalled,
+)
 from domain.touch_reactions import left_over, skipped, touch_changed
 from domain.touches import Channel
 
@@ -53,6 +62,8 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
         case f.TouchChanged() as touch:
             yield from touch_changed(state, touch, no, at, book)
         case f.Suppressed(channels=channels):
+            if Channel.VOICE in channels:
+                yield from promised_otherwise(state, no, at)
             yield from uncalled(state, channels, "this number cannot be called")
             expected = state.booked(after=at) is not None  # what becomes of it is still to be asked
             if state.exit_reason is None and not expected and not any(state.reachable(c) for c in Channel):
@@ -69,7 +80,7 @@ def react(state: LeadState, record: f.Recorded, book: Book) -> Iterator[f.Fact]:
         case f.StepSkipped(step=step):
             yield from skipped(state, step)
         case f.TaskReturned(task_id=task):
-            yield from returned(state, task)
+            yield from returned(state, task, no, at)
         case _:
             return
 

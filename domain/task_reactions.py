@@ -147,6 +147,17 @@ def uncalled(state: LeadState, channels: tuple[Channel, ...], why: str) -> Itera
             yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason=why)
 
 
+def promised_otherwise(state: LeadState, no: int, at: datetime) -> Iterator[f.Fact]:
+    """A person looks how a promise can be kept whose number cannot be called any more; until then the lead rests."""
+    kept = [t for t in state.tasks.values() if t.promised and t.state is f.TaskState.OPEN]
+    if not any(t.kind is f.TaskKind.CALLBACK and t.disposition is not Disposition.ANSWERED for t in kept):
+        return
+    asked = opened(state, no, at, f.TaskKind.REVIEW, "a call was promised, and this number cannot be called any more")
+    yield asked.model_copy(update={"promised": True})
+    if state.exit_reason is None and state.rest is not None:
+        yield f.Rested(cause="a callback is due", task_id=asked.task_id, resume_after=0.0)
+
+
 def let_go(state: LeadState) -> Iterator[f.Fact]:
     """Nobody calls back whom the practice does not go on with; a claimed one is finished by its holder."""
     for task in state.tasks.values():
@@ -154,13 +165,15 @@ def let_go(state: LeadState) -> Iterator[f.Fact]:
             yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason=LET_GO)
 
 
-def returned(state: LeadState, task_id: str) -> Iterator[f.Fact]:
+def returned(state: LeadState, task_id: str, no: int, at: datetime) -> Iterator[f.Fact]:
     """A call that comes back to the queue when nobody should make it any more."""
     task = state.tasks.get(task_id)
     if task is None or task.state is not f.TaskState.OPEN or task.disposition is Disposition.ANSWERED:
         return
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if call and Channel.VOICE in state.closed:
+        if task.promised and Channel.VOICE not in state.opted_out:
+            yield from promised_otherwise(state, no, at)
         yield f.TaskClosed(task_id=task.id, state=f.TaskState.CANCELLED, reason="this number may not be called")
         return
     if task.kind is f.TaskKind.CALLBACK and state.let_go:

@@ -8,8 +8,8 @@ from domain import commands
 from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import State
-from domain.touches import Disposition
-from tests.domain.lead_story import COORDINATOR, Story, at_the_call, ny
+from domain.touches import Channel, Disposition
+from tests.domain.lead_story import COORDINATOR, Story, at_the_call, ny, resume
 from tests.domain.sequences import BOOK, sequence
 
 
@@ -148,3 +148,42 @@ def test_a_call_completed_as_unanswered_that_was_answered_after_all_is_asked_abo
     (asked,) = [t for t in story.state.tasks.values() if t.living]
     story.completes(asked.id, f.Outcome.REACHED)
     assert story.run("2026-03-02 12:00").sent() == [], "the mail is for those whom the call did not reach"
+
+
+def promised() -> tuple[Story, str]:
+    """Spoken with, and told that it will be called tomorrow."""
+    story = at_the_call()
+    story.completes(story.call("call1"), f.Outcome.CALL_BACK, Disposition.ANSWERED, story.now + timedelta(days=1))
+    (task,) = [t.id for t in story.state.tasks.values() if t.living]
+    story.table()
+    return story, task
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["open", "claimed"])
+def test_a_promise_whose_number_cannot_be_called_any_more_is_a_persons_to_keep(held: bool) -> None:
+    story, task = promised()
+    if held:
+        story.claims(task)
+    story.tell(f.Suppressed(channels=(Channel.SMS, Channel.VOICE), cause="suppressed", code="21211"))
+    if held:
+        story.tell(f.TaskReturned(task_id=task))
+    (review,) = [t for t in story.state.tasks.values() if t.living]
+    assert (review.kind, review.promised) == (f.TaskKind.REVIEW, True)
+    assert story.stands() is State.RESTING
+    assert story.run(timedelta(days=7)).sent() == []
+    story.claims(review.id)
+    story.completes(review.id)
+    assert story.run(timedelta(minutes=1)).stands() is not State.RESTING
+
+
+def test_who_wants_no_call_any_more_is_promised_none() -> None:
+    story, task = promised()
+    story.opts_out()
+    assert not story.state.tasks[task].living
+    assert [t.kind for t in story.state.tasks.values() if t.living] == []
+
+
+def test_a_rest_for_a_promised_call_does_not_end_by_resuming_it() -> None:
+    story, _ = promised()
+    with pytest.raises(Refused, match="a call was promised"):
+        resume(story)

@@ -41,7 +41,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.TouchChanged():
             return _touched(state, fact, at, no)
         case f.Replied():
-            return state if fact.stranger else replace(state, last_reply_at=at, last_reply_no=no)
+            return state if fact.stranger else _replied(state, fact, at, no)
         case f.TaskOpened():
             return _opened(state, fact, at)
         case f.TaskClaimed():
@@ -127,10 +127,17 @@ def _inquired(state: LeadState, fact: f.Inquired) -> LeadState:
     )
 
 
+def _replied(state: LeadState, fact: f.Replied, at: datetime, no: int) -> LeadState:
+    waits = {fact.task_id} if fact.intent is None else set[str]()
+    return replace(state, last_reply_at=at, last_reply_no=no, unanswered=state.unanswered | waits)
+
+
 def _enrolled(state: LeadState, fact: f.Enrolled, at: datetime) -> LeadState:
     """A new run. What a person has the turn with is waited for here too; other rests were the old run's."""
     waits = frozenset(t.id for t in state.tasks.values() if t.living and _holds(t, fact))
-    waits |= frozenset(i for i in (state.rest.waits if state.rest else ()) if _waits_for_words(state, i))
+    waits |= state.unanswered
+    if fact.appointment_id is None:  # what a person is to find out first keeps nothing back that an appointment needs
+        waits |= frozenset(i for i in (state.rest.waits if state.rest else ()) if _waits_for_words(state, i))
     cause = state.rest.cause if state.rest else "a person has the turn"
     rest = Rest(at, cause, waits, None, 0.0) if waits else None
     enrollment = Enrollment(fact.enrollment, fact.sequence, fact.version, at, fact.appointment_id, fact.cause)
@@ -268,6 +275,7 @@ def _call_ended(state: LeadState, fact: f.CallEnded) -> LeadState:
 
 
 def _closed(state: LeadState, fact: f.TaskClosed, at: datetime, no: int) -> LeadState:
+    state = replace(state, unanswered=state.unanswered - {fact.task_id})
     task = state.tasks.get(fact.task_id)
     if task is None:  # a task on a relative's lead, which this one may have waited for
         return _answered(state, fact.task_id, at)

@@ -235,6 +235,7 @@ class LeadState:
     owner: str | None = None
     last_reply_at: datetime | None = None
     last_reply_no: int = 0  # of the fact on the timeline
+    unanswered: frozenset[str] = frozenset()  # the tasks of its replies, a relative's too: who wrote is asked once
 
     @property
     def state(self) -> State:

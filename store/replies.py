@@ -23,8 +23,7 @@ async def assign_reply(leads: Leads, unit: LeadUnit, task: Task, wrote: str, act
 
 def _tell(unit: LeadUnit, task: Task, actor: Actor, *, is_writer: bool) -> None:
     assert task.message_id is not None
-    rest = unit.state.rest
-    if rest is not None and task.id in rest.waits:  # ends this wait only: others may still hold the lead
+    if task.id in unit.state.unanswered:  # ends this wait only: others may still hold the lead
         unit.append(f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="a person said who wrote"), actor.name)
     if is_writer:
         own = task_id(unit.lead_id, "reply", task.message_id)

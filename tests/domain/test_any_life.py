@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from domain import commands, desk
 from domain import facts as f
+from domain.consequences import task_id
 from domain.contact_window import is_open
 from domain.errors import InvalidInput, Refused
 from domain.fold import apply, fold
@@ -59,6 +60,18 @@ def _opt_out(story: Story, channels: tuple[Channel, ...]) -> None:
         story.opts_out(*channels, confirmed=Channel.SMS in channels)
 
 
+def _who_wrote(story: Story, *candidates: str) -> None:
+    """From a phone that is shared; whose the task is comes first."""
+    message = f"who{len(story.records)}"
+    who = task_id(story.state.lead_id, "who", message)
+    story.tell(f.Replied(message_id=message, channel=Channel.SMS, task_id=who, candidates=candidates))
+
+
+def _said_who(story: Story) -> None:
+    for who in sorted(story.state.unanswered - story.state.tasks.keys()):
+        story.tell(f.TaskClosed(task_id=who, state=f.TaskState.DONE))
+
+
 def _at_the_desk(story: Story) -> None:
     """From now on lines that ring are answered, and one that rings already is."""
     story.at_the_desk = True
@@ -76,6 +89,9 @@ plain = st.sampled_from(
         act("pause", lambda s: s.tell(*commands.pause(s.state, "x", None, s.now))),
         act("skip", lambda s: s.tell(*commands.skip(s.state, BOOK.get(s.state.enrollment.sequence, 1), s.now))),  # type: ignore[union-attr]
         act("ask again", lambda s: s.tell(f.Inquired(source="x", zones=(), phone=True, email=True, repeat=True))),
+        act("who wrote, ours to say", lambda s: _who_wrote(s, "lead-1", "lead-2")),
+        act("who wrote, a relative's to say", lambda s: _who_wrote(s, "lead-2", "lead-1")),
+        act("said who", _said_who),
         act("note", lambda s: s.tell(f.Noted(text="x"))),
         act("away from the desk", lambda s: setattr(s, "at_the_desk", False)),
         act("back at the desk", _at_the_desk),
@@ -184,6 +200,7 @@ def never_while_a_person_has_the_turn(state: LeadState, touch: Touch) -> None:
     assert state.enrollment is not None
     assert state.enrollment.number == touch.enrollment
     living = [t for t in state.tasks.values() if t.living]
+    assert not state.unanswered
     assert not [t for t in living if t.kind is f.TaskKind.REPLY]
     if state.enrollment.appointment_id is None:
         assert not [t for t in living if t.disposition is Disposition.ANSWERED], touch
@@ -237,8 +254,12 @@ def test_any_life(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]])
                     assert is_open(record.at, state.zones), "nothing by phone at night"
             case f.TouchChanged(status=TouchStatus.DELAYED) as touch:
                 claimed.discard(touch.touch_id)
-            case f.Finished(exit_reason=reason):
-                assert state.exit_reason is reason
+            case f.TaskClosed(state=f.TaskState.CANCELLED, task_id=task):
+                closed = state.tasks.get(task)
+                spoken = (
+                    closed is not None and closed.closed_no == record.no and closed.disposition is Disposition.ANSWERED
+                )
+                assert not spoken, "what came of it is for a person to enter"
             case f.Resumed() as resumed:
                 last = _spaced(resumed, record.at, last)
             case _:
@@ -255,7 +276,11 @@ def test_any_life(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]])
     # forty days later nothing is left but what a person has in hand, was told of often enough, or has paused
     if isinstance(action, Wait) and action.until is None:
         open_ = [t for t in story.state.tasks.values() if t.living]
-        assert story.state.pause or any(t.escalation >= len(ESCALATED_AFTER) for t in open_), action
+        waits = (
+            any(t.escalation >= len(ESCALATED_AFTER) for t in open_)
+            or story.state.unanswered - story.state.tasks.keys()
+        )
+        assert story.state.pause or waits, action
     # what is shown of it can always be shown
     enrollment = story.state.enrollment
     assert enrollment is not None

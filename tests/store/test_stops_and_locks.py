@@ -121,7 +121,9 @@ async def test_a_reply_is_asked_about_where_finished_relatives_share_the_number(
     with pytest.raises(InvalidInput, match="whose reply"):
         await clinic.commands.complete_task(DESK, review.id, outcome=f.Outcome.NOT_NOW, lead_id=ra)
     await clinic.commands.complete_task(DESK, review.id, lead_id=ra)
-    assert [t.kind for t in (await clinic.state(ra)).tasks.values() if t.living] == [f.TaskKind.REPLY]
+    state = await clinic.state(ra)
+    assert [t.kind for t in state.tasks.values() if t.living] == [f.TaskKind.REPLY]
+    assert review.id not in state.unanswered, "finished, it was told all the same"
     rest = (await clinic.state(zo)).rest
     assert rest is not None
     assert not rest.waits, "over at the next plan"

@@ -150,6 +150,10 @@ def _template(templates: Mapping[str, Template], name: str, channel: str, user: 
     return template
 
 
+# A run around an appointment that there is none of would wait for ever.
+_WITHOUT_APPOINTMENT = frozenset({"replied", "opted_out", "disqualified", "not_now"})
+
+
 def _check_together(sequences: Iterable[Sequence]) -> None:
     by_key = {s.key: s for s in sequences}
     for sequence in by_key.values():
@@ -166,6 +170,11 @@ def _check_among(sequence: Sequence, by_key: Mapping[str, Sequence]) -> None:
         if isinstance(exit_, Switch) and exit_.sequence not in by_key:
             raise InvalidSequence(
                 f"exits.{event} leads to {exit_.sequence!r}; write stop or one of {', '.join(by_key)}"
+            )
+        alone = event in _WITHOUT_APPOINTMENT and not sequence.anchored()
+        if isinstance(exit_, Switch) and alone and by_key[exit_.sequence].anchored():
+            raise InvalidSequence(
+                f"exits.{event} leads to {exit_.sequence!r}, whose steps turn on an appointment; {event} brings none"
             )
     other = next((s.key for s in by_key.values() if s.code == sequence.code and s.key != sequence.key), None)
     if other is not None:

@@ -230,6 +230,15 @@ def test_the_sequence_that_inquiries_begin_with_turns_on_no_appointment(load: Lo
         load(consultation=turned.replace("key: good", "key: consultation"))
 
 
+@pytest.mark.parametrize("event", ["replied", "opted_out", "disqualified", "not_now"])
+def test_what_brings_no_appointment_leads_to_no_sequence_around_one(load: Load, event: str) -> None:
+    turned = GOOD.replace("after: 2 min", "before: 2 h\n    of: appointment", 1)
+    around = turned.replace("key: good", "key: around").replace("code: s01", "code: s02")
+    assert load(good=GOOD.replace("booked: stop", "booked: around"), around=around)
+    with pytest.raises(InvalidSequence, match=rf"good.yaml: exits.{event} leads to 'around'.*brings none"):
+        load(good=GOOD.replace("booked: stop", f"{event}: around"), around=around)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

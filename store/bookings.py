@@ -40,6 +40,16 @@ class Booking:
     starts_at: datetime | None = None
     facility: str | None = None
 
+    def fact(self, occurred_at: datetime, *, elsewhere: bool = False) -> f.AppointmentChanged:
+        return f.AppointmentChanged(
+            event=self.event,
+            appointment_id=self.appointment_id,
+            starts_at=self.starts_at,
+            facility=self.facility,
+            occurred_at=occurred_at,
+            elsewhere=elsewhere,
+        )
+
 
 @dataclass(frozen=True)
 class Booked:
@@ -96,14 +106,7 @@ class Bookings:
             known = unit.state.appointments.get(booking.appointment_id)
             first, moves = known is None, known is not None and booking.facility not in (None, known.facility)
             early = (first or moves) and await self._add_early(unit, booking, elsewhere=bool(selves))
-            fact = f.AppointmentChanged(
-                event=booking.event,
-                appointment_id=booking.appointment_id,
-                starts_at=booking.starts_at,
-                facility=booking.facility,
-                occurred_at=occurred_at,
-                elsewhere=bool(selves),
-            )
+            fact = booking.fact(occurred_at, elsewhere=bool(selves))
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
@@ -129,13 +132,7 @@ class Bookings:
 
     async def _keep(self, conn: AsyncConnection, actor: Actor | str, booking: Booking, occurred_at: datetime) -> Booked:
         """Nobody can know yet whose it is: its booking may be on its way."""
-        fact = f.AppointmentChanged(
-            event=booking.event,
-            appointment_id=booking.appointment_id,
-            starts_at=booking.starts_at,
-            facility=booking.facility,
-            occurred_at=occurred_at,
-        )
+        fact = booking.fact(occurred_at)
         changed = await early_events.keep(conn, actor, fact)
         await audit.append(conn, actor, f"appointment_{booking.event}")
         return Booked(None, booking.appointment_id, changed, None, [])

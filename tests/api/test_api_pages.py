@@ -120,7 +120,6 @@ async def _wait(office: Office, requests: int) -> None:
     async with asyncio.timeout(60), office.services.store.engine.connect() as watch:
         while await watch.scalar(waiting) != requests:
             await watch.rollback()  # what it has seen of the activity is kept until then
-            await asyncio.sleep(0.01)
 
 
 async def test_a_time_that_the_scheduler_took_is_not_offered(office: Office) -> None:

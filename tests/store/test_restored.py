@@ -134,7 +134,8 @@ async def test_a_number_that_stays_nobodys_is_forgotten(copy: Restored) -> None:
     assert (await copy.clinic.state(lead)).state is State.PAUSED
 
 
-async def test_a_later_restore_does_not_explain_what_an_earlier_one_could_not(copy: Restored) -> None:
+async def _put_back_once_more(copy: Restored) -> None:
+    """A first comparison could not explain a text to the number; in the second a claim explains all there is."""
     lead = await copy.clinic.inquire("Bertram")
     touch = await copy.send_first(lead, sid=None)
     copy.carrier.has("SM1", "other words")
@@ -142,6 +143,10 @@ async def test_a_later_restore_does_not_explain_what_an_earlier_one_could_not(co
     copy.carrier.listed.clear()
     copy.carrier.has("SM2", await copy.words(lead, touch))
     copy.noticed += timedelta(minutes=1)
+
+
+async def test_a_later_restore_does_not_explain_what_an_earlier_one_could_not(copy: Restored) -> None:
+    await _put_back_once_more(copy)
     assert (await copy.compare()).stopped == 0
     assert (await copy.clinic.state(await copy.clinic.inquire("Ada"))).state is State.PAUSED
 
@@ -149,13 +154,7 @@ async def test_a_later_restore_does_not_explain_what_an_earlier_one_could_not(co
 async def test_a_comparison_that_was_stopped_keeps_what_an_earlier_restore_could_not_explain(
     copy: Restored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lead = await copy.clinic.inquire("Bertram")
-    touch = await copy.send_first(lead, sid=None)
-    copy.carrier.has("SM1", "other words")
-    await copy.compare()
-    copy.carrier.listed.clear()
-    copy.carrier.has("SM2", await copy.words(lead, touch))
-    copy.noticed += timedelta(minutes=1)
+    await _put_back_once_more(copy)
 
     async def stops(*_: object) -> None:
         raise KeyboardInterrupt

@@ -26,6 +26,14 @@ async def in_the_queue(world: World) -> str:
     return lead
 
 
+async def a_person_writes(world: World, lead: str) -> None:
+    """And so long ago that its touch has not been handed out at once."""
+    await world.tick()
+    await world.commands.message(COORDINATOR, lead, Channel.EMAIL, "We call at ten.")
+    await world.deliver()
+    await world.advance(seconds=6)
+
+
 def _is_out(state: LeadState) -> bool:
     text = state.touches.get((1, "confirm", "sms"))
     return text is not None and text.status is TouchStatus.ACCEPTED
@@ -34,10 +42,7 @@ def _is_out(state: LeadState) -> bool:
 async def test_what_a_person_wrote_goes_before_a_text_whose_turn_has_not_come(store: Store, keyring: KeyRing) -> None:
     async with open_world(store, keyring, working=False) as world, world.working(without="sms") as its_turn:
         lead = await in_the_queue(world)
-        await world.tick()
-        await world.commands.message(COORDINATOR, lead, Channel.EMAIL, "We call at ten.")
-        await world.deliver()
-        await world.advance(seconds=6)
+        await a_person_writes(world, lead)
         await world.until(lead, lambda _: len(world.sent("email")) == 1, "the words")
         assert count(await world.history(lead), *CANCELLED) == (1, 1)
         assert world.sent("sms") == []
@@ -77,10 +82,7 @@ async def test_what_was_begun_comes_to_its_end(store: Store, keyring: KeyRing) -
         held = world.watched.hold("settle")  # sent, and its outcome committed
         await world.deliver()
         await held.reached()
-        await world.tick()
-        await world.commands.message(COORDINATOR, lead, Channel.EMAIL, "We call at ten.")
-        await world.deliver()
-        await world.advance(seconds=6)
+        await a_person_writes(world, lead)
         events = await world.until_event(lead, lambda e: count(e, CANCELLED[0]) == (1,), "it is given up on")
         assert count(events, "ACTIVITY_TASK_CANCELED") == (0,), "not before its end"
         held.release()
@@ -106,10 +108,7 @@ async def test_what_fails_after_it_was_given_up_on_is_planned_anew(
         monkeypatch.setattr(world.watched, "settle", die)
         await world.deliver()
         await held.reached()
-        await world.tick()
-        await world.commands.message(COORDINATOR, lead, Channel.EMAIL, "We call at ten.")
-        await world.deliver()
-        await world.advance(seconds=6)
+        await a_person_writes(world, lead)
         await world.until_event(lead, lambda e: count(e, CANCELLED[0]) == (1,), "it is given up on")
         held.release()
         await world.until(lead, lambda _: len(world.sent("email")) == 1, "the words")

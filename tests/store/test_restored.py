@@ -1,29 +1,21 @@
 """A copy compared with the carrier's list: nobody gets again what they may have had; what they wrote is taken in."""
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 
-from domain import facts as f
 from domain.facts import ExitReason
 from domain.lead_state import State
 from domain.ledger import Claim
 from domain.ports import InboundSms, OutcomeUnknown, TouchUpdate
-from domain.restored import LOST_FOR
-from domain.sweep import Missed, Tally
-from domain.touches import Channel, TouchStatus
+from domain.touches import TouchStatus
 from domain.unknown import ALONE_FOR
 from store import outbox
-from store.bookings import Booking, Bookings
 from store.keys import create_key
-from store.restored import Comparison
-from store.sweep import SweepStore
-from store.tables import addresses, messages, touches
+from store.tables import messages, touches
 from tests.store.a_copy import NUMBER, Restored
-from tests.store.test_rules import DESK
 
 
 async def test_what_the_copy_knows_stops_nobody(copy: Restored) -> None:
@@ -48,147 +40,6 @@ async def test_who_got_more_than_the_copy_knows_stops_for_review_once(copy: Rest
     assert (await copy.clinic.state(lead)).state is State.PAUSED
     assert (await copy.compare()).stopped == 0
     assert len(await copy.reviews(lead)) == 1
-
-
-async def test_who_asks_from_a_number_of_a_lost_inquiry_stops_for_review_once(copy: Restored) -> None:
-    copy.carrier.has("SM1")
-    assert (await copy.compare()).strangers == 1
-    lead = await copy.clinic.inquire()
-    assert (await copy.clinic.state(lead)).state is State.PAUSED
-    assert ["of a time that is lost" in str(review.reason) for review in await copy.reviews(lead)] == [True]
-    assert await copy.would_send(lead) == []
-    async with copy.clinic.leads.lead(lead) as unit:
-        unit.append(f.Resumed(cause="staff"), "desk")
-    assert await copy.clinic.inquire() == lead  # once more
-    assert (await copy.clinic.state(lead)).state is State.ACTIVE
-
-
-async def test_of_two_who_ask_from_one_number_both_are_stopped(copy: Restored) -> None:
-    copy.carrier.has("SM1")
-    await copy.compare()
-    for name in ("Ada", "Ben"):
-        assert (await copy.clinic.state(await copy.clinic.inquire(name))).state is State.PAUSED
-
-
-@pytest.mark.parametrize("comes_back", ["asks", "is_booked"])
-async def test_who_was_finished_in_the_copy_and_came_back_in_the_lost_time_is_stopped(
-    copy: Restored, comes_back: str
-) -> None:
-    lead = await copy.clinic.inquire()
-    async with copy.clinic.leads.lead(lead) as unit:
-        unit.append(f.Finished(exit_reason=ExitReason.EXHAUSTED), "system")
-    copy.carrier.has("SM1")
-    compared = await copy.compare()
-    assert (compared.stopped, compared.strangers) == (0, 1)
-    if comes_back == "asks":
-        lead = await copy.clinic.inquire()
-    else:
-        now = copy.clock.now()
-        booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
-        assert (await Bookings(copy.clinic.leads).take(DESK, booked)).state == "paused"
-    assert (await copy.clinic.state(lead)).state is State.PAUSED
-    assert len(await copy.reviews(lead)) == 1
-    assert await copy.would_send(lead) == []
-
-
-async def test_who_gives_such_a_number_later_is_stopped(copy: Restored) -> None:
-    """It was known by mail alone in the copy, and gave the number in the lost time."""
-    lead = await copy.clinic.inquire(phone=None)
-    copy.carrier.has("SM1")
-    await copy.compare()
-    assert await copy.clinic.inquire() == lead
-    assert (await copy.clinic.state(lead)).state is State.PAUSED
-    assert await copy.would_send(lead) == []
-
-
-async def test_a_review_holds_what_begins_until_somebody_has_looked(copy: Restored) -> None:
-    lead = await copy.clinic.inquire()
-    copy.carrier.has("SM1")
-    await copy.compare()
-    now, ends = copy.clock.now(), f.Finished(exit_reason=ExitReason.EXHAUSTED)
-    async with copy.clinic.leads.lead(lead) as unit:
-        unit.append(ends, "system")
-        assert unit.state.pause is None
-    booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
-    assert (await Bookings(copy.clinic.leads).take(DESK, booked)).state == "paused"
-    (review,) = await copy.reviews(lead)
-    async with copy.clinic.leads.lead(lead) as unit:
-        unit.append(f.TaskClosed(task_id=review.id, state=f.TaskState.DONE), "desk")
-        unit.append(ends, "system")  # and begins anew, for the appointment
-        assert unit.state.pause is None
-        assert unit.state.exit_reason is None
-
-
-async def test_a_number_that_stays_nobodys_is_forgotten(copy: Restored) -> None:
-    lead = await copy.clinic.inquire()
-    await copy.clinic.inbound.reply(InboundSms("SM5:received", "+12125550188", "+15005550006", "STOP", is_stop=True))
-    copy.noticed -= LOST_FOR
-    for number, to in enumerate((NUMBER, "+12125550188", "+12125550199")):
-        copy.carrier.has(f"SM{number}", to=to)
-    await copy.compare()
-    await SweepStore(copy.clinic.leads).keep([Tally(Missed.OVERDUE)])
-    async with copy.clinic.store.engine.connect() as conn:
-        rows = (await conn.execute(select(addresses).where(addresses.c.kind == "phone"))).mappings().all()
-    vault = copy.clinic.store.vault
-    assert {vault.open_row(addresses, row)["value"] for row in rows} == {NUMBER, "+12125550188"}
-    assert (await copy.clinic.state(lead)).state is State.PAUSED
-
-
-async def _put_back_once_more(copy: Restored) -> None:
-    """A first comparison could not explain a text to the number; in the second a claim explains all there is."""
-    lead = await copy.clinic.inquire("Bertram")
-    touch = await copy.send_first(lead, sid=None)
-    copy.carrier.has("SM1", "other words")
-    await copy.compare()
-    copy.carrier.listed.clear()
-    copy.carrier.has("SM2", await copy.words(lead, touch))
-    copy.noticed += timedelta(minutes=1)
-
-
-async def test_a_later_restore_does_not_explain_what_an_earlier_one_could_not(copy: Restored) -> None:
-    await _put_back_once_more(copy)
-    assert (await copy.compare()).stopped == 0
-    assert (await copy.clinic.state(await copy.clinic.inquire("Ada"))).state is State.PAUSED
-
-
-async def test_a_comparison_that_was_stopped_keeps_what_an_earlier_restore_could_not_explain(
-    copy: Restored, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await _put_back_once_more(copy)
-
-    async def stops(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Comparison, "_not_lost", stops)
-        await copy.compare()
-    assert (await copy.compare()).stopped == 0
-    assert (await copy.clinic.state(await copy.clinic.inquire("Ada"))).state is State.PAUSED
-
-
-@pytest.mark.parametrize("by", ["inquiry", "text"])
-async def test_who_asks_while_the_number_is_being_forgotten_is_taken_in(copy: Restored, by: str) -> None:
-    clinic, text = copy.clinic, InboundSms("SM9", NUMBER, "+15005550006", "STOP")
-    copy.carrier.has("SM1")
-    await copy.compare()
-    async with clinic.store.engine.begin() as sweep:
-        await sweep.execute(select(addresses).with_for_update())
-        ask = clinic.inquire() if by == "inquiry" else clinic.inbound.reply(text)
-        asked = asyncio.ensure_future(ask)
-        await clinic.waits_for_a_lock()  # it has seen that the number is there
-        await sweep.execute(delete(addresses))
-    told = await asked
-    lead = str(told) if by == "inquiry" else await clinic.inquire()
-    assert (await clinic.state(lead)).phone
-    async with clinic.leads.lead(lead) as unit:
-        assert (Channel.SMS in unit.closed) == (by == "text")
-
-
-async def test_who_asks_from_it_much_later_is_somebody_else(copy: Restored) -> None:
-    copy.carrier.has("SM1")
-    copy.noticed -= LOST_FOR
-    assert (await copy.compare()).strangers == 1
-    assert (await copy.clinic.state(await copy.clinic.inquire())).state is State.STARTING
 
 
 async def test_a_call_to_a_coordinators_line_is_no_lost_inquiry(copy: Restored) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -14,15 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import commands
 from domain import facts as f
 from domain.access import Actor, Role
-from domain.errors import InvalidInput, NotFound, Refused
+from domain.errors import InvalidInput, NotFound
 from domain.lead_state import STAFF
 from domain.schedule import in_flight
 from domain.touches import Channel, Disposition, touch_id
 from relay.delivered import DeliveredListener, Waiter
 from store import audit, tables
-from store.bare_stops import Kinds, lock_own, shuts_unread
+from store.bare_stops import lock_own, stop_at
 from store.bookings import Booked, Booking, Bookings, Places, may_arrive_at
 from store.lead_unit import Leads, LeadUnit
+from store.owed_stops import BLAMELESS
 from store.persons import living_selves
 from store.reading import facility_of
 from store.replies import assign_reply
@@ -132,27 +133,37 @@ class Commands:
 
         return await self._apply(actor, lead_id, "lead_resumed", decide)
 
-    async def skip(self, actor: Actor, lead_id: str) -> Applied:
-        def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.skip(u.state, u.journal.sequence, u.now)
-
-        return await self._apply(actor, lead_id, "step_skipped", decide)
+    async def skip(self, actor: Actor, lead_id: str, step: str | None = None) -> tuple[Applied, str]:
+        """Answers which step it has left out, too."""
+        async with self._open(actor, lead_id, "step_skipped") as held:
+            unit = held.unit
+            [fact] = commands.skip(unit.state, unit.journal.sequence, unit.now, step)
+            skipped = commands.left_out(unit.state, fact)
+            unit.append(fact, actor.name)
+        return await self._applied(held), skipped
 
     async def opt_out(self, actor: Actor, lead_id: str, channels: tuple[Channel, ...] | None) -> Applied:
-        """Raises NewerFact, with the lead's addresses shut."""
+        """Raises NewerFact, with the stop taken: its addresses are shut, and it is told of it once it can be read."""
         wanted, action = channels or tuple(Channel), "lead_opted_out"
 
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.opt_out(u.state, wanted, "entered by a person", u.closed)
 
-        async def own(conn: AsyncConnection) -> Kinds:
-            _scope(actor, await facility_of(conn, lead_id))
-            await audit.append(conn, actor, action, lead_id, "addresses")
-            return await lock_own(conn, lead_id, wanted)
+        try:
+            async with self._lets_go():
+                return await self._apply(actor, lead_id, action, decide, wanted)
+        except BLAMELESS:
+            raise
+        except Exception:
+            async with self.leads.store.engine.begin() as conn:
+                _scope(actor, await facility_of(conn, lead_id))
+                await stop_at(self.leads, conn, await lock_own(conn, lead_id, wanted))
+                await audit.append(conn, actor, action, lead_id, "addresses")
+            raise
 
-        # a transaction of the caller's goes on beside, but of the addresses it has let go with its savepoint
-        async with shuts_unread(self.leads, own):
-            return await self._apply(actor, lead_id, action, decide, wanted)
+    def _lets_go(self) -> AbstractAsyncContextManager[object]:
+        """Of what failed a transaction of the caller's keeps no lock: another one goes on beside it."""
+        return self.held.begin_nested() if self.held is not None else nullcontext()
 
     async def disqualify(self, actor: Actor, lead_id: str, reason: str) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:
@@ -168,11 +179,8 @@ class Commands:
             raise InvalidInput("sequence" if version is None else "version", str(e)) from None
         async with self._open(actor, lead_id, "lead_enrolled") as held:
             unit = held.unit
-            if unit.state.exit_reason is not None:
-                for other in await living_selves(unit.conn, self.leads.store.vault, lead_id):
-                    reason = f"cannot enroll: the person asked again and is contacted as lead {other}"
-                    raise Refused(reason, unit.state.state)
-            for fact in commands.enroll(unit.state, wanted, unit.now):
+            selves = await living_selves(unit.conn, self.leads.store.vault, lead_id)
+            for fact in commands.enroll(unit.state, wanted, unit.now, *selves):
                 unit.append(fact, actor.name)
         return await self._applied(held)
 
@@ -188,9 +196,8 @@ class Commands:
                 table.c.id == _uuid("to", key_id), table.c.revoked_at.is_(None)
             )
             key = (await held.unit.conn.execute(query)).first()
-            if key is None or key.role == Role.INTAKE:  # which sees no lead
-                raise InvalidInput("to", "no key in use that sees leads has this id")
-            held.unit.append(f.Assigned(key_id=key_id, name=key.name), actor.name)
+            for fact in commands.assign(Actor(key_id, key.name, Role(key.role)) if key is not None else None):
+                held.unit.append(fact, actor.name)
         return await self._applied(held)
 
     async def message(self, actor: Actor, lead_id: str, channel: Channel, body: str, read_to: int | None = None) -> str:
@@ -252,21 +259,23 @@ class Commands:
         notes: str | None = None,
         callback_at: datetime | None = None,
         lead_id: str | None = None,
-    ) -> None:
+    ) -> Applied:
         """`lead_id`: for a reply that several leads may have written, whose it is."""
         owner = await self._lead_of(task_id)
         async with self._open(actor, owner, "task_completed") as held:
             unit = held.unit
-            task = unit.state.tasks.get(task_id)
             facts = commands.complete_task(
-                unit.state, task_id, actor, disposition, outcome, notes, callback_at, unit.now
+                unit.state, task_id, actor, disposition, outcome, notes, callback_at, unit.now, lead_id
             )
             for fact in facts:
                 unit.append(fact, actor.name)
-            if task is not None and task.candidates:
-                if lead_id not in task.candidates:
-                    raise InvalidInput("lead_id", "say which of the candidates wrote")
+            stops = [r.fact for r in unit.journal.appended if isinstance(r.fact, f.OptedOut)]
+            for stop in stops:  # told on the phone: of whoever has the number, like any other
+                held.in_flight += await _claimed(unit, stop.channels)
+            task = unit.state.tasks[task_id]
+            if task.candidates and lead_id is not None:
                 await assign_reply(self.leads, unit, task, lead_id, actor)
+        return await self._applied(held)
 
     async def _lead_of(self, task_id: str) -> str:
         table = tables.tasks

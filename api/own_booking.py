@@ -10,9 +10,9 @@ from api.sequences_ready import sequences_ready
 from api.services import Services
 from content.facilities import Facility, free_times
 from domain.errors import Refused
-from domain.facts import AppointmentStatus, BookingEvent
+from domain.facts import BookingEvent
 from store import audit, tables
-from store.bookings import Booking, Places, booked_at
+from store.bookings import Booking, Places, booked_at, next_of_person
 from store.reading import facility_of
 
 DAYS = 14
@@ -21,7 +21,10 @@ _NAMESPACE = uuid.UUID("0e6a2c53-5f3e-5d0c-8a83-5c9a1f3c7d21")
 
 @dataclass(frozen=True)
 class OwnBooking:
-    """`starts_at` (UTC) and `appointment_id` of an appointment to come, or else the free `times`."""
+    """`starts_at` (UTC) and `appointment_id` of an appointment to come, or else the free `times`.
+
+    The link of one lead shows what the person has booked as another.
+    """
 
     lead_id: str
     facility: Facility
@@ -43,9 +46,7 @@ async def own_booking(services: Services, lead_id: str) -> OwnBooking:
     async with services.store.engine.begin() as conn:
         now = await services.leads.now_by(conn)
         facility = services.facilities.get(await facility_of(conn, lead_id))
-        standing = (table.c.status == AppointmentStatus.BOOKED.value, table.c.starts_at > now)
-        mine = select(table).where(table.c.lead_id == lead_id, *standing).order_by(table.c.starts_at).limit(1)
-        booked = (await conn.execute(mine)).mappings().first()
+        booked = await next_of_person(conn, services.store.vault, lead_id, now)
         taken = []
         if booked is None:
             soon = table.c.starts_at < now + timedelta(days=DAYS + 1)
@@ -60,7 +61,7 @@ async def own_booking(services: Services, lead_id: str) -> OwnBooking:
 
 
 async def book_free(services: Services, own: OwnBooking, chosen: datetime) -> OwnBooking:
-    """Books `chosen`, one of the free times. Raises Refused if it is none or was taken, or the lead booked, meanwhile.
+    """Books `chosen`, one of the free times. Raises Refused if it is none, or was taken or the person booked meanwhile.
 
     Decided under the lead's lock: of two clicks at once the second is refused.
     """

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from api.answers import LEAD, Owner, example, example_of
+from api.answers import LEAD, InFlight, Owner, example, example_of
 from api.fields import Time
 from api.history_answers import InquiryDetails
 from domain.facts import Outcome, TaskKind, TaskState
@@ -96,6 +96,21 @@ class TaskView(BaseModel):
     opened_at: Time
     closed_at: Time | None
     lead: TaskLead
+
+
+class Completed(TaskView):
+    model_config = example(
+        **example_of(TaskView)
+        | {
+            "state": "done",
+            "disposition": "answered_by_person",
+            "outcome": "do_not_call",
+            "closed_at": "2026-11-23T15:09:00.000+00:00",
+            "in_flight": [],
+        }
+    )
+
+    in_flight: InFlight
 
 
 class TaskPage(BaseModel):

@@ -3,6 +3,7 @@
 import math
 import os
 import platform
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ def show(figure: Figure) -> None:
 
 
 def keep(figure: Figure) -> Path:
-    """Writes `docs/figures/<key>.md`."""
+    """Writes `docs/figures/<key>.md`. What another processor found last is kept beside it, under that one's name."""
     lines = [f"# {figure.title}", ""]
     lines += [f"- {name}: {value}" for name, value in machine().items()]
     lines += [
@@ -93,8 +94,21 @@ def keep(figure: Figure) -> Path:
     lines += ["", *figure.notes]
     path = FOLDER / f"{figure.key}.md"
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and (other := measured_on(path)) != _processor():
+        path.replace(path.with_name(f"{figure.key}.{_slug(other)}.md"))
+    path.with_name(f"{figure.key}.{_slug(_processor())}.md").unlink(missing_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def measured_on(path: Path) -> str:
+    """The processor that a figure's file names."""
+    found = re.search(r"^- processor: (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else "unknown"
+
+
+def _slug(processor: str) -> str:
+    return "-".join(re.findall(r"[a-z0-9]+", processor.lower().replace("(r)", "").replace("(tm)", "")))
 
 
 def machine() -> dict[str, str]:

@@ -65,16 +65,17 @@ def _booked(  # noqa: PLR0917
     let_go = state.exit_reason in LET_GO or (state.let_go and state.exit_reason is not None)
     told = state.appointments[fact.appointment_id]
     moved = fact.event is not f.BookingEvent.BOOKED and told.first_no != told.no  # and not a booking that was missed
-    if let_go and moved:
-        return
     first, anchor = state.booked(after=at), state.anchor() if sequence.anchored() else None
+    came_back = fact.elsewhere and first is not None  # by asking again: the lead of that inquiry ends for this booking
+    if let_go and moved and not came_back:
+        return
     target = first.id if first is not None else fact.appointment_id
     standing = anchor is not None and state.exit_reason is None and anchor.status is f.AppointmentStatus.BOOKED
     if standing and anchor is not None and anchor.id == target != fact.appointment_id:
         return
     if standing and anchor is not None and anchor.id != target and anchor.begins is not None and anchor.begins <= at:
         yield from _ask_about(state, anchor, at)
-    again = sequence.anchored() and enrollment.appointment_id == fact.appointment_id
+    again = sequence.anchored() and enrollment.appointment_id == fact.appointment_id and not let_go
     event = "rescheduled" if again else "booked"
     exit_ = sequence.exits.get(event) or (sequence.exits.get("rescheduled") if sequence.anchored() else None)
     if isinstance(exit_, Switch):

@@ -82,8 +82,13 @@ def _waits_for_nobody(state: LeadState, rest: Rest) -> None:
         raise Refused("cannot resume: the lead was spoken with; enter what came of the call", state.state)
 
 
-def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.Fact]:
-    """Skips the step that is shown as next: an open call of it is cancelled, otherwise the step is left out."""
+def skip(
+    state: LeadState, sequence: Sequence | None, now: datetime, step: str | None = None
+) -> list[f.StepSkipped | f.TaskClosed]:
+    """Skips the step that is shown as next: an open call of it is cancelled, otherwise the step is left out.
+
+    `step`: the one that is meant. Raises Refused with the next one's name if that is another.
+    """
     _living(state, "skip")
     number = state.enrollment.number if state.enrollment else None
     # what else a step asks of people may lie open for days, beside the steps that follow
@@ -93,16 +98,31 @@ def skip(state: LeadState, sequence: Sequence | None, now: datetime) -> list[f.F
     if open_call is not None and open_call.disposition is Disposition.ANSWERED:
         raise Refused("cannot skip: the lead was spoken with; enter what came of it", state.state)
     if open_call is not None:
+        _meant(state, step, open_call.step)
         return [f.TaskClosed(task_id=open_call.id, state=f.TaskState.CANCELLED, reason="skipped by a person")]
     if any(t.state is f.TaskState.CLAIMED for t in ours):
         raise Refused("cannot skip: a coordinator is at the call; release or complete it", state.state)
     to_come = upcoming(state, sequence, now) if sequence else []
     if not to_come or state.enrollment is None:
         raise Refused("cannot skip: no step is to come", state.state)
-    touches = (t for t in state.touches.values() if (t.enrollment, t.step) == (number, to_come[0].step))
+    following = to_come[0].step
+    _meant(state, step, following)
+    touches = (t for t in state.touches.values() if (t.enrollment, t.step) == (number, following))
     if any(t.status is TouchStatus.CLAIMED for t in touches):
-        raise Refused(f"cannot skip: {to_come[0].step} is on its way already", state.state)
-    return [f.StepSkipped(enrollment=state.enrollment.number, step=to_come[0].step)]
+        raise Refused(f"cannot skip: {following} is on its way already", state.state)
+    return [f.StepSkipped(enrollment=state.enrollment.number, step=following)]
+
+
+def _meant(state: LeadState, step: str | None, following: str | None) -> None:
+    if step is not None and step != following:
+        raise Refused(f"cannot skip {step}: the next step is {following}", state.state)
+
+
+def left_out(state: LeadState, fact: f.StepSkipped | f.TaskClosed) -> str:
+    """The step that `skip` leaves out by this fact."""
+    step = fact.step if isinstance(fact, f.StepSkipped) else state.tasks[fact.task_id].step
+    assert step is not None  # a call that no step asked for is not skipped
+    return step
 
 
 def opt_out(
@@ -132,7 +152,10 @@ def disqualify(state: LeadState, reason: str) -> list[f.Fact]:
     return [f.Disqualified(reason=reason)]
 
 
-def enroll(state: LeadState, sequence: Sequence, now: datetime) -> list[f.Fact]:
+def enroll(state: LeadState, sequence: Sequence, now: datetime, *selves: str) -> list[f.Fact]:
+    """`selves`: the person's other living leads. A finished one beside them would contact them twice."""
+    if state.exit_reason is not None and selves:
+        raise Refused(f"cannot enroll: the person asked again and is contacted as lead {selves[0]}", state.state)
     if stopped(state) and not sequence.anchored():
         raise Refused("cannot enroll: the lead opted out; only what serves an appointment may go", state.state)
     anchor = None
@@ -147,6 +170,13 @@ def enroll(state: LeadState, sequence: Sequence, now: datetime) -> list[f.Fact]:
             raise Refused(f"cannot enroll in {sequence.key}: it needs a booked appointment to come", state.state)
         anchor = appointment.id
     return [enrolled(state, sequence, "a person enrolled it", anchor)]
+
+
+def assign(to: Actor | None) -> list[f.Fact]:
+    """`to`: the bearer of the key, if there is one in use."""
+    if to is None or to.role is Role.INTAKE:  # which sees no lead
+        raise InvalidInput("to", "no key in use that sees leads has this id")
+    return [f.Assigned(key_id=to.id, name=to.name)]
 
 
 def message(
@@ -270,7 +300,9 @@ def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
     notes: str | None,
     callback_at: datetime | None,
     now: datetime,
+    wrote: str | None = None,
 ) -> list[f.Fact]:
+    """`wrote`: of a task with candidates, whose reply it is."""
     task = _task(state, task_id)
     if not task.living:
         raise Refused(f"the task is {task.state}", task.state)
@@ -283,6 +315,8 @@ def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
         raise InvalidInput(
             "outcome", "say only whose reply it is; what came of it belongs to the reply task this opens"
         )
+    if task.candidates and wrote not in task.candidates:
+        raise InvalidInput("lead_id", "say which of the candidates wrote")
     if task.kind is f.TaskKind.CALL and disposition is None and task.disposition is None:
         raise InvalidInput("disposition", "say how the call ended")
     if disposition is not None and not call:

@@ -27,6 +27,10 @@ def as_it_is(data: Data) -> Data:
     return data
 
 
+def _untold(reply: Data) -> Data:
+    return reply | {"told": False}
+
+
 @dataclass(frozen=True, slots=True)
 class FactVersions:
     """`steps`: of each kind, the first from version 1 to 2. `new`: kinds that release 0.1.0 does not know."""
@@ -55,6 +59,7 @@ class FactVersions:
 VERSIONS = FactVersions(
     {
         "appointment": (Step("0.2.0", as_it_is),),  # facility: the lead's is no longer written where nobody named one
+        "reply": (Step("0.2.0", _untold),),  # told: who only may have written hears who did, resting or not
         "resumed": (Step("0.2.0", as_it_is),),  # further modes; slots: when what is overdue is carried out
         "touch": (Step("0.2.0", as_it_is),),  # look_at, looks: when and how often an unknown one is looked for
     }

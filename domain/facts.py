@@ -191,6 +191,7 @@ class Replied(_Fact):
     candidates: tuple[str, ...] = ()
     intent: Literal["opt_out"] | None = None
     stranger: bool = False  # the owner of a number that the lead had given wrongly
+    told: bool = True  # once a person has said who wrote, be it resting or not; in version 1 only if it rested for that
 
 
 class TaskOpened(_Fact):
@@ -259,8 +260,7 @@ class CallEnded(_Fact):
 class AppointmentChanged(_Fact):
     """What a scheduler said of one appointment; `occurred_at` decides between its events, not their arrival.
 
-    `facility`: as it was told; in version 1 the lead's, where the first event named none. `elsewhere`: the person asked
-    again since, and another lead of theirs is contacted now.
+    `facility`: as it was told; in version 1 the lead's, where the first event named none.
     """
 
     kind: Literal["appointment"] = "appointment"
@@ -269,7 +269,7 @@ class AppointmentChanged(_Fact):
     starts_at: Instant | None = None
     facility: str | None = None
     occurred_at: Instant
-    elsewhere: bool = False
+    elsewhere: bool = False  # the person asked again since, and another lead of theirs is contacted now
 
 
 class OptedOut(_Fact):

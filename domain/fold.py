@@ -128,7 +128,8 @@ def _inquired(state: LeadState, fact: f.Inquired) -> LeadState:
 
 
 def _replied(state: LeadState, fact: f.Replied, at: datetime, no: int) -> LeadState:
-    waits = {fact.task_id} if fact.intent is None else set[str]()
+    """One that would not hear of the end of its task is not held by it: it would be held for good."""
+    waits = {fact.task_id} if fact.intent is None and fact.told else set[str]()
     return replace(state, last_reply_at=at, last_reply_no=no, unanswered=state.unanswered | waits)
 
 
@@ -136,8 +137,10 @@ def _enrolled(state: LeadState, fact: f.Enrolled, at: datetime) -> LeadState:
     """A new run. What a person has the turn with is waited for here too; other rests were the old run's."""
     waits = frozenset(t.id for t in state.tasks.values() if t.living and _holds(t, fact))
     waits |= state.unanswered
-    if fact.appointment_id is None:  # what a person is to find out first keeps nothing back that an appointment needs
-        waits |= frozenset(i for i in (state.rest.waits if state.rest else ()) if _waits_for_words(state, i))
+    for waited in state.rest.waits if state.rest else ():
+        # what a person is to find out first keeps nothing back that an appointment needs, but for who wrote
+        if _asks_who_wrote(state, waited) or (fact.appointment_id is None and _waits_for_words(state, waited)):
+            waits |= {waited}
     cause = state.rest.cause if state.rest else "a person has the turn"
     rest = Rest(at, cause, waits, None, 0.0) if waits else None
     enrollment = Enrollment(fact.enrollment, fact.sequence, fact.version, at, fact.appointment_id, fact.cause)
@@ -160,6 +163,12 @@ def _waits_for_words(state: LeadState, task_id: str) -> bool:
     """Whether this is a reply to answer: ours, or one (its task is on a relative's lead) that may be ours."""
     task = state.tasks.get(task_id)
     return task is None or (task.living and task.kind in (f.TaskKind.REPLY, f.TaskKind.REVIEW))
+
+
+def _asks_who_wrote(state: LeadState, task_id: str) -> bool:
+    """Whether this asks which lead wrote: ours, or a relative's that may be about this one."""
+    task = state.tasks.get(task_id)
+    return task is None or (task.living and bool(task.candidates))
 
 
 def _has_the_turn(state: LeadState, task_id: str) -> bool:

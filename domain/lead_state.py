@@ -235,7 +235,7 @@ class LeadState:
     owner: str | None = None
     last_reply_at: datetime | None = None
     last_reply_no: int = 0  # of the fact on the timeline
-    unanswered: frozenset[str] = frozenset()  # the tasks of its replies, a relative's too: who wrote is asked once
+    unanswered: frozenset[str] = frozenset()  # the tasks of its replies (facts.Replied.told), a relative's too
 
     @property
     def state(self) -> State:

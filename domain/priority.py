@@ -19,7 +19,7 @@ class Priority(IntEnum):
 
 
 IMPORTS: Final = frozenset({"csv", "event", "partner"})
-_JUST = timedelta(hours=1)  # product
+JUST: Final = timedelta(hours=1)  # product
 
 
 def of_inquiry(source: str) -> Priority:
@@ -27,11 +27,14 @@ def of_inquiry(source: str) -> Priority:
 
 
 def of_work(state: LeadState, do: Do, at: datetime) -> Priority:
-    """Of one thing that is carried out at `at` (product time)."""
+    """Of one thing that is carried out at `at` (product time).
+
+    Of inquiries the newest counts, from wherever it came; `store.outbox.who_just_asked` asks the database the same.
+    """
     if isinstance(do, Touch):
         touch = state.touches.get((do.enrollment, do.step, do.part))
         if do.step in (STAFF, STOP) or (touch is not None and touch.task_id is not None):
             return Priority.PERSON
     if state.source in IMPORTS:
         return Priority.IMPORTED
-    return Priority.INQUIRY if state.asked_at is not None and at - state.asked_at < _JUST else Priority.CADENCE
+    return Priority.INQUIRY if state.asked_at is not None and at - state.asked_at < JUST else Priority.CADENCE

@@ -7,7 +7,7 @@ from domain import facts as f
 from domain.consequences import PUT_BACK
 from domain.fold import apply
 from domain.foretell import Upcoming, upcoming
-from domain.lead_state import STOP, LeadState, State, Touch
+from domain.lead_state import STOP, LeadState, Rest, State, Touch
 from domain.schedule import direct, ready
 from domain.sequence import FromAppointment, Sequence
 
@@ -38,7 +38,8 @@ def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Stan
         return Standing(State.PAUSED, None, "pause", None, state.pause.until, why, to_come)
     if state.rest is not None:
         reason = f"resting: {state.rest.cause}"
-        return Standing(State.RESTING, None, "rest", None, state.rest.ends_at, reason, to_come)
+        ends_at = state.last_at if _is_over(state.rest) else state.rest.ends_at
+        return Standing(State.RESTING, None, "rest", None, ends_at, reason, to_come)
     if to_come:
         first = to_come[0]
         return Standing(state.state, first.step, first.kind, first.channel, first.at, first.reason, to_come)
@@ -59,12 +60,17 @@ def _to_come(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
     """
     if state.pause is None and state.rest is None:
         return upcoming(state, sequence, now)
-    if state.rest is not None and not state.rest.waits and state.rest.until is None:
-        return []  # the sequence ends with it
+    if state.rest is not None and _is_over(state.rest):
+        return []
     end = held_until(state)
     if end is None:
         return [u if _fixed(sequence, u) else _some_time(u) for u in upcoming(state, sequence, now)]
     return upcoming(once_over(state, end), sequence, max(end, now))
+
+
+def _is_over(rest: Rest) -> bool:
+    """It waits for nobody any more, and the sequence ends with it: that is due, and has a time by which it is found."""
+    return not rest.waits and rest.until is None
 
 
 def held_until(state: LeadState) -> datetime | None:

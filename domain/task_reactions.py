@@ -126,7 +126,9 @@ def _booking_expected(state: LeadState, at: datetime) -> Iterator[f.Fact]:
         due_at=at + BOOKING_EXPECTED_WITHIN,
         reason="booked on the phone, and the booking has not come: enter it",
     )
-    yield asked
+    known = state.tasks.get(asked.task_id)
+    if known is None or not known.living:  # else whoever has it keeps it
+        yield asked
     if state.exit_reason is None:
         cause = "booked on the phone; the booking is awaited"
         yield f.Rested(cause=cause, task_id=asked.task_id, resume_after=0.0)

@@ -1,7 +1,7 @@
 """What Temporal knows of the leads' workflows: its list, which lags a little, and one by one, which does not."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -9,6 +9,7 @@ from enum import Enum
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, TimeoutType
 from temporalio.api.failure.v1 import Failure
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionResponse,
     GetWorkflowExecutionHistoryReverseRequest,
@@ -81,17 +82,17 @@ class LeadWorkflows:
                 return Seen(Looked.ENDED, found.close_time)
             seen, asked = _under_way(found.raw_description)
             if tries is not None and seen.failed > tries:
-                seen = replace(seen, since=await self._last(found.id, found.run_id, asked))
+                seen = replace(seen, since=await self._when(found.id, found.run_id, asked))
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return Seen(Looked.NONE)
             raise
         return seen
 
-    async def _last(self, workflow_id: str, run_id: str, kind: "EventType.ValueType") -> datetime | None:
-        """When the last event of that kind happened: a retry leaves none, so it is the first try's.
+    async def _when(self, workflow_id: str, run_id: str, asked: Callable[[HistoryEvent], bool]) -> datetime | None:
+        """When it was asked for that: a retry leaves no event, so it is the first try's.
 
-        Where it lies further back, the oldest of the events that were asked for.
+        Where it lies further back, the oldest of the events that were read.
         """
         request = GetWorkflowExecutionHistoryReverseRequest(
             namespace=self.client.namespace,
@@ -103,24 +104,26 @@ class LeadWorkflows:
         at: datetime | None = None
         for event in found.history.events:
             at = event.event_time.ToDatetime(UTC)
-            if event.event_type == kind:
+            if asked(event):
                 break
         return at
 
 
-def _under_way(found: DescribeWorkflowExecutionResponse) -> tuple[Seen, "EventType.ValueType"]:
-    """What it is busy with, and the event that asked for it.
+def _under_way(found: DescribeWorkflowExecutionResponse) -> tuple[Seen, Callable[[HistoryEvent], bool]]:
+    """What it is busy with, and by what the event is known that asked for it.
 
-    An activity, of which it has one at a time; or its own task, which fails where its code does or cannot be replayed.
+    An activity; of two (a touch that waits for its turn, and a plan whether it still is to) the one that was tried more
+    often. Or its own task, which fails where its code does or cannot be replayed.
     """
-    activity, task = found.pending_activities, found.pending_workflow_task
-    if activity:
-        seen = Seen(Looked.BUSY, None, max(0, activity[0].attempt - 1), _type(activity[0].last_failure))
-        return seen, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED
+    task = found.pending_workflow_task
+    if found.pending_activities:
+        activity = max(found.pending_activities, key=lambda one: one.attempt)
+        seen = Seen(Looked.BUSY, None, max(0, activity.attempt - 1), _type(activity.last_failure))
+        return seen, lambda e: e.activity_task_scheduled_event_attributes.activity_id == activity.activity_id
     if found.HasField("pending_workflow_task"):
         seen = Seen(Looked.BUSY, None, max(0, task.attempt - 1), "WorkflowTaskFailed")
-        return seen, EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
-    return Seen(Looked.IDLE), EventType.EVENT_TYPE_UNSPECIFIED
+        return seen, lambda e: e.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED
+    return Seen(Looked.IDLE), lambda _: False
 
 
 def _type(failure: Failure) -> str:

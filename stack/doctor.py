@@ -25,10 +25,11 @@ from stack.clocks import agree
 from stack.database import Tools, tools
 from stack.pollers import workers_at
 from stack.preflight import check_ring
-from stack.stuck_leads import stuck
+from stack.stuck_leads import several, stuck
 from stack.verdicts import Line, Verdict, length, ok, wrong
 from store import home
 from store.migrate import newest, reached
+from store.open_claims import held_up
 from store.sweep import kept, waits_too_long
 from store.tables import outbox, tasks, touches
 from wire.connect import register_search_attributes
@@ -37,6 +38,7 @@ from workflows import names
 PATIENCE = 15.0  # real seconds for one question
 LATE = timedelta(minutes=1)
 NO_SWEEP = timedelta(minutes=5)
+NOT_SETTLED = timedelta(minutes=10)  # a claim by which others are held up, after its deadline
 LEAST_RETENTION = timedelta(days=1)
 SENDGRID = "https://api.sendgrid.com"
 
@@ -70,6 +72,7 @@ async def examine(settings: Settings, *, repair: bool) -> AsyncIterator[Line]:
             ("outbox", lambda: _outbox(settings, found)),
             ("unknown touches", lambda: _unknown(found)),
             ("people's work", lambda: _people(found)),
+            ("shared addresses", lambda: _held_up(found)),
         )
         for check, ask in checks:
             yield await _asked(check, ask)
@@ -267,3 +270,15 @@ async def _people(found: Tools) -> Line:
     if count:
         return wrong("people's work", f"{count} tasks wait, escalated", "somebody must take them on: GET /v1/tasks")
     return ok("people's work", "no task waits for too long")
+
+
+async def _held_up(found: Tools) -> Line:
+    """Who waits for another's claim is no lead that does not move, though it waits for as long as that is open."""
+    check = "shared addresses"
+    async with found.engine.connect() as conn:
+        waiting = await held_up(conn, datetime.now(UTC) - NOT_SETTLED)
+    if not waiting:
+        return ok(check, "no lead waits for another's claim")
+    said = "; ".join(f"{several(who)} for {by}" for by, who in waiting.items())
+    do = "mend why that one cannot go on (see `failing` and the worker's log); the others then go on by themselves"
+    return wrong(check, f"leads wait for a claim at their address that nobody settles: {said}", do)

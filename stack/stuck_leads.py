@@ -25,7 +25,7 @@ MEND = (
     "waking does not help: read the worker's log for their ids, and mend the cause (NewerFact: run the newer release; "
     "a lost key: put it back in the ring; a template: its missing value); each goes on by itself at its next try"
 )
-NAMED = 10  # leads of one failure
+NAMED = 10  # leads of one cause
 
 
 async def stuck(sweeper: Sweeper, *, repair: bool) -> AsyncIterator[Line]:
@@ -69,7 +69,9 @@ def _by_failure(failing: Iterable[Stuck]) -> str:
     of_type: dict[str, list[str]] = defaultdict(list)
     for one in failing:
         of_type[one.failure].append(one.lead_id)
-    return "; ".join(
-        f"{failure} ({', '.join(ids[:NAMED])}{f' and {more} more' if (more := len(ids) - NAMED) > 0 else ''})"
-        for failure, ids in sorted(of_type.items())
-    )
+    return "; ".join(f"{failure} ({several(ids)})" for failure, ids in sorted(of_type.items()))
+
+
+def several(ids: list[str]) -> str:
+    more = len(ids) - NAMED
+    return f"{', '.join(ids[:NAMED])}{f' and {more} more' if more > 0 else ''}"

@@ -1,20 +1,18 @@
-"""Stops of which no fact tells: on an address that is no lead's, or of a lead that this release cannot read."""
+"""Stops of which no fact tells as they come: on an address that is no lead's, or of a lead that cannot be read."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.errors import NewerFact
 from domain.touches import Channel
-from store import stops
+from store import owed_stops, stops
 from store.engine import HOLDS
 from store.lead_unit import Leads
 from store.round_trip import Row, together
 from store.stops import KIND_OF
 
 Kinds = Mapping[str, str]  # of addresses, by id
-_AT = "SELECT id, kind FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
 _OF = (
     "SELECT a.id FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s AND a.kind = ANY(%(kinds)s) ORDER BY a.id FOR UPDATE OF a"
@@ -25,28 +23,40 @@ _OWN = (
     " WHERE la.lead_id = %(lead)s AND a.kind = ANY(%(kinds)s) AND NOT la.wrong"
 )
 _SHUT = "SELECT address_id, channel FROM stops WHERE address_id = ANY(%(addresses)s::uuid[])"
+_ASKED = (
+    "SELECT 1 FROM stops s JOIN lead_addresses la ON la.address_id = s.address_id"
+    " WHERE la.lead_id = %(lead)s AND NOT la.wrong AND s.channel = %(channel)s AND s.cause = 'opt_out'"
+)
+_LEADS = (
+    "SELECT id FROM leads WHERE id IN (SELECT lead_id FROM lead_addresses"
+    " WHERE address_id = ANY(%(addresses)s::uuid[]) AND NOT wrong) ORDER BY id FOR UPDATE"
+)
 
 
-@asynccontextmanager
-async def shuts_unread(leads: Leads, locked: Callable[[AsyncConnection], Awaitable[Kinds]]) -> AsyncIterator[None]:
-    """Around a stop. The lead may have a fact that this release cannot read: its addresses are shut all the same.
+async def stop_at(leads: Leads, conn: AsyncConnection, addresses: Kinds) -> bool:
+    """These addresses, which are locked, are shut, and each lead of theirs is told: now, or once it can be read.
 
-    In a transaction of its own, for that of the stop has come to nothing, and holds none of them any more. `locked`
-    locks them there. Told again, to a release that can, the stop is taken in whole. Raises NewerFact.
+    Whether texts went to one until now.
     """
-    try:
-        yield
-    except NewerFact:
-        async with leads.store.engine.begin() as conn:
-            await shut(leads, conn, await locked(conn))
-        raise
+    new = await shut(leads, conn, addresses)
+    [rows] = await together(conn, [(_LEADS, {"addresses": list(addresses)})])
+    ids = [str(row["id"]) for row in rows]
+    await owed_stops.owe(conn, ids)
+    for lead_id in ids:
+        await owed_stops.told(conn, partial(_open, leads, conn, lead_id))
+    return new
 
 
-async def lock_at(leads: Leads, conn: AsyncConnection, kind: str, value: str) -> Kinds:
-    """That address, locked."""
-    here = {"kind": kind, "blind": leads.store.vault.blind(kind, value)}
-    rows, _ = await together(conn, [(_AT, here), (f"SELECT {HOLDS}", {})])
-    return _kinds(rows)
+async def _open(leads: Leads, conn: AsyncConnection, lead_id: str) -> None:
+    """It takes what it is owed."""
+    async with leads.within(conn, lead_id, locked=True, spreads=False):
+        pass
+
+
+async def is_shut(conn: AsyncConnection, lead_id: str, channel: Channel) -> bool:
+    """Whether somebody asked to be left alone there, whichever lead's facts tell of it."""
+    [rows] = await together(conn, [(_ASKED, {"lead": lead_id, "channel": channel.value})])
+    return bool(rows)
 
 
 async def lock_own(conn: AsyncConnection, lead_id: str, channels: Collection[Channel]) -> Kinds:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, text
+from sqlalchemy import ColumnElement, RowMapping, Select, and_, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
@@ -19,9 +19,12 @@ from domain.touches import TouchStatus
 from store import audit, early_events, tables
 from store.lead_rows import Address
 from store.lead_unit import Leads, LeadUnit
-from store.persons import booked_selves, living_selves, people
+from store.owed_stops import BLAMELESS
+from store.persons import all_selves, booked_selves, living_selves, people
+from store.vault import Vault
 
 Places = tuple[str | None, ...]  # keys of facilities; None: appointments of no place
+_OPEN = (TouchStatus.CLAIMED.value, TouchStatus.UNKNOWN.value)  # of touches that may be on their way
 AHEAD = timedelta(hours=1)  # so far a scheduler's clock may be ahead of ours
 
 
@@ -66,16 +69,11 @@ class Booked:
 class Bookings:
     leads: Leads
 
-    async def take(self, actor: Actor | str, booking: Booking) -> Booked:
-        """Records the event in a transaction of its own."""
-        async with self.leads.store.engine.begin() as conn:
-            return await self.within(conn, actor, booking)
-
     async def within(
         self, conn: AsyncConnection, actor: Actor | str, booking: Booking, *, free_at: Places = ()
     ) -> Booked:
         """Records the event. `free_at` (of a lead's own booking): refuse a time that is taken at one of these places,
-        and any while the lead has an appointment to come.
+        and any while the person has an appointment to come, with whichever of its leads.
 
         What a scheduler says stands, also of a time that is taken: two people may share it there.
         """
@@ -100,22 +98,23 @@ class Bookings:
         async with self.leads.within(conn, lead_id) as unit:
             if not _may_tell(actor, unit.state, booking.appointment_id):
                 raise NotFound("no lead with this id")
-            if free_at and unit.state.booked(after=unit.now) is not None:
+            if free_at and await next_of_person(conn, self.leads.store.vault, lead_id, unit.now) is not None:
                 raise Refused("an appointment to come stands already")
             selves = await living_selves(conn, self.leads.store.vault, lead_id)
-            known = unit.state.appointments.get(booking.appointment_id)
+            before, known = unit.state.last_no, unit.state.appointments.get(booking.appointment_id)
             first, moves = known is None, known is not None and booking.facility not in (None, known.facility)
             early = (first or moves) and await self._add_early(unit, booking, elsewhere=bool(selves))
             fact = booking.fact(occurred_at, elsewhere=bool(selves))
             changed = tells_more(unit.state, fact)
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
-            flying = in_flight(unit.state, unit.now)
+            flying, stands = in_flight(unit.state, unit.now), unit.state.appointments[booking.appointment_id]
             if unit.state.booked(after=unit.now) is not None:
-                if changed or early:
+                # where this lead is over, and this no news of a booking, only the others write to the person
+                booked = stands.status is f.AppointmentStatus.BOOKED and stands.no > before
+                if booked or (unit.state.exit_reason is None and (changed or early)):
                     flying += await self._ends_for(unit, selves)
                 flying += await self._left_by_others(unit)
-            stands = unit.state.appointments[booking.appointment_id]
             if free_at and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
             unit.audit(actor, f"appointment_{booking.event}")
@@ -138,19 +137,22 @@ class Bookings:
         return Booked(None, booking.appointment_id, changed, None, [])
 
     async def _lead(self, conn: AsyncConnection, booking: Booking) -> str:
-        """By the appointment, else as named, else the one living lead with that address."""
+        """By the appointment, else as named; where no lead is named, the one living lead with that address."""
         table, link, address = tables.appointments, tables.lead_addresses, tables.addresses
         known = await conn.scalar(select(table.c.lead_id).where(table.c.id == booking.appointment_id))
-        if known is None and booking.lead_id is not None and await self._is_there(conn, _lead_id(booking.lead_id)):
-            return _lead_id(booking.lead_id)
+        named = _lead_id(booking.lead_id) if booking.lead_id is not None else None
+        there = named if named is not None and await self._is_there(conn, named) else None
+        if known is None and there is not None:
+            return there
+        if known is None and named is not None:  # lost with a restore, say: a relative may have the address now
+            raise Unmatched("no lead has this id; phone and email count only where none is given")
         blinds = [
             self.leads.store.vault.blind(kind, value)
             for kind, value in (("phone", booking.phone), ("email", booking.email))
             if value
         ]
         if known is None and not blinds:
-            given = "no lead has this id" if booking.lead_id is not None else "this appointment is not known"
-            raise Unmatched(f"{given}: give lead_id, phone or email with its first event")
+            raise Unmatched("this appointment is not known: give lead_id, phone or email with its first event")
         query = (
             select(tables.leads.c.id, tables.leads.c.exit_reason)
             .join(link, link.c.lead_id == tables.leads.c.id)
@@ -160,7 +162,7 @@ class Bookings:
         )
         rows = (await conn.execute(query)).all()
         if known is not None:
-            meant = {booking.lead_id} - {None} or {str(i) for i, _ in rows}
+            meant = {there} - {None} or {str(i) for i, _ in rows}
             if meant and str(known) not in meant:
                 raise Refused("this appointment belongs to another lead")
             return str(known)
@@ -196,8 +198,18 @@ class Bookings:
         the first answer may have been lost.
         """
         ended = await booked_selves(unit.conn, self.leads.store.vault, unit.lead_id)
-        states = [await self.leads.read(unit.conn, other_id) for other_id in ended]
-        return [touch_id for state in states for touch_id in in_flight(state, unit.now)]
+        return [touch_id for other_id in ended for touch_id in await self._may_arrive(unit, other_id)]
+
+    async def _may_arrive(self, unit: LeadUnit, lead_id: str) -> list[str]:
+        """Of one that cannot be read, what its rows say is on its way: it is over, and refuses nobody's booking."""
+        try:
+            return in_flight(await self.leads.read(unit.conn, lead_id), unit.now)
+        except BLAMELESS:
+            raise
+        except Exception:
+            touches = tables.touches.c
+            claimed = select(touches.id).where(touches.lead_id == lead_id, touches.status.in_(_OPEN))
+            return [str(i) for i in (await unit.conn.execute(claimed.order_by(touches.id))).scalars()]
 
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking, places: Places) -> None:
         table = tables.appointments
@@ -234,6 +246,13 @@ def booked_at(places: Places) -> ColumnElement[bool]:
     return and_(table.c.status == f.AppointmentStatus.BOOKED.value, here)
 
 
+async def next_of_person(conn: AsyncConnection, vault: Vault, lead_id: str, now: datetime) -> RowMapping | None:
+    """The person's next appointment to come, whichever of its leads has it."""
+    table, leads = tables.appointments, [lead_id, *await all_selves(conn, vault, lead_id)]
+    stands = table.c.lead_id.in_(leads), table.c.status == f.AppointmentStatus.BOOKED.value, table.c.starts_at > now
+    return (await conn.execute(select(table).where(*stands).order_by(table.c.starts_at).limit(1))).mappings().first()
+
+
 def may_arrive_at(addresses: Iterable[Address]) -> Select[Any]:
     """The ids of touches already claimed for these addresses, whichever lead's they are; and for another address, of a
     lead that a stop has ended.
@@ -242,14 +261,13 @@ def may_arrive_at(addresses: Iterable[Address]) -> Select[Any]:
     """
     table, lead, link = tables.touches, tables.leads, tables.lead_addresses
     here = [a.id for a in addresses]
-    open_ = table.c.status.in_([TouchStatus.CLAIMED.value, TouchStatus.UNKNOWN.value])
     stopped = (
         select(lead.c.id)
         .join(link, link.c.lead_id == lead.c.id)
         .where(link.c.address_id.in_(here), ~link.c.wrong, lead.c.exit_reason == f.ExitReason.OPTED_OUT.value)
     )
     theirs = or_(table.c.address_id.in_(here), table.c.lead_id.in_(stopped))
-    return select(table.c.id).where(theirs, open_).order_by(table.c.id)
+    return select(table.c.id).where(theirs, table.c.status.in_(_OPEN)).order_by(table.c.id)
 
 
 async def one_at_a_time(conn: AsyncConnection, what: str) -> None:

@@ -1,8 +1,8 @@
 """What providers tell us: stored once with its facts and its immediate effect, in one transaction each."""
 
 import uuid
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,8 +13,8 @@ from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import InboundSms, NoMoreMail
 from domain.touches import Channel, TouchStatus, touch_id
-from store import tables
-from store.bare_stops import lock_at, shut, shuts_unread
+from store import audit, owed_stops, tables
+from store.bare_stops import Kinds, shut, stop_at
 from store.engine import HOLDS
 from store.inbound_events import heard_once
 from store.lead_unit import Leads, LeadUnit
@@ -44,17 +44,15 @@ class Inbound:
     async def reply(self, sms: InboundSms) -> bool:
         """A text of somebody. False if it was known already, or if no lead has this number.
 
-        Raises NewerFact: nothing is kept but, of a stop, that the number is shut.
+        Raises NewerFact, but not for a stop: who asks to be left alone is, whichever lead cannot be read.
         """
-        stop = sms.is_stop or is_opt_out(sms.body)
-        shuts = self._shuts_unread("phone", sms.sender) if stop else nullcontext()
-        async with shuts, self.leads.store.engine.begin() as conn:
+        async with self.leads.store.engine.begin() as conn:
             from_ = await self._sender(conn, ("twilio", sms.event_id, "sms"), "phone", sms.sender)
             if from_ is None:
                 return False
-            if stop:
+            if sms.is_stop or is_opt_out(sms.body):
                 if from_.theirs:
-                    await self._stop(conn, from_.theirs[0], sms)
+                    await self._stop(conn, from_, sms)
                 else:
                     await self._stop_of_nobody(conn, from_.address_id, from_.leads[:1], sms)
                 return bool(from_.leads)
@@ -69,19 +67,29 @@ class Inbound:
 
     async def no_more_mail(self, provider: str, told: NoMoreMail) -> bool:
         """A stop of e-mail for the address. False if it was known already, or if no lead has it."""
-        async with self._shuts_unread("email", told.address), self.leads.store.engine.begin() as conn:
+        async with self.leads.store.engine.begin() as conn:
             from_ = await self._sender(conn, (provider, told.event_id, "opt_out"), "email", told.address)
             if from_ is None:
                 return False
             if not from_.leads:
                 await shut(self.leads, conn, {from_.address_id: "email"})
                 return False
-            async with self.leads.within(conn, from_.leads[0], locked=True) as unit:
-                facts = commands.opt_out(unit.state, (Channel.EMAIL,), told.cause, unit.closed)
-                for fact in facts:
-                    unit.append(fact, "lead")
-                unit.audit("lead", "lead_opted_out")
+            for lead_id in from_.leads:
+                if await owed_stops.told(conn, partial(self._no_more_mail, conn, lead_id, told)):
+                    return True
+            await self._stop_unread(conn, from_.leads[0], {from_.address_id: "email"})
         return True
+
+    async def _no_more_mail(self, conn: AsyncConnection, lead_id: str, told: NoMoreMail) -> None:
+        async with self.leads.within(conn, lead_id, locked=True) as unit:
+            for fact in commands.opt_out(unit.state, (Channel.EMAIL,), told.cause, unit.closed):
+                unit.append(fact, "lead")
+            unit.audit("lead", "lead_opted_out")
+
+    async def _stop_unread(self, conn: AsyncConnection, lead_id: str, addresses: Kinds) -> None:
+        """Of leads none of which can be read."""
+        await stop_at(self.leads, conn, addresses)
+        await audit.append(conn, "lead", "lead_opted_out", lead_id, "addresses")
 
     async def _sender(
         self, conn: AsyncConnection, event: tuple[str, str, str], kind: str, value: str
@@ -114,9 +122,6 @@ class Inbound:
             frozenset(str(row["id"]) for row in leads if row["wrong"]),
         )
 
-    def _shuts_unread(self, kind: str, value: str) -> AbstractAsyncContextManager[None]:
-        return shuts_unread(self.leads, lambda conn: lock_at(self.leads, conn, kind, value))
-
     async def _stop_of_nobody(self, conn: AsyncConnection, address_id: str, by: list[str], sms: InboundSms) -> None:
         """Of a number that is no lead's: it is shut; `by` whom it had been given wrongly, there the text is kept."""
         new = await shut(self.leads, conn, {address_id: "phone"})
@@ -133,8 +138,15 @@ class Inbound:
         unit.append(said, "lead")
         unit.audit("lead", "number_opted_out" if stranger else "lead_opted_out")
 
-    async def _stop(self, conn: AsyncConnection, first: str, sms: InboundSms) -> None:
-        async with self.leads.within(conn, first, locked=True) as unit:
+    async def _stop(self, conn: AsyncConnection, from_: "_Sender", sms: InboundSms) -> None:
+        """Kept with the newest lead that can be read; the stop reaches the others from there."""
+        for lead_id in from_.theirs:
+            if await owed_stops.told(conn, partial(self._stop_by, conn, lead_id, sms)):
+                return
+        await self._stop_unread(conn, from_.theirs[0], {from_.address_id: "phone"})
+
+    async def _stop_by(self, conn: AsyncConnection, lead_id: str, sms: InboundSms) -> None:
+        async with self.leads.within(conn, lead_id, locked=True) as unit:
             self._stopped_by(unit, sms)
             cause = "the carrier took the text as a stop" if sms.is_stop else "the lead wrote a stop word"
             facts = commands.opt_out(unit.state, PHONE, cause, unit.closed)

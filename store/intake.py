@@ -39,7 +39,7 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Intake:
-    """A checked and normalized inquiry: phone in E.164, e-mail in lower-case domain, zones resolved."""
+    """A checked and normalized inquiry: phone in E.164, e-mail in lower case, zones resolved."""
 
     first_name: str = field(repr=False)
     last_name: str | None = field(repr=False)

@@ -27,7 +27,7 @@ from domain.signals import signal_of
 from domain.standing import Standing, standing
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
-from store import audit, clocks, lead_rows, outbox, projection, stops, tables
+from store import audit, clocks, lead_rows, outbox, owed_stops, projection, stops, tables
 from store.engine import Store
 from store.lead_rows import Address
 from store.round_trip import Row, Statement, as_one, insert, together, update, upsert
@@ -200,7 +200,7 @@ class Leads:
         state = await self._known(conn, fold(lead_id, rows.records, known))
         by_clock = now if now is not None and not skew else self.now_with(skew)
         newest = state.last_at or _LONG_AGO
-        return LeadUnit(
+        unit = LeadUnit(
             conn,
             lead_id,
             Journal(state, self.book, self.patience),
@@ -216,6 +216,11 @@ class Leads:
             first_name=rows.first_name,
             also=rows.also,
         )
+        if rows.stop_owed:
+            for fact in await owed_stops.owed(conn, lead_id, state.closed):
+                unit.append(fact, "system")
+            unit.after.append(owed_stops.paid(lead_id))
+        return unit
 
     async def now_by(self, conn: AsyncConnection) -> datetime:
         """Now (product), asked of the database where our clock may be apart from its."""
@@ -314,10 +319,18 @@ class Leads:
         self, unit: LeadUnit, stops: list[f.OptedOut | f.Suppressed], ids: set[str], others: list[Row]
     ) -> None:
         """The same stop as a fact of every other lead with the address; our lock on it keeps the order of locks."""
+        owed = []
         for other_id in (str(row["lead_id"]) for row in others):
-            async with self.within(unit.conn, other_id, unit.by_clock, locked=True, spreads=False) as other:
-                self._stop_too(other, stops, ids)
-                unit.flying += in_flight(other.state, other.now) if other.journal.appended else []
+            if not await owed_stops.told(unit.conn, partial(self._stop_relative, unit, other_id, stops, ids)):
+                owed.append(other_id)  # it cannot be read, and must not keep the others from their stop
+        await owed_stops.owe(unit.conn, owed)
+
+    async def _stop_relative(
+        self, unit: LeadUnit, other_id: str, stops: list[f.OptedOut | f.Suppressed], ids: set[str]
+    ) -> None:
+        async with self.within(unit.conn, other_id, unit.by_clock, locked=True, spreads=False) as other:
+            self._stop_too(other, stops, ids)
+        unit.flying += in_flight(other.state, other.now) if other.journal.appended else []
 
     def _stop_too(self, other: LeadUnit, stops: list[f.OptedOut | f.Suppressed], ids: set[str]) -> None:
         kinds = {a.kind for a in other.addresses if a.id in ids and not a.wrong}

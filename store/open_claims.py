@@ -32,6 +32,13 @@ _OTHERS = (
     " WHERE la.lead_id = %(lead)s AND t.channel = %(channel)s AND t.id <> %(touch)s"
     " AND (t.status = 'claimed' OR (t.status = 'unknown' AND t.deadline > %(now)s))"
 )
+_HELD_UP = (
+    "SELECT DISTINCT t.lead_id AS by, w.lead_id AS held FROM touches t"
+    " JOIN lead_addresses la ON la.address_id = t.address_id AND la.lead_id <> t.lead_id"
+    " JOIN touches w ON w.lead_id = la.lead_id AND w.channel = t.channel"
+    " WHERE t.status = 'claimed' AND t.deadline < %(before)s AND w.status = 'delayed' AND w.rule = %(rule)s"
+    " ORDER BY t.lead_id, w.lead_id"
+)
 _LOOK = "SELECT unused, deadline, claimed_at FROM touches WHERE id = %(touch)s FOR UPDATE"
 
 
@@ -52,6 +59,18 @@ def free_at(row: Row, now: datetime) -> datetime | None:
         return max(until, now + _A_MOMENT)
     # past its deadline it is being looked for, or its lead waits for somebody: ever more seldom asked
     return now + min(max((now - until) / 2, _A_MOMENT), _LONGEST)
+
+
+async def held_up(conn: AsyncConnection, before: datetime) -> dict[str, list[str]]:
+    """Whose claim was over before that time (real) and is not settled, and who waits at its address: ids of leads.
+
+    It may be that of a lead whose facts cannot be read; who waits for it only seems to wait its turn.
+    """
+    [rows] = await together(conn, [(_HELD_UP, {"before": before, "rule": ALONE[0]})])
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        found.setdefault(str(row["by"]), []).append(str(row["held"]))
+    return found
 
 
 async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: datetime) -> None:

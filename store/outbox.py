@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.next_action import Touch
-from domain.priority import IMPORTS, Priority
+from domain.priority import IMPORTS, JUST, Priority
 from store.engine import HOLDS, UNLIMITED
 from store.round_trip import Statement
 from store.round_trip import insert as row_of
@@ -34,7 +34,6 @@ WAKE = "tend_outbox"  # notified when a row is committed
 DELIVERED = "tend_delivered"  # notified with the ids, comma-separated, when rows were delivered
 
 First = Mapping[str, str | int]
-_JUST = timedelta(hours=1)  # product; as in domain.priority
 _IDS_A_NOTICE = 300  # a notice holds less than 8000 bytes; an id has at most 19 digits and its comma
 
 
@@ -129,8 +128,10 @@ async def who_just_asked(conn: AsyncConnection, now: datetime) -> list[str]:
 
 
 def _just_asked(now: datetime) -> ColumnElement[bool]:
-    """Of leads: whose first or latest inquiry is of the last hour, and came from no list."""
-    inquiries = select(sources.c.lead_id).where(sources.c.at > now - _JUST, sources.c.channel.not_in(IMPORTS))
+    """Of leads: whose newest inquiry is of the last hour, and came from no list: as domain.priority.of_work has it."""
+    later = sources.alias("later")
+    newest = ~select(1).where(later.c.lead_id == sources.c.lead_id, later.c.fact_no > sources.c.fact_no).exists()
+    inquiries = select(sources.c.lead_id).where(sources.c.at > now - JUST, sources.c.channel.not_in(IMPORTS), newest)
     return leads.c.id.in_(inquiries)
 
 

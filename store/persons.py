@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.facts import ExitReason
@@ -20,6 +20,11 @@ async def people(conn: AsyncConnection, vault: Vault, living: Sequence[str], fin
         if not any(compatible(*names[lead_id], *names[other]) for other in found):
             found.append(lead_id)
     return found
+
+
+async def all_selves(conn: AsyncConnection, vault: Vault, lead_id: str) -> list[str]:
+    """The other leads of the same person, living and finished, newest first."""
+    return await _selves(conn, vault, lead_id, true())
 
 
 async def living_selves(conn: AsyncConnection, vault: Vault, lead_id: str) -> list[str]:

@@ -22,8 +22,10 @@ async def assign_reply(leads: Leads, unit: LeadUnit, task: Task, wrote: str, act
 
 
 def _tell(unit: LeadUnit, task: Task, actor: Actor, *, is_writer: bool) -> None:
+    """What it waits for ends, and only that: others may still hold the lead. Of an earlier reply only a rest waits."""
     assert task.message_id is not None
-    if task.id in unit.state.unanswered:  # ends this wait only: others may still hold the lead
+    rest = unit.state.rest
+    if task.id in unit.state.unanswered or (rest is not None and task.id in rest.waits):
         unit.append(f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="a person said who wrote"), actor.name)
     if is_writer:
         own = task_id(unit.lead_id, "reply", task.message_id)

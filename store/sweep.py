@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, text, union, update
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select, text, union, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -221,6 +221,12 @@ def _perhaps_due(product: datetime, most: int) -> Select[tuple[str]]:
         and_(tasks.c.state == "claimed", tasks.c.lease_until <= product),
         and_(tasks.c.state == "open", or_(tasks.c.claim_by <= product, unclaimed)),
     )
+    living = tasks.c.state.in_(("open", "claimed"))
+    # Of several who may have written all wait, for a task of one of them.
+    whose = union_all(
+        select(tasks.c.lead_id).where(living), select(func.unnest(tasks.c.candidates)).where(living)
+    ).subquery()
+    asked = select(1).where(whose.c.lead_id == leads.c.id).exists()
     # What a person or a stop asked for goes out all the same (domain.schedule.direct): words, a dialled call.
     goes = or_(
         leads.c.state.not_in((State.PAUSED.value, State.RESTING.value, State.FINISHED.value)),
@@ -229,8 +235,9 @@ def _perhaps_due(product: datetime, most: int) -> Select[tuple[str]]:
     )
     may = union(
         select(leads.c.id).where(leads.c.exit_reason.is_(None), leads.c.next_at <= product),
-        # A rest without an end may wait for nobody any more: the sequence ends with it, and has not.
-        select(leads.c.id).where(leads.c.state == State.RESTING.value, leads.c.next_at.is_(None)),
+        # Who rests for a person has no such time until the rest is over. Where no such work is open, the row is behind:
+        # another release, which reads the same facts otherwise, wrote it.
+        select(leads.c.id).where(leads.c.state == State.RESTING.value, leads.c.next_at.is_(None), ~asked),
         select(touches.c.lead_id)
         .join(leads, leads.c.id == touches.c.lead_id)
         .where(touches.c.status.in_(("planned", "delayed")), touches.c.due_at <= product, goes),

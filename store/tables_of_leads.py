@@ -24,6 +24,7 @@ leads = Table(
     words("timezone", null=True),
     Column("channels", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("is_test", Boolean, nullable=False, server_default=text("false")),
+    Column("stop_owed", Boolean, nullable=False, server_default=text("false")),  # see store/owed_stops.py
     # from here on the projection of the facts, written anew with each of them
     words("state"),
     words("stage"),
@@ -88,7 +89,7 @@ stops = Table(
     metadata,
     uuid("address_id", ForeignKey("addresses.id"), primary_key=True),
     words("channel", primary_key=True),
-    words("cause"),  # opt_out | staff | suppressed
+    words("cause"),  # opt_out | suppressed
     moment("at"),
     words("code", null=True),
     uuid("lead_id", null=True),

@@ -94,12 +94,17 @@ class LeadWorkflow:
 
     async def _let_go(self, work: "workflow.ActivityHandle[m.Plan]", do: m.Do) -> bool:
         """Whether a touch was given up on: its queue may be hours long, and of a woken lead something else goes first
-        by now. One that was begun comes to its end all the same."""
+        by now. One that was begun comes to its end all the same. Its answer may be older than what woke the lead, which
+        is planned for once more after it."""
+        asked = False
         while True:
             await workflow.wait_condition(lambda: work.done() or self._woken)
             if work.done() or not workflow.patched(names.LETS_GO) or await self._handed_out(work):
+                self._woken |= asked
                 return False
-            if (await self._ask()).do != do:
+            asked = True
+            if _gives_way(do, (await self._ask()).do):
+                self._woken = True
                 return work.cancel()
 
     async def _handed_out(self, work: "workflow.ActivityHandle[m.Plan]") -> bool:
@@ -184,3 +189,8 @@ class LeadWorkflow:
     @workflow.signal
     def staff_acted(self, *_: m.Signal) -> None:
         self._woken = True
+
+
+def _gives_way(do: m.Do, by_now: m.Do | None) -> bool:
+    """Whether a touch that waits gives up its place. An inquiry's grows less urgent with time: it keeps the place."""
+    return by_now is None or by_now.touch_id != do.touch_id or by_now.priority < do.priority

@@ -3,15 +3,33 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body
+from pydantic import Field
 
 from api import answers, fields, schemas
 from api.commands import Applied
+from api.intake_form import Form
 from api.once import ApiRoute
 from api.sequences_ready import sequences_ready
 from api.services import Who, Wired
 from domain.touches import Channel
 
 router = APIRouter(prefix="/v1/leads/{lead_id}", tags=["steering a lead"], route_class=ApiRoute)
+
+
+class Skip(Form):
+    """No step: the next, whichever that is."""
+
+    model_config = answers.example(step="link")
+
+    step: Annotated[fields.Word, Field(description="The step that is meant; 409 if another is the next.")] | None = None
+
+
+class Skipped(answers.Applied):
+    """`skipped`: the step that was left out."""
+
+    model_config = answers.example(**answers.example_of(answers.Applied) | {"skipped": "link"})
+
+    skipped: str
 
 
 def _answer(lead_id: str, applied: Applied) -> answers.Applied:
@@ -32,8 +50,15 @@ async def resume(lead_id: fields.LeadId, body: schemas.Resume, services: Wired, 
 
 
 @router.post("/skip", summary="Leave out the next step")
-async def skip(lead_id: fields.LeadId, services: Wired, actor: Who) -> answers.Applied:
-    return _answer(lead_id, await services.commands.skip(actor, lead_id))
+async def skip(
+    lead_id: fields.LeadId,
+    services: Wired,
+    actor: Who,
+    body: Annotated[Skip | None, Body()] = None,
+) -> Skipped:
+    """With its `step`, one that is asked for twice is left out once: 409, which names the next one."""
+    applied, skipped = await services.commands.skip(actor, lead_id, body.step if body is not None else None)
+    return Skipped(**_answer(lead_id, applied).model_dump(), skipped=skipped)
 
 
 @router.post("/opt-out", summary="Enter the lead's opt-out")

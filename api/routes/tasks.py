@@ -109,16 +109,19 @@ async def dial(task_id: fields.TaskId, services: Wired, actor: Who) -> dict[str,
     return await _show(services, actor, task_id)
 
 
-@router.post("/{task_id}/complete", response_model=task_answers.TaskView, summary="Enter what came out of a task")
+@router.post("/{task_id}/complete", response_model=task_answers.Completed, summary="Enter what came out of a task")
 async def complete(
     task_id: fields.TaskId,
     services: Wired,
     actor: Who,
     body: Annotated[schemas.Complete | None, Body()] = None,
 ) -> dict[str, Any]:
-    """A call is claimed first (else 409), needs its disposition unless the carrier told it, if answered its outcome."""
+    """A call is claimed first (else 409), needs its disposition unless the carrier told it, if answered its outcome.
+
+    An outcome that stops (`do_not_call`, `not_a_fit`) holds with the answer; `in_flight` is as of an opt-out.
+    """
     form = body or schemas.Complete()
-    await services.commands.complete_task(
+    applied = await services.commands.complete_task(
         actor,
         task_id,
         disposition=form.disposition,
@@ -127,7 +130,7 @@ async def complete(
         callback_at=form.callback_at,
         lead_id=form.lead_id,
     )
-    return await _show(services, actor, task_id)
+    return await _show(services, actor, task_id) | {"in_flight": applied.in_flight}
 
 
 def _script(services: Services) -> Script:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request, Response
 
-from api.services import Wired
+from api.services import Services, Wired
 from api.webhooks import described
 from api.webhooks.refusal import refused, too_old, unreadable
 from api.webhooks.touch_news import take_in
@@ -12,6 +12,7 @@ from channels.inbound_sendgrid import fresh, parse
 from domain.errors import InvalidInput
 from domain.ports import NoMoreMail, TouchUpdate
 from store import clocks
+from store.engine import AWAY
 
 router = APIRouter(prefix="/webhooks/sendgrid", tags=["webhooks of providers"])
 _PROVIDER = "sendgrid"
@@ -28,7 +29,8 @@ _PROVIDER = "sendgrid"
 async def events(request: Request, services: Wired) -> Response:
     """Events come in batches; each is stored once, so a batch that broke off may be sent again.
 
-    One that cannot be understood is counted and left out: refused, it would lose the good ones beside it.
+    One that cannot be understood is counted and left out: refused, it would lose the good ones beside it. Nor does
+    one that fails keep the others back: each is tried, stops first, before the batch is asked for again.
     """
     raw = await request.body()
     signature = request.headers.get("x-twilio-email-event-webhook-signature")
@@ -44,12 +46,24 @@ async def events(request: Request, services: Wired) -> Response:
         batch = parse(raw)
     except InvalidInput as error:
         return unreadable(services, _PROVIDER, error)
-    for item in batch.news:
-        match item:
-            case TouchUpdate():
-                await take_in(services, _PROVIDER, item)
-            case NoMoreMail():
-                new = await services.inbound.no_more_mail(_PROVIDER, item)
-                services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()
     services.meters.webhooks.labels(_PROVIDER, "unreadable").inc(batch.unreadable)
+    failed: Exception | None = None
+    for item in sorted(batch.news, key=lambda item: not isinstance(item, NoMoreMail)):
+        try:
+            await _take(services, item)
+        except Exception as error:
+            failed = failed or error
+            if isinstance(error, AWAY) and isinstance(item, TouchUpdate):
+                break  # each would wait for the database in vain, and they come again
+    if failed is not None:
+        raise failed
     return Response(status_code=204)
+
+
+async def _take(services: Services, item: TouchUpdate | NoMoreMail) -> None:
+    match item:
+        case TouchUpdate():
+            await take_in(services, _PROVIDER, item)
+        case NoMoreMail():
+            new = await services.inbound.no_more_mail(_PROVIDER, item)
+            services.meters.webhooks.labels(_PROVIDER, "taken" if new else "repeated_or_unknown").inc()

@@ -6,15 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event
 
 from domain import facts as f
 from domain.access import Role
 from domain.ports import InboundSms
 from domain.touches import Channel
-from store import idempotency, tables
+from store import idempotency
 from store.keys import create_key
-from store.states import States
 from tests.api.office import EMAIL, PHONE, Office, is_problem
 from tests.api.test_api_voice import ringing
 
@@ -156,35 +155,6 @@ async def test_an_opt_out_names_nothing_of_the_owner_of_a_mistyped_number_nor_th
     mail, text = await office.claimed(mistyped, Channel.EMAIL), await office.claimed(owner)
     for lead, flying in ((mistyped, mail), (owner, text)):
         assert (await office.post(f"/v1/leads/{lead}/opt-out"))["in_flight"] == [flying]
-
-
-async def test_an_opt_out_of_a_lead_that_cannot_be_read_shuts_its_addresses(office: Office) -> None:
-    lead = await office.lead(phone=PHONE, email=EMAIL)
-    await of_a_later_release(office, lead)
-    path, key = f"/v1/leads/{lead}/opt-out", {"Idempotency-Key": "stop-1"}
-    is_problem(await office.ask("POST", path, Role.COORDINATOR, "north"), 404)
-    is_problem(await office.ask("POST", path, Role.SCHEDULER), 403)
-    assert await stops(office, lead) == {"phone": [], "email": []}
-    is_problem(await office.ask("POST", path, json={"channels": ["voice"]}, headers=key), 503)
-    assert await stops(office, lead) == {"phone": ["sms", "voice"], "email": []}
-    is_problem(await office.ask("POST", path, Role.COORDINATOR, "main"), 503)
-    assert await stops(office, lead) == {"phone": ["sms", "voice"], "email": ["email"]}
-    await of_a_later_release(office, lead, version=1)
-    again = await office.post(path, {"channels": ["voice"]}, headers=key)
-    assert again["state"] == "finished", "a stop that came to nothing may be told again with its key"
-
-
-async def of_a_later_release(office: Office, lead_id: str, version: int = 2) -> None:
-    """Its first fact is, or with version 1 no longer."""
-    first = update(tables.facts).where(tables.facts.c.lead_id == lead_id, tables.facts.c.no == 1)
-    async with office.services.store.engine.begin() as conn:
-        await conn.execute(first.values(version=version, release="0.7.0"))
-    office.services.leads.states = States()  # what an API that starts now does not know
-
-
-async def stops(office: Office, lead_id: str) -> dict[str, list[str]]:
-    lead = await office.get(f"/v1/leads/{lead_id}")
-    return {a["kind"]: [s["channel"] for s in a["stops"]] for a in lead["addresses"]}
 
 
 async def test_an_opt_out_of_everything_names_no_words_that_wait_and_no_call_that_rings(office: Office) -> None:

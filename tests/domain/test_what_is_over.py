@@ -53,6 +53,31 @@ def test_who_was_let_go_is_not_brought_back_by_a_new_time_of_an_old_appointment(
     assert story.sent() == []
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_who_was_let_go_and_asked_again_as_another_lead_is_reminded_where_the_appointment_moves(
+    cancelled: bool,
+) -> None:
+    """The lead of that inquiry ends for it; and what becomes of it is followed like any booking's."""
+    story = booked()
+    if cancelled:
+        story.scheduler_says("cancelled")
+    story.tell(*commands.disqualify(story.state, "x"))
+    moved = {"event": f.BookingEvent.RESCHEDULED, "appointment_id": "A", "elsewhere": True}
+    later = story.now + timedelta(minutes=1)
+    story.tell(f.AppointmentChanged(**moved, starts_at=ny("2026-06-12 10:00"), occurred_at=later))
+    assert [row[1] for row in story.run("2026-06-12 09:00").sent()] == ["confirm", "confirm", "remind_24h", "remind_2h"]
+    story.scheduler_says("no_show")
+    assert story.run(timedelta(minutes=1)).state.enrollment.sequence == "recovery"  # type: ignore[union-attr]
+
+
+def test_an_old_visit_that_moves_into_the_past_brings_nobody_back() -> None:
+    story = booked()
+    story.tell(*commands.disqualify(story.state, "x"))
+    moved = {"event": f.BookingEvent.RESCHEDULED, "appointment_id": "A", "elsewhere": True}
+    story.tell(f.AppointmentChanged(**moved, starts_at=ny("2026-06-01 10:00"), occurred_at=story.now))
+    assert story.stands() is State.FINISHED
+
+
 def test_a_disqualified_lead_that_books_anew_is_confirmed() -> None:
     story = booked()
     story.tell(*commands.disqualify(story.state, "x"))

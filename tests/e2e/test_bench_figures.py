@@ -3,11 +3,13 @@
 import asyncio
 import math
 import os
+from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
+import pytest
 from twilio.request_validator import RequestValidator
 
-from bench import burst, killed, sides, touches
+from bench import burst, figures, killed, sides, touches
 from bench.bare import Lead
 from bench.bare_side import bare_workflow
 from bench.carrier import FORM, TOKEN, Text, carrier
@@ -37,6 +39,20 @@ def test_what_is_to_be_reached_is_a_most_or_a_least() -> None:
     assert (most.aim, most.reached) == ("at most 2.00 x", "no")
     assert (least.aim, least.reached) == ("at least 0.60 x", "yes")
     assert Row("only told", 1.0).reached == ""
+
+
+def test_what_another_processor_found_last_is_kept_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "FOLDER", tmp_path)
+
+    def on(processor: str, found: float) -> None:
+        monkeypatch.setattr(figures, "_processor", lambda: processor)
+        figures.keep(figures.Figure("cost", "What it costs", (Row("cost", found, "x"),), ()))
+
+    for processor, found in (("A(R) One(R)", 1.0), ("A(R) One(R)", 2.0), ("B Two", 3.0), ("A(R) One(R)", 4.0)):
+        on(processor, found)
+    kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert {name: "| cost | 4.00 x" in text for name, text in kept.items()} == {"cost.md": True, "cost.b-two.md": False}
+    assert "| cost | 3.00 x" in kept["cost.b-two.md"]
 
 
 def test_no_two_leads_share_an_address() -> None:

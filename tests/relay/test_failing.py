@@ -1,9 +1,11 @@
 """Leads whose next step fails at every try: found by the sweep, told by `tend doctor`, and never woken for it."""
 
-from datetime import timedelta
+import uuid
+from datetime import UTC, timedelta
 
+import pytest
 from sqlalchemy import update
-from temporalio import workflow
+from temporalio import activity, workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from domain import facts as f
@@ -16,6 +18,7 @@ from stack.verdicts import Verdict
 from store import tables
 from store.states import States
 from tests.relay.conftest import Clinic, by_kind
+from tests.workflows.history import count, kind
 from workflows import messages as m
 from workflows import names
 
@@ -122,3 +125,58 @@ async def test_a_workflow_whose_own_task_fails_for_ever_is_found(clinic: Clinic)
         assert [(one.kind, one.lead_id, one.failure) for one in swept.failing] == [
             (Missed.FAILING, lead, "WorkflowTaskFailed")
         ]
+
+
+class Gone(Exception):
+    """What the plan raises, each time."""
+
+
+@activity.defn(name=names.PLAN)
+async def fails(_: m.LeadRef) -> None:
+    raise Gone
+
+
+@workflow.defn(name=names.WORKFLOW)
+class Woken:
+    """A touch whose turn does not come, and a plan that fails; either may have been asked for first."""
+
+    @workflow.run
+    async def run(self, start: m.LeadStart) -> str:
+        lead, queues = m.LeadRef(lead_id=start.lead_id), {names.TOUCH: "nobody's", names.PLAN: names.LEADS_QUEUE}
+        order = [names.PLAN, names.TOUCH] if start.renew_after else [names.TOUCH, names.PLAN]
+        for name in order:
+            limit = timedelta(seconds=10)
+            workflow.start_activity(name, lead, task_queue=queues[name], start_to_close_timeout=limit)
+            await workflow.sleep(timedelta(seconds=1))
+        await workflow.wait_condition(lambda: False)
+        return "never"
+
+
+@pytest.mark.parametrize("plan_first", [False, True])
+async def test_a_plan_that_fails_beside_a_touch_that_waits_for_its_turn_is_found(
+    clinic: Clinic, plan_first: bool
+) -> None:
+    lead = str(uuid.uuid4())
+    worker = Worker(
+        clinic.temporal,
+        task_queue=names.LEADS_QUEUE,
+        workflows=[Woken],
+        activities=[fails],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with worker:
+        start = m.LeadStart(lead_id=lead, renew_after=int(plan_first))
+        handle = await clinic.temporal.start_workflow(
+            names.WORKFLOW, start, id=names.workflow_id(lead), task_queue=names.LEADS_QUEUE
+        )
+        await until_tried(clinic, lead)
+
+        async def both() -> bool:
+            return count(list((await handle.fetch_history()).events), "ACTIVITY_TASK_SCHEDULED") == (2,)
+
+        await clinic.until(both, "a touch and a plan")
+        (seen,) = await clinic.workflows.look([lead], SOON.tries)
+        scheduled = [e for e in (await handle.fetch_history()).events if kind(e) == "ACTIVITY_TASK_SCHEDULED"]
+        asked = {e.activity_task_scheduled_event_attributes.activity_type.name: e.event_time for e in scheduled}
+        assert (seen.failure, seen.since) == ("Gone", asked[names.PLAN].ToDatetime(UTC))
+        await handle.terminate("a test")

@@ -138,9 +138,30 @@ async def test_a_rest_that_is_over_and_ends_the_sequence_is_found(clinic: Clinic
         other = opened.model_copy(update={"task_id": str(uuid.uuid4()), "task_kind": f.TaskKind.REVIEW})
         await clinic.append(lead, other, opened, f.Rested(cause="a reply", task_id=task))
         await clinic.until_idle(lead)
+        assert await clinic.sweep().store.perhaps_due(clinic.clock.now(), 10) == []
         assert by_kind((await clinic.sweep().sweep()).tallies) == {}
         await clinic.append_unheard(lead, f.TaskClosed(task_id=task, state=f.TaskState.DONE))
         assert by_kind((await clinic.sweep().sweep()).tallies) == {Missed.OVERDUE: (1, 1)}
+
+
+async def test_who_rests_for_a_person_is_not_looked_at_until_nobody_is_asked_any_more(clinic: Clinic) -> None:
+    """Of replies nobody answers there may be any number: they would hide who is late. Who may have written rests too,
+    for a task of another lead."""
+    lead, other, task = await clinic.take_in(), await clinic.take_in(), str(uuid.uuid4())
+    async with clinic.working():
+        await clinic.until_sent(lead)
+        await clinic.until_sent(other)
+        await clinic.until_idle(lead, other)
+        now = clinic.clock.now()
+        who = f.TaskOpened(task_id=task, task_kind=f.TaskKind.REVIEW, due_at=now, candidates=(lead, other))
+        rests = f.Rested(cause="the lead wrote", task_id=task, resume_after=0.0)
+        await clinic.append_unheard(lead, who, rests)
+        await clinic.append_unheard(other, rests)
+        store, later = clinic.sweep().store, clinic.clock.now() + timedelta(minutes=10)
+        assert await store.perhaps_due(later, 10) == []
+        async with clinic.store.engine.begin() as conn:  # and nobody told the leads
+            await conn.execute(text("UPDATE tasks SET state = 'done'"))
+        assert sorted(await store.perhaps_due(later, 10)) == sorted([lead, other])
 
 
 async def test_a_look_that_is_overdue_is_found(clinic: Clinic) -> None:

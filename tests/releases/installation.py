@@ -26,7 +26,6 @@ from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
 from store import outbox
-from store.bookings import Bookings
 from store.engine import Store
 from store.inbound import Inbound
 from store.lead_unit import Leads
@@ -95,7 +94,6 @@ class Installation:
     commands: Commands
     inbound: Inbound
     news: TouchNews
-    bookings: Bookings
     delivery: TemporalDelivery
     deployments: Deployments
     clock: Any
@@ -242,7 +240,6 @@ async def open_installation(store: Store, keyring: KeyRing, *, pace: str = "1") 
             Commands(leads, DeliveredListener(str(store.engine.url))),
             Inbound(leads, confirm=True),
             TouchNews(leads),
-            Bookings(leads),
             TemporalDelivery(env.client),
             Deployments(env.client, NAME),
             clock,

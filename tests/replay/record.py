@@ -97,7 +97,7 @@ async def cancelled(world: World, lead: str) -> None:
         starts_at = await world.tick()
         starts_at = starts_at.replace(hour=18) + timedelta(days=days)
         booking = Booking(f.BookingEvent(event), "A1", occurred_at=world.time, lead_id=lead, starts_at=starts_at)
-        await world.bookings.take(COORDINATOR, booking)
+        await world.commands.booking(COORDINATOR, booking)
         await world.deliver()
         await world.advance(days=1)
     await world.result(lead)
@@ -214,7 +214,7 @@ async def called(world: World, lead: str) -> str:
 async def book(world: World, lead: str, event: str, appointment: str = "A1", **more: Any) -> None:
     await world.tick()
     booking = Booking(f.BookingEvent(event), appointment, occurred_at=world.time, lead_id=lead, **more)
-    await world.bookings.take(COORDINATOR, booking)
+    await world.commands.booking(COORDINATOR, booking)
     await world.deliver()
 
 

@@ -14,7 +14,7 @@ from domain.patience import PATIENCE
 from domain.ports import Accepted, InboundSms, OutcomeUnknown, Unavailable
 from domain.touches import Channel, TouchStatus
 from store import clocks, lead_rows, tables
-from store.bookings import Booking, Bookings
+from store.bookings import Booking
 from store.click_to_call import ClickToCall, NotConnected
 from store.lead_unit import Leads
 from tests.store.test_click_to_call import dialled
@@ -149,9 +149,9 @@ async def test_a_booking_of_now_is_no_later_than_what_a_scheduler_tells_next(
     lead, at = await clinic.inquire(), true() + timedelta(days=2)
     jumps(monkeypatch, by)
     own = Booking(f.BookingEvent.BOOKED, f"A-{lead}", None, lead, starts_at=at, facility="main")
-    assert (await Bookings(leads).take("lead", own)).changed
+    assert (await Clinic(clinic.store, leads, clinic.ledger).commands.booking("lead", own)).changed
     monkeypatch.undo()
-    cancelled = await Bookings(clinic.leads).take(DESK, Booking(f.BookingEvent.CANCELLED, f"A-{lead}", true()))
+    cancelled = await clinic.commands.booking(DESK, Booking(f.BookingEvent.CANCELLED, f"A-{lead}", true()))
     assert cancelled.changed
     [appointment] = (await clinic.state(lead)).appointments.values()
     assert appointment.status is f.AppointmentStatus.CANCELLED
@@ -164,11 +164,13 @@ async def test_an_event_is_of_the_future_by_the_database(clinic: Clinic, monkeyp
     lead = await clinic.inquire()
     booked = Booking(f.BookingEvent.BOOKED, f"A-{lead}", true(), lead, starts_at=true() + timedelta(days=2))
     jumps(monkeypatch, -ELEVEN_HOURS)
-    assert (await Bookings(behind).take(DESK, booked)).changed
+    assert (await Clinic(clinic.store, behind, clinic.ledger).commands.booking(DESK, booked)).changed
     monkeypatch.undo()
     jumps(monkeypatch, ELEVEN_HOURS)
     with pytest.raises(InvalidInput, match="lies in the future"):
-        await Bookings(ahead).take(DESK, replace(booked, occurred_at=true() + timedelta(hours=3)))
+        await Clinic(clinic.store, ahead, clinic.ledger).commands.booking(
+            DESK, replace(booked, occurred_at=true() + timedelta(hours=3))
+        )
 
 
 async def test_a_stop_of_a_number_that_nobody_has_is_dated_by_the_database(

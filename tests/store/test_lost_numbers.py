@@ -13,7 +13,7 @@ from domain.ports import InboundSms
 from domain.restored import LOST_FOR
 from domain.sweep import Missed, Tally
 from domain.touches import Channel
-from store.bookings import Booking, Bookings
+from store.bookings import Booking
 from store.restored import Comparison
 from store.sweep import SweepStore
 from store.tables import addresses
@@ -56,7 +56,7 @@ async def test_who_was_finished_in_the_copy_and_came_back_in_the_lost_time_is_st
     else:
         now = copy.clock.now()
         booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
-        assert (await Bookings(copy.clinic.leads).take(DESK, booked)).state == "paused"
+        assert (await copy.clinic.commands.booking(DESK, booked)).state == "paused"
     assert (await copy.clinic.state(lead)).state is State.PAUSED
     assert len(await copy.reviews(lead)) == 1
     assert await copy.would_send(lead) == []
@@ -81,7 +81,7 @@ async def test_a_review_holds_what_begins_until_somebody_has_looked(copy: Restor
         unit.append(ends, "system")
         assert unit.state.pause is None
     booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
-    assert (await Bookings(copy.clinic.leads).take(DESK, booked)).state == "paused"
+    assert (await copy.clinic.commands.booking(DESK, booked)).state == "paused"
     (review,) = await copy.reviews(lead)
     async with copy.clinic.leads.lead(lead) as unit:
         unit.append(f.TaskClosed(task_id=review.id, state=f.TaskState.DONE), "desk")

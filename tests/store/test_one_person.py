@@ -13,7 +13,7 @@ from domain.ledger import Claim, TouchRef
 from domain.ports import Accepted, InboundSms, Remedy, TouchUpdate
 from domain.touches import Channel, Disposition, TouchStatus
 from store import tables
-from store.bookings import Booking, Bookings
+from store.bookings import Booking
 from store.click_to_call import Connected
 from tests.store.test_rules import DESK, Clinic
 from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
@@ -43,7 +43,7 @@ async def wrong_number(clinic: Clinic, lead_id: str) -> None:
 async def booking(clinic: Clinic, days: int = 5, **named: str) -> str:
     starts = clinic.leads.now() + timedelta(days=days)
     booked = Booking(f.BookingEvent.BOOKED, "A1", clinic.leads.now(), starts_at=starts, **named)
-    lead_id = (await Bookings(clinic.leads).take(DESK, booked)).lead_id
+    lead_id = (await clinic.commands.booking(DESK, booked)).lead_id
     assert lead_id is not None
     return lead_id
 
@@ -241,7 +241,7 @@ async def test_a_no_show_of_an_old_lead_starts_nothing_while_the_person_is_conta
     again = await clinic.inquire("Ada", email="ada@example.com", phone=None)
     assert again != over
     missed = Booking(f.BookingEvent.NO_SHOW, "A1", clinic.leads.now(), lead_id=over)
-    await Bookings(clinic.leads).take(DESK, missed)
+    await clinic.commands.booking(DESK, missed)
     assert (await clinic.state(over)).exit_reason is f.ExitReason.EXHAUSTED
 
 

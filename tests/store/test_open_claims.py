@@ -2,6 +2,8 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from sqlalchemy import update
@@ -11,6 +13,9 @@ from domain.ledger import Claim, TouchRef, View
 from domain.ports import Accepted, OutcomeUnknown, Unread, Unseen
 from domain.touches import Channel, TouchStatus
 from domain.unknown import ALONE_FOR
+from stack.database import Tools
+from stack.doctor import NOT_SETTLED, _held_up
+from stack.verdicts import Verdict
 from store import tables
 from store.open_claims import ALONE
 from tests.store.test_rules import DESK, TEN, Clinic, clinic
@@ -166,3 +171,20 @@ async def test_a_stop_tells_of_what_may_still_arrive(clinic: Clinic) -> None:
     assert (await clinic.state(one.lead_id)).touches[1, "confirm", "sms"].look_at is None
     assert (await clinic.commands.pause(DESK, one.lead_id, "asked")).in_flight == [one.touch_id]
     assert (await clinic.commands.opt_out(DESK, one.lead_id, ())).in_flight == [one.touch_id]
+
+
+async def test_whom_a_claim_that_nobody_settles_holds_up_can_be_asked(clinic: Clinic) -> None:
+    """Its lead may be unreadable; the other one only seems to wait its turn."""
+    one, two = await two_leads(clinic)
+    await clinic.ledger.claim(one, datetime.now(UTC))
+    await clinic.ledger.claim(two, datetime.now(UTC))
+    found = cast(Tools, SimpleNamespace(engine=clinic.store.engine))
+    assert (await _held_up(found)).verdict is Verdict.OK, "it may yet be settled"
+    async with clinic.store.engine.begin() as conn:
+        long_ago = datetime.now(UTC) - NOT_SETTLED - timedelta(seconds=1)
+        await conn.execute(update(tables.touches).where(tables.touches.c.id == one.touch_id).values(deadline=long_ago))
+        table = tables.facts
+        await conn.execute(update(table).where(table.c.lead_id == one.lead_id).values(version=99, release="0.7.0"))
+    line = await _held_up(found)
+    assert line.verdict is Verdict.WRONG
+    assert f"{two.lead_id} for {one.lead_id}" in line.found

@@ -8,7 +8,7 @@ from domain import facts as f
 from domain.lead_state import State
 from domain.ports import InboundSms
 from domain.touches import Channel, TouchStatus
-from store.bookings import Booking, Bookings
+from store.bookings import Booking
 from tests.store.a_copy import NUMBER, Restored
 from tests.store.test_rules import DESK
 
@@ -148,7 +148,7 @@ async def test_mails_of_a_booking_that_was_entered_anew_are_unknown_and_of_a_new
     copy.noticed = datetime.now(UTC)
     at = copy.clock.product(copy.noticed) + occurred
     booked = Booking(f.BookingEvent.BOOKED, "A1", at, lead, starts_at=at + timedelta(days=3))
-    await Bookings(copy.clinic.leads).take(DESK, booked)
+    await copy.clinic.commands.booking(DESK, booked)
     assert (await copy.compare()).mails == mails
     assert (await copy.compare()).mails == 0
     touches = (await copy.clinic.state(lead)).touches.values()

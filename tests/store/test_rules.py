@@ -27,7 +27,7 @@ from domain.standing import standing
 from domain.touches import Channel, TouchStatus
 from relay.delivered import DeliveredListener
 from store import projection, tables
-from store.bookings import Booking, Bookings
+from store.bookings import Booking
 from store.click_to_call import ClickToCall
 from store.engine import Store
 from store.inbound import Inbound
@@ -133,7 +133,7 @@ async def test_every_row_can_be_made_again_from_the_facts(clinic: Clinic) -> Non
     await clinic.commands.message(DESK, lead, Channel.SMS, "An answer")
     await clinic.commands.note(DESK, lead, "a note")
     booked = Booking(f.BookingEvent.BOOKED, f"A-{lead}", TEN, lead, starts_at=TEN + timedelta(days=9), facility="main")
-    await Bookings(clinic.leads).take(DESK, booked)
+    await clinic.commands.booking(DESK, booked)
     await clinic.commands.pause(DESK, lead, "asked to wait", None)
     before = await clinic.rows(lead)
     async with clinic.store.engine.connect() as conn:

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from sqlalchemy import select, update
 
-from domain.priority import Priority
+from domain.next_action import OpenTask
+from domain.priority import Priority, of_work
 from stack.publishing import reckon_anew
 from store import outbox, tables
 from tests.store.test_rules import DESK, Clinic
@@ -82,6 +83,21 @@ async def test_who_has_just_asked_is_woken_before_all_others(clinic: Clinic, dat
     async with clinic.store.engine.begin() as conn:
         assert {entry.lead_id for entry in await outbox.take(conn, 2)} == {again, new}
         assert await outbox.who_just_asked(conn, clinic.leads.now()) == sorted((again, new))
+
+
+@pytest.mark.parametrize("minutes", [59, 60, 61])
+@pytest.mark.parametrize("first", ["web_form", "csv"])
+@pytest.mark.parametrize("then", ["phone", "partner", None])
+async def test_who_has_just_asked_is_what_the_domain_says_it_is(
+    clinic: Clinic, first: str, then: str | None, minutes: int
+) -> None:
+    lead = await clinic.inquire(source={"channel": first})
+    if then is not None:
+        assert await clinic.inquire(source={"channel": then}) == lead
+    state, now = await clinic.state(lead), clinic.leads.now() + timedelta(minutes=minutes)
+    first_of_all = of_work(state, OpenTask(1, "call1", "call"), now) is Priority.INQUIRY
+    async with clinic.store.engine.begin() as conn:
+        assert await outbox.who_just_asked(conn, now) == ([lead] if first_of_all else [])
 
 
 @pytest.mark.parametrize(("said", "priority"), [(False, Priority.ANEW), (True, Priority.INQUIRY)])

@@ -71,7 +71,7 @@ class WatchedLedger:
     held: dict[str, Held] = field(default_factory=dict)
 
     def hold(self, name: str) -> Held:
-        """The next answer of this method, which is found and committed but not yet told."""
+        """The next answer of this method (of `claim` the next refusal), which is found and committed, not yet told."""
         self.held[name] = Held()
         return self.held[name]
 
@@ -80,9 +80,10 @@ class WatchedLedger:
 
     async def claim(self, ref: TouchRef, now: datetime) -> Claim | View:
         answer = await self.ledger.claim(ref, now)
+        if isinstance(answer, View):
+            return await self._tell("claim", answer)
         self.asked.append("claim")
-        if isinstance(answer, Claim):
-            self.claims.append((now, answer))
+        self.claims.append((now, answer))
         return answer
 
     async def begin(self, ref: TouchRef, claim: Claim, now: datetime) -> None:

@@ -39,7 +39,7 @@ async def test_a_booking_before_the_first_task_is_obeyed(store: Store, keyring: 
         lead = await world.inquire()
         starts = UTC_TEN + timedelta(days=3, hours=1)
         booked = Booking(f.BookingEvent.BOOKED, "A1", world.time, lead, starts_at=starts, facility="main")
-        await world.bookings.take(COORDINATOR, booked)
+        await world.commands.booking(COORDINATOR, booked)
         await world.deliver()
         assert await heard_before_the_first_task(world, lead) == 1
         async with world.working():

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.exceptions import ApplicationError
 
 from domain.lead_state import LeadState
@@ -62,8 +63,49 @@ async def test_who_is_woken_for_nothing_keeps_the_place(store: Store, keyring: K
         assert count(await world.history(lead), *CANCELLED) == (0, 0)
         await its_turn()
         await world.until(lead, _is_out, "its text")
-        assert count(await world.idle(lead), "ACTIVITY_TASK_SCHEDULED") == (3,)
+        planned_anew = [names.TOUCH, *[names.PLAN] * 2, names.PLAN]  # the text's own answer could be an older one
+        assert _asked_for(await world.idle(lead)) == planned_anew
         assert len(world.sent("sms")) == 1
+
+
+async def test_a_place_is_kept_for_longer_than_the_hour_in_which_an_inquiry_is_new(
+    store: Store, keyring: KeyRing
+) -> None:
+    quick = open_world(store, keyring, pace="700", working=False)  # six real seconds are 70 minutes
+    async with quick as world, world.working(without="sms") as its_turn:
+        lead = await in_the_queue(world)
+        await world.signal(lead)
+        await world.advance(seconds=6)
+        events = await world.until_event(lead, lambda e: activities(e).count(names.PLAN) == 1, "a plan")
+        assert count(events, *CANCELLED) == (0, 0)
+        await its_turn()
+        await world.until(lead, _is_out, "its text")
+        assert count(await world.idle(lead), *CANCELLED) == (0, 0)
+
+
+async def test_who_asks_again_goes_to_the_front(store: Store, keyring: KeyRing) -> None:
+    async with open_world(store, keyring, working=False) as world, world.working(without="sms") as its_turn:
+        lead = await world.inquire(source={"channel": "csv"})
+        await world.deliver()
+        await world.until_event(lead, lambda e: count(e, "ACTIVITY_TASK_SCHEDULED") == (1,), "its turn is waited for")
+        await world.tick()
+        assert await world.inquire() == lead
+        await world.deliver()
+        await world.advance(seconds=6)
+        await world.until_event(lead, lambda e: _urgency(e) == [5, 2], "its place at the front")
+        await its_turn()
+        await world.until(lead, _is_out, "its text")
+        assert len(world.sent("sms")) == 1
+
+
+def _asked_for(events: list[HistoryEvent]) -> list[str]:
+    return [what for what in activities(events) if what in (names.TOUCH, names.PLAN)]
+
+
+def _urgency(events: list[HistoryEvent]) -> list[int]:
+    """Of the touches that were asked for."""
+    asked = [e.activity_task_scheduled_event_attributes for e in events]
+    return [a.priority.priority_key for a in asked if a.activity_type.name == names.TOUCH]
 
 
 async def test_of_who_stops_meanwhile_nothing_waits_any_more(store: Store, keyring: KeyRing) -> None:
@@ -89,6 +131,42 @@ async def test_what_was_begun_comes_to_its_end(store: Store, keyring: KeyRing) -
         await world.until(lead, lambda _: len(world.sent("email")) == 1, "the words")
         assert len(world.sent("sms")) == 1
         assert _is_out(await world.state(lead))
+
+
+async def test_a_touch_that_ends_while_it_is_given_up_on_does_not_hide_what_a_person_wrote(
+    store: Store, keyring: KeyRing
+) -> None:
+    """Its own answer was found before the words."""
+    async with open_world(store, keyring) as world:
+        lead = await world.inquire()
+        sent = world.watched.hold("settle")
+        await world.deliver()
+        await sent.reached()
+        planned = world.watched.hold("plan")
+        await a_person_writes(world, lead)
+        await planned.reached()
+        sent.release()
+        await world.until_event(lead, lambda e: count(e, "ACTIVITY_TASK_COMPLETED") == (1,), "the touch is over")
+        planned.release()
+        await world.until(lead, lambda _: len(world.sent("email")) == 1, "the words")
+        assert count(await world.idle(lead), *CANCELLED) == (0, 0)
+
+
+async def test_a_touch_that_was_held_up_and_goes_again_does_not_hide_that(store: Store, keyring: KeyRing) -> None:
+    """It was refused for a pause, which is over before anybody hears of the refusal."""
+    async with open_world(store, keyring, working=False) as world, world.working(without="sms") as its_turn:
+        lead = await in_the_queue(world)
+        await world.tick()
+        await world.commands.pause(COORDINATOR, lead, "asked to wait", None)
+        refused = world.watched.hold("claim")
+        await its_turn()
+        await refused.reached()
+        await world.commands.resume(COORDINATOR, lead, "shift")
+        await world.deliver()
+        await world.advance(seconds=6)
+        await world.until_event(lead, lambda e: activities(e).count(names.PLAN) == 1, "a plan")
+        refused.release()
+        await world.until(lead, _is_out, "its text")
 
 
 async def test_what_fails_after_it_was_given_up_on_is_planned_anew(
@@ -125,4 +203,4 @@ async def test_a_touch_that_is_handed_out_at_once_is_not_given_up_on(store: Stor
         held.release()
         events = await world.idle(lead)
         assert count(events, *CANCELLED) == (0, 0)
-        assert [what for what in activities(events) if what in (names.TOUCH, names.PLAN)] == [names.TOUCH, names.PLAN]
+        assert _asked_for(events) == [names.TOUCH, names.PLAN]

@@ -31,7 +31,7 @@ async def begin(world: World, **changes: object) -> str:
 
 async def book(world: World, lead: str, event: str, appointment: str = "A1", **more: object) -> None:
     await world.tick()
-    await world.bookings.take(
+    await world.commands.booking(
         COORDINATOR,
         Booking(f.BookingEvent(event), appointment, occurred_at=world.time, lead_id=lead, **more),  # type: ignore[arg-type]
     )
@@ -121,9 +121,9 @@ async def test_a_cancellation_before_its_booking_is_kept(store: Store, keyring: 
         booked = Booking(
             f.BookingEvent.BOOKED, "A1", occurred_at=world.time, lead_id=lead, starts_at=world.time + timedelta(days=1)
         )
-        assert (await world.bookings.take(COORDINATOR, cancelled)).changed
-        await world.bookings.take(COORDINATOR, booked)
-        assert not (await world.bookings.take(COORDINATOR, booked)).changed
+        assert (await world.commands.booking(COORDINATOR, cancelled)).changed
+        await world.commands.booking(COORDINATOR, booked)
+        assert not (await world.commands.booking(COORDINATOR, booked)).changed
         state = await world.state(lead)
         assert state.appointments["A1"].status is f.AppointmentStatus.CANCELLED
         assert state.enrollment is not None and state.enrollment.sequence == "recovery"

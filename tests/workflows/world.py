@@ -32,7 +32,6 @@ from domain.ports import Accepted, Begin, Call, ChannelError, Email, InboundSms,
 from relay.delivered import DeliveredListener
 from relay.temporal_delivery import TemporalDelivery
 from store import outbox
-from store.bookings import Bookings
 from store.click_to_call import ClickToCall, Connected, NotConnected
 from store.engine import Store
 from store.inbound import Inbound
@@ -92,7 +91,6 @@ class World:
     commands: Commands
     inbound: Inbound
     news: TouchNews
-    bookings: Bookings
     delivery: TemporalDelivery
     ledger: TouchLedger
     clock: Clock
@@ -292,7 +290,6 @@ async def open_world(
             Commands(leads, DeliveredListener(str(store.engine.url))),
             Inbound(leads, confirm=True),
             TouchNews(leads),
-            Bookings(leads),
             TemporalDelivery(env.client, renew_after),
             ledger,
             clock,

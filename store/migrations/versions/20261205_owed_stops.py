@@ -1,0 +1,10 @@
+"""Leads that could not be read as a stop reached them are told of it as soon as they can be."""
+
+from alembic import op
+
+revision = "20261205_owed_stops"
+down_revision = "20261204_lost_numbers"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE leads ADD COLUMN stop_owed boolean DEFAULT false NOT NULL")

@@ -13,6 +13,7 @@ from domain.journal import Journal
 from domain.lead_state import STOP, LeadState, Stage, State
 from domain.next_action import Action, ExpireTask, Finish, OpenTask, Touch, Wait
 from domain.ports import OutcomeUnknown, Remedy, Unseen
+from domain.schedule import direct, looked_for
 from domain.touches import Channel, Disposition, TouchStatus, may_become, touch_id
 from domain.unknown import still_unknown
 from tests.domain.sequences import BOOK
@@ -175,7 +176,7 @@ class Story:
                     if then is not None and self.decide() != then:
                         self.stale += 1
                 case Finish():
-                    assert self.state.exit_reason is action.reason
+                    nothing_waits(self.state)
                     self.now = target
                     return self
                 case _:
@@ -287,6 +288,13 @@ class Story:
 
     def sent(self, zone: str = NEW_YORK) -> list[Row]:
         return [row for row in self.table(zone) if row[3] == "sent"]
+
+
+def nothing_waits(state: LeadState) -> None:
+    """What is over has nothing left to do by itself: its workflow ends with it, and no timer would ring for it."""
+    assert not direct(state), "what a person asked for is forgotten"
+    assert not looked_for(state), "nobody looks whether it went out"
+    assert not [t for t in state.tasks.values() if t.living and t.expires_at()], "a task is nobody's"
 
 
 def clock(at: datetime, zone: str) -> str:

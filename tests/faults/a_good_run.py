@@ -96,6 +96,7 @@ class Run:
         self.restless: dict[str, str] = {}
         self.appointments: list[Json] = []
         self.state = "finished"
+        self.phones = ("+1", "+2")
 
     def entry(self, step: str, kind: str = "touch") -> Json:
         return next(e for e in self.timeline if e.get("step") == step and e["kind"] == kind)
@@ -111,10 +112,10 @@ class Run:
         return entry
 
     def verdict(self, *later: Round) -> Verdict:
-        row = {"last_name": "Lead 0", "phone": "+1", "state": self.state, "appointments": self.appointments}
+        row = {"last_name": "Lead 0", "phone": self.phones[0], "state": self.state, "appointments": self.appointments}
         leads = {
             LEAD: Lead(LEAD, row, self.timeline),
-            OTHER: Lead(OTHER, row | {"last_name": "Lead 1", "phone": "+2"}, self.stopped),
+            OTHER: Lead(OTHER, row | {"last_name": "Lead 1", "phone": self.phones[1]}, self.stopped),
         }
         tasks = {e["id"]: deepcopy(e) for e in self.timeline if e["kind"] == "task" and not e.get("hidden")}
         seen = Seen(self.outbox, leads, tasks, self.restless, iso(PRODUCT + timedelta(days=9)))

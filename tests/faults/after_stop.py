@@ -1,10 +1,11 @@
 """Whether anything was claimed or arrived after a stop: by the order of facts, and by the clock of the told. Pure."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from tests.faults.record import Json, Round, Told
-from tests.faults.seen import Lead, Seen, Violation, claimed_at, moment, own
+from tests.faults.seen import Lead, Seen, Violation, claimed_at, gone_on, moment, number_of, own
 
 _OPT_OUTS = frozenset({"opt_out", "stop_text"})
 _STOPS = _OPT_OUTS | {"pause", "disqualify"}
@@ -14,6 +15,7 @@ _NAMES = frozenset({"opt_out", "pause", "disqualify", "booked"})  # of these the
 def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
     for lead in seen.leads.values():
         yield from _by_facts(lead)
+    opt_outs = [t for r in rounds for t in r.told if t.verb in _OPT_OUTS and not t.refused]
     for round_ in rounds:
         for stop in (t for t in round_.told if t.verb in _STOPS and t.accepted):
             owner = seen.by_number.get(stop.number)
@@ -21,14 +23,36 @@ def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
                 continue  # told as lost
             yield from _by_clock(seen, owner, owner.touches, stop, _ends(stop, round_))
             if stop.verb in _OPT_OUTS:
-                for relative in (lead for lead in seen.homes[str(owner.row["phone"])] if lead is not owner):
-                    by_phone = [touch for touch in relative.touches if touch.get("channel") != "email"]
-                    yield from _by_clock(seen, relative, by_phone, stop, None)
+                home = seen.homes[str(owner.row["phone"])]
+                for relative in (lead for lead in home if lead is not owner):
+                    yield from _of_relative(seen, relative, stop, _is_first(stop, opt_outs, home))
         for told in (t for t in round_.told if t.verb in _NAMES and t.accepted and "in_flight" not in t.answer):
             yield Violation("unlisted", told.lead_id or "", f"the answer of {told.mark} does not say what may arrive")
         for booked in (t for t in round_.told if t.verb == "booked" and t.accepted):
             if (owner := seen.by_number.get(booked.number)) is not None:
                 yield from _by_booking(seen, owner, booked)
+
+
+def _is_first(stop: Told, opt_outs: list[Told], home: list[Lead]) -> bool:
+    """Whether no other stop of the phone may have come before it."""
+    assert stop.answered_at is not None
+    numbers = {number_of(lead) for lead in home}
+    return not any(
+        other is not stop and other.number in numbers and other.asked_at <= stop.answered_at for other in opt_outs
+    )
+
+
+def _of_relative(seen: Seen, lead: Lead, stop: Told, first: bool) -> Iterator[Violation]:
+    """Of a shared phone every stop shuts as much as a text: the phone, and e-mail but what an appointment needs.
+
+    For all who had asked by then. Who asks later is told that the phone is shut, and may be written to by e-mail.
+    """
+    stop = replace(stop, verb="stop_text")
+    mails = [touch for touch in lead.touches if touch["channel"] == "email"]
+    yield from _by_clock(seen, lead, [touch for touch in lead.touches if touch not in mails], stop, None)
+    if not any("sms" in (asked.get("stopped") or ()) for asked in lead.of("inquired")[:1]):
+        # a mail is named by the stop that has ended its sequence
+        yield from _by_clock(seen, lead, mails, stop if first else replace(stop, answer={}), None)
 
 
 def _ends(stop: Told, round_: Round) -> datetime | None:
@@ -81,7 +105,7 @@ def _unlisted(seen: Seen, lead: Lead, stop: Told, touch: Json) -> Iterator[Viola
 
 
 def _by_facts(lead: Lead) -> Iterator[Violation]:
-    """No claim has a later number than the stop, the end, or the change of sequence that forbids it."""
+    """No claim has a later number than the stop, the end, the skip or the change of sequence that forbids it."""
     for entry in lead.timeline:
         verb = _verb(entry)
         if verb is None:
@@ -91,7 +115,9 @@ def _by_facts(lead: Lead) -> Iterator[Violation]:
             after = touch["no"] > entry["no"] and (until is None or touch["no"] < until)
             if claimed_at(touch) is None or not after:
                 continue
-            if verb == "over":
+            if verb == "skip":
+                wrong = (touch["enrollment"], touch["step"]) == (entry["enrollment"], entry["step"]) and not own(touch)
+            elif verb == "over":
                 wrong = _began(lead, touch) < entry["no"] and not own(touch) and touch["step"] != "stop"
             else:
                 wrong = not _may_go(lead, verb, touch)
@@ -109,6 +135,8 @@ def _verb(entry: Json) -> str | None:
             return "disqualify" if entry.get("decision") == "disqualified" else None
         case "enrolled" | "finished":
             return "over"
+        case "skipped":
+            return "skip"
         case _:
             return None
 
@@ -118,7 +146,7 @@ def _began(lead: Lead, touch: Json) -> int:
 
 
 def _goes_on(lead: Lead, paused: Json) -> int | None:
-    return min((e["no"] for e in lead.of("resumed") if e["no"] > paused["no"]), default=None)
+    return min((e["no"] for e in gone_on(lead) if e["no"] > paused["no"]), default=None)
 
 
 def _name(touch: Json) -> str:

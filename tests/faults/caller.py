@@ -13,6 +13,9 @@ from tests.faults.record import Json, Told
 RETRIES_FOR = 75.0  # real seconds; longer than any freeze
 PAUSE = 0.4
 ASKS_FOR = 12.0
+LOOKS_FOR = 8.0
+LOOKS_EVERY = 0.1  # a call may be claimed for ten minutes, which are a quarter of a second
+WORK = ("call", "callback", "reply")  # what is taken on; reviews are left to be read
 PLAYS_FOR = 30.0  # the carrier itself tries once more to hand on a text
 
 
@@ -60,6 +63,19 @@ class Caller:
         if status is not None and status >= 500:
             status = None
         return self._tell(Told(number, verb, body, asked_at, _answered(status), status, lead_id=lead_id))
+
+    async def work(self, lead_id: str) -> Json | None:
+        """An open task of the lead, waited for a little; not a reply that is perhaps a relative's."""
+        until, query = time.monotonic() + LOOKS_FOR, {"lead_id": lead_id, "state": "open"}
+        while True:
+            try:
+                found = _json(await self.api.get("/v1/tasks", params=query, timeout=LOOKS_FOR / 4)).get("items", [])
+            except httpx.HTTPError:
+                found = []
+            own = [t for t in found if t["kind"] in WORK and not t["candidates"]]
+            if own or time.monotonic() > until:
+                return min(own, key=lambda t: t["claim_by"] is not None, default=None)  # rather what has time
+            await asyncio.sleep(LOOKS_EVERY)
 
     def _tell(self, told: Told) -> Told:
         if told.status == 422:

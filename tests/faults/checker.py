@@ -14,7 +14,7 @@ from tests.faults.seen import Lead, Seen, Violation, claimed_at, moment, number_
 
 KINDS = {
     "duplicate": "a touch, or a step of a lead, reached the carrier twice",
-    "after_stop": "claimed after a stop was answered, or after its sequence was over",
+    "after_stop": "claimed after a stop was answered, or after its sequence was over or its step skipped",
     "unlisted": "arrived after a stop whose answer does not list it as in flight",
     "late": "reached the carrier after its claim had run out",
     "stranger": "the carrier holds what no timeline knows",

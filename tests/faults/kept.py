@@ -1,13 +1,18 @@
 """Whether all that was accepted with a 2xx is there, once. Pure."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from tests.faults.record import Told
-from tests.faults.seen import Lead, Seen, Violation, number_of
+from tests.faults.record import Json, Told
+from tests.faults.seen import Lead, Seen, Violation, gone_on, number_of
 
 # What each request leaves on the timeline: the kind of entry, and which of its fields bears the mark (None: any).
-_MARKED = {"note": ("note", "text"), "reply": ("reply", "body"), "pause": ("paused", "reason")}
+_MARKED = {
+    "note": ("note", "text"),
+    "reply": ("reply", "body"),
+    "pause": ("paused", "reason"),
+    "complete": ("task", "notes"),
+}
 _EVENTS = ("booked", "rescheduled", "cancelled", "arrived", "no_show", "completed")
 _STANDS = {"rescheduled": "booked"}
 
@@ -55,9 +60,49 @@ def _lead(lead: Lead, told: list[Told]) -> Iterator[Violation]:
         kind, field = _MARKED[verb]
         times = sum(entry.get(field) == mark for entry in lead.of(kind))
         yield from _count(lead, mark, times, _as_one(ones))
+    for verb, times_of in _LEAVES.items():
+        yield from _count(lead, verb, times_of(lead), [t for t in told if t.verb == verb])
     for one in (t for t in told if t.accepted):
         yield from _accepted(lead, one)
     yield from _appointment(lead, [t for t in told if t.verb in _EVENTS])
+
+
+def _so_ended(task: Json) -> tuple[str, str | None]:
+    return task["state"], task.get("disposition")
+
+
+def _resumes(lead: Lead) -> int:
+    """Each is later than a pause of the lead's."""
+    since = min((int(entry["no"]) for entry in lead.of("paused")), default=None)
+    return sum(int(entry["no"]) > since for entry in gone_on(lead)) if since is not None else 0
+
+
+def _work(lead: Lead) -> list[Json]:
+    """What became of its tasks, one after another."""
+    return [past for task in lead.of("task") for past in task.get("history", ())]
+
+
+def _claims(lead: Lead) -> int:
+    """Of its tasks, those given back since too."""
+    return sum(past["status"] == "claimed" for past in _work(lead))
+
+
+def _skips(lead: Lead) -> int:
+    """Steps left out, and open calls of a step that were cancelled for it."""
+    return len(lead.of("skipped")) + sum(bool(past.get("reason") == "skipped by a person") for past in _work(lead))
+
+
+def _enrolls(lead: Lead) -> int:
+    return sum(entry.get("cause") == "a person enrolled it" for entry in lead.of("enrolled"))
+
+
+# What bears no mark is counted: nobody else does it.
+_LEAVES: dict[str, Callable[[Lead], int]] = {
+    "resume": _resumes,
+    "claim": _claims,
+    "skip": _skips,
+    "enroll": _enrolls,
+}
 
 
 def _as_one(ones: list[Told]) -> list[Told]:
@@ -79,8 +124,9 @@ def _accepted(lead: Lead, told: Told) -> Iterator[Violation]:
     match told.verb:
         case "message" | "answer":
             there = any(t["id"] == told.answer["touch_id"] for t in lead.touches)
-        case "resume":
-            there = bool(lead.of("resumed"))
+        case "complete":  # lost with its mark, or in part
+            bearing = [task for task in lead.of("task") if task.get("notes") == told.mark]
+            there = all(_so_ended(task) == ("done", told.body.get("disposition")) for task in bearing)
         case "disqualify":
             there = any(e.get("decision") == "disqualified" for e in lead.of("decision"))
         case _:

@@ -42,6 +42,7 @@ class _Lead:
     lives: Lives
     events: dict[str, Json] = field(default_factory=dict)  # of its appointment, as told
     note: str = ""
+    task: Json | None = None  # that a person means to work on
 
     async def do(self, act: Act) -> None:
         caller, number, mark = self.lives.caller, self.life.number, f"{act.verb}-{self.life.number}-{act.n}"
@@ -63,6 +64,16 @@ class _Lead:
                 await self._post(act, mark, act.verb, {"reason": mark})
             case "resume":
                 await self._post(act, mark, "resume", {"mode": "shift"})
+            case "skip":
+                await self._post(act, mark, "skip", {})
+            case "enroll":
+                await self._post(act, mark, "enroll", {"sequence": "recovery"})
+            case "claim":
+                self.task = await caller.work(self.id)
+                await self._at_work(act, mark, {})
+            case "complete":
+                called = self.task is not None and self.task["kind"] != "reply"
+                await self._at_work(act, mark, {"notes": mark} | ({"disposition": "no_answer"} if called else {}))
             case "opt_out":
                 await self._post(act, mark, "opt-out", {})
             case _:
@@ -71,6 +82,11 @@ class _Lead:
     async def _post(self, act: Act, mark: str, path: str, body: Json) -> None:
         where = f"/v1/leads/{self.id}/{path}"
         await self.lives.caller.ask(act.verb, self.life.number, mark, where, body, lead_id=self.id)
+
+    async def _at_work(self, act: Act, mark: str, body: Json) -> None:
+        if self.task is not None:
+            where = f"/v1/tasks/{self.task['id']}/{act.verb}"
+            await self.lives.caller.ask(act.verb, self.life.number, mark, where, body, lead_id=self.id)
 
     def _event(self, event: str) -> Json:
         """The same body if it was told before; a booking told after its cancellation had come before it."""

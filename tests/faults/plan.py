@@ -18,6 +18,10 @@ Verb = Literal[
     "pause",
     "resume",
     "disqualify",
+    "skip",
+    "enroll",
+    "claim",
+    "complete",
     "note",
     "booked",
     "rescheduled",
@@ -38,7 +42,7 @@ _AREAS = (
 )
 # What leads do: how often of a hundred, and the steps of it. A pair of one moment follows at once.
 LIVES: tuple[tuple[int, tuple[Verb, ...]], ...] = (
-    (30, ()),
+    (14, ()),
     (6, ("note", "repeat", "note")),
     (6, ("reply", "answer")),
     (4, ("reply",)),
@@ -49,7 +53,12 @@ LIVES: tuple[tuple[int, tuple[Verb, ...]], ...] = (
     (7, ("pause", "resume")),
     (3, ("pause",)),
     (4, ("disqualify",)),
-    (3, ("ask_again",)),
+    (2, ("ask_again",)),
+    (3, ("ask_again", "claim", "complete")),
+    (4, ("claim", "complete")),
+    (2, ("reply", "claim", "complete")),
+    (3, ("skip",)),
+    (2, ("enroll",)),
     (3, ("booked", "completed")),
     (2, ("booked", "booked", "rescheduled", "arrived")),
     (1, ("booked", "no_show")),
@@ -57,7 +66,11 @@ LIVES: tuple[tuple[int, tuple[Verb, ...]], ...] = (
     (3, ("cancelled", "booked")),  # told in the wrong order
 )
 WORKFLOW = "workflow"  # of a lead, terminated; never frozen
-AT_ONCE = frozenset({"opt_out"})  # after a message: what was accepted a moment ago must not go out after the stop
+# What follows at once. What was accepted a moment ago must not go out after the stop; an hour is a second and a half,
+# so that a call must be claimed as it opens, and completed before its lease is over.
+AT_ONCE = frozenset(
+    {("message", "opt_out"), ("ask", "claim"), ("ask_again", "claim"), ("reply", "claim"), ("claim", "complete")}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +144,10 @@ def _life(rng: random.Random, shape: Shape, number: int) -> Life:
     asks_at = round(rng.uniform(0, shape.storm * 0.35), 3)
     verbs = rng.choices([verbs for _, verbs in shape.lives], [often for often, _ in shape.lives])[0]
     at, acts = asks_at, list[Act]()
-    for n, verb in enumerate(verbs):
-        pause = 0.0 if verb in AT_ONCE and n > 0 else rng.uniform(0.2, shape.storm * 0.2)
+    for n, pair in enumerate(zip(("ask", *verbs), verbs, strict=False)):
+        pause = 0.0 if pair in AT_ONCE else rng.uniform(0.2, shape.storm * 0.2)
         at = min(at + pause, shape.storm)
-        acts.append(Act(round(at, 3), verb, n))
+        acts.append(Act(round(at, 3), pair[1], n))
     return Life(number, asks_at, tuple(acts))
 
 

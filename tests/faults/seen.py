@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+from domain.commands import RESUMED
 from domain.touches import is_second
 from tests.faults.record import Json
 
@@ -100,6 +101,11 @@ def moment(text: str) -> datetime:
 def claimed_at(touch: Json) -> datetime | None:
     """Real time; None if it never was."""
     return moment(touch["claimed_at"]) if touch.get("claimed_at") else None
+
+
+def gone_on(lead: Lead) -> list[Json]:
+    """When a person ended its pauses. What nobody carried out in time, and the end of a rest, are `resumed` too."""
+    return [entry for entry in lead.of("resumed") if entry.get("cause") == RESUMED]
 
 
 def own(touch: Json) -> bool:

@@ -1,6 +1,8 @@
 """The plan of a round follows from its seed alone."""
 
-from tests.faults.plan import SHARES, Shape, make_plan
+from itertools import pairwise
+
+from tests.faults.plan import AT_ONCE, SHARES, Shape, make_plan
 
 SHAPE = Shape(leads=300, storm=60.0, blows=60)
 
@@ -39,9 +41,13 @@ def test_no_two_parts_of_a_kind_are_frozen_at_once() -> None:
                 free[kind] = blow.at + blow.lasts
 
 
-def test_a_stop_follows_a_message_at_once() -> None:
+def test_a_stop_follows_a_message_at_once_and_an_outcome_its_claim() -> None:
+    met = set()
     for life in make_plan(3, SHAPE).lives:
-        for before, act in zip(life.acts, life.acts[1:], strict=False):
-            assert act.at >= before.at
-            if (before.verb, act.verb) == ("message", "opt_out"):
-                assert act.at == before.at
+        acts = [("ask", life.asks_at), *((act.verb, act.at) for act in life.acts)]
+        for (before, then), (verb, at) in pairwise(acts):
+            assert at >= then
+            if (before, verb) in AT_ONCE:
+                assert at == then
+                met.add((before, verb))
+    assert met == AT_ONCE

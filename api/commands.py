@@ -147,7 +147,8 @@ class Commands:
         wanted, action = channels or tuple(Channel), "lead_opted_out"
 
         def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.opt_out(u.state, wanted, "entered by a person", u.closed)
+            u.opt_out(wanted, "entered by a person", actor.name)
+            return []
 
         try:
             async with self._lets_go():

@@ -1,6 +1,5 @@
 """A lead's own opt-out of e-mail, by the link that each mail carries."""
 
-from domain import commands
 from domain.touches import Channel
 from store import audit
 from store.bare_stops import is_shut, lock_own, stop_at
@@ -18,9 +17,7 @@ async def opt_out(leads: Leads, lead_id: str) -> None:
     """In effect when this returns; a repeat changes nothing. Raises NotFound."""
     try:
         async with leads.lead(lead_id) as unit:
-            facts = commands.opt_out(unit.state, (Channel.EMAIL,), "unsubscribed by the link in a mail", unit.closed)
-            for fact in facts:
-                unit.append(fact, "lead")
+            unit.opt_out((Channel.EMAIL,), "unsubscribed by the link in a mail", "lead")
             unit.audit("lead", "lead_opted_out")
     except BLAMELESS:
         raise

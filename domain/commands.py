@@ -10,7 +10,7 @@ from typing import Literal
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.appointment_reactions import LET_GO
-from domain.consequences import BOOKING_EXPECTED, stopped
+from domain.consequences import BOOKING_EXPECTED, PHONE, stopped
 from domain.consequences import enroll as enrolled
 from domain.consequences import task_id as task_id_of
 from domain.contact_window import next_open
@@ -133,16 +133,18 @@ def opt_out(
     `closed`: the channels stopped on the lead's addresses, where the database was asked: an address that was given
     after the lead's stop has none of its own yet.
     """
-    wanted = set(channels)
-    if wanted & {Channel.SMS, Channel.VOICE}:
-        wanted |= {Channel.SMS, Channel.VOICE}
 
     def known(channel: Channel) -> bool:
         has = state.email if channel is Channel.EMAIL else state.phone
         return channel in state.opted_out and (closed is None or not has or channel in closed)
 
-    new = tuple(c for c in Channel if c in wanted and not known(c))
+    new = tuple(c for c in both_of_a_number(channels) if not known(c))
     return [f.OptedOut(channels=new, cause=cause)] if new else []
+
+
+def both_of_a_number(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+    """SMS and voice are one number: of a stop on either both."""
+    return tuple(c for c in Channel if c in channels or (c in PHONE and set(PHONE) & set(channels)))
 
 
 def disqualify(state: LeadState, reason: str) -> list[f.Fact]:

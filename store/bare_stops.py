@@ -1,12 +1,12 @@
 """Stops of which no fact tells as they come: on an address that is no lead's, or of a lead that cannot be read."""
 
 from collections.abc import Collection, Mapping
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import facts as f
 from domain.touches import Channel
-from store import owed_stops, stops
+from store import shared_stops, stops
 from store.engine import HOLDS
 from store.lead_unit import Leads
 from store.round_trip import Row, together
@@ -27,30 +27,14 @@ _ASKED = (
     "SELECT 1 FROM stops s JOIN lead_addresses la ON la.address_id = s.address_id"
     " WHERE la.lead_id = %(lead)s AND NOT la.wrong AND s.channel = %(channel)s AND s.cause = 'opt_out'"
 )
-_LEADS = (
-    "SELECT id FROM leads WHERE id IN (SELECT lead_id FROM lead_addresses"
-    " WHERE address_id = ANY(%(addresses)s::uuid[]) AND NOT wrong) ORDER BY id FOR UPDATE"
-)
 
 
-async def stop_at(leads: Leads, conn: AsyncConnection, addresses: Kinds) -> bool:
-    """These addresses, which are locked, are shut, and each lead of theirs is told: now, or once it can be read.
-
-    Whether texts went to one until now.
-    """
-    new = await shut(leads, conn, addresses)
-    [rows] = await together(conn, [(_LEADS, {"addresses": list(addresses)})])
-    ids = [str(row["id"]) for row in rows]
-    await owed_stops.owe(conn, ids)
-    for lead_id in ids:
-        await owed_stops.told(conn, partial(_open, leads, conn, lead_id))
-    return new
-
-
-async def _open(leads: Leads, conn: AsyncConnection, lead_id: str) -> None:
-    """It takes what it is owed."""
-    async with leads.within(conn, lead_id, locked=True, spreads=False):
-        pass
+async def stop_at(leads: Leads, conn: AsyncConnection, addresses: Kinds) -> None:
+    """These addresses, which are locked, are shut, and each lead of theirs is told, or owed it."""
+    await shut(leads, conn, addresses)
+    stop = f.OptedOut(channels=tuple(c for c in Channel if KIND_OF[c] in addresses.values()), cause="shared_address")
+    [rows] = await together(conn, [shared_stops.with_addresses(addresses)])
+    await shared_stops.tell(leads, conn, [stop], rows)
 
 
 async def is_shut(conn: AsyncConnection, lead_id: str, channel: Channel) -> bool:

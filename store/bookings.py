@@ -19,6 +19,7 @@ from domain.touches import TouchStatus
 from store import audit, early_events, tables
 from store.lead_rows import Address
 from store.lead_unit import Leads, LeadUnit
+from store.open_claims import on_their_way
 from store.owed_stops import BLAMELESS
 from store.persons import all_selves, booked_selves, living_selves, people
 from store.vault import Vault
@@ -207,9 +208,7 @@ class Bookings:
         except BLAMELESS:
             raise
         except Exception:
-            touches = tables.touches.c
-            claimed = select(touches.id).where(touches.lead_id == lead_id, touches.status.in_(_OPEN))
-            return [str(i) for i in (await unit.conn.execute(claimed.order_by(touches.id))).scalars()]
+            return await on_their_way(unit.conn, lead_id)
 
     async def _must_be_free(self, conn: AsyncConnection, booking: Booking, places: Places) -> None:
         table = tables.appointments

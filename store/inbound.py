@@ -6,7 +6,6 @@ from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain import commands
 from domain import facts as f
 from domain.consequences import PHONE, task_id
 from domain.lead_state import STOP
@@ -54,7 +53,7 @@ class Inbound:
                 if from_.theirs:
                     await self._stop(conn, from_, sms)
                 else:
-                    await self._stop_of_nobody(conn, from_.address_id, from_.leads[:1], sms)
+                    await self._stop_of_nobody(conn, from_.address_id, from_.leads, sms)
                 return bool(from_.leads)
             # nobody's text is lost: where all had given a wrong number, a person reads it with the newest of them
             own = [[i for i in leads if i in from_.theirs] for leads in (from_.living, from_.finished)]
@@ -82,8 +81,7 @@ class Inbound:
 
     async def _no_more_mail(self, conn: AsyncConnection, lead_id: str, told: NoMoreMail) -> None:
         async with self.leads.within(conn, lead_id, locked=True) as unit:
-            for fact in commands.opt_out(unit.state, (Channel.EMAIL,), told.cause, unit.closed):
-                unit.append(fact, "lead")
+            unit.opt_out((Channel.EMAIL,), told.cause, "lead")
             unit.audit("lead", "lead_opted_out")
 
     async def _stop_unread(self, conn: AsyncConnection, lead_id: str, addresses: Kinds) -> None:
@@ -126,10 +124,16 @@ class Inbound:
         """Of a number that is no lead's: it is shut; `by` whom it had been given wrongly, there the text is kept."""
         new = await shut(self.leads, conn, {address_id: "phone"})
         for lead_id in by:
-            async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
-                self._stopped_by(unit, sms, stranger=True)
-                if new and self.confirm and not sms.is_stop:
-                    self._confirm(unit)
+            if await owed_stops.told(conn, partial(self._stop_by_stranger, conn, lead_id, sms, new=new)):
+                return
+        if by:
+            await audit.append(conn, "lead", "number_opted_out", by[0], "addresses")
+
+    async def _stop_by_stranger(self, conn: AsyncConnection, lead_id: str, sms: InboundSms, *, new: bool) -> None:
+        async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
+            self._stopped_by(unit, sms, stranger=True)
+            if new and self.confirm and not sms.is_stop:
+                self._confirm(unit)
 
     def _stopped_by(self, unit: LeadUnit, sms: InboundSms, *, stranger: bool = False) -> None:
         message_id = self._keep(unit, sms)
@@ -149,11 +153,9 @@ class Inbound:
         async with self.leads.within(conn, lead_id, locked=True) as unit:
             self._stopped_by(unit, sms)
             cause = "the carrier took the text as a stop" if sms.is_stop else "the lead wrote a stop word"
-            facts = commands.opt_out(unit.state, PHONE, cause, unit.closed)
-            for new in facts:
-                unit.append(new, "lead")
+            news = unit.opt_out(PHONE, cause, "lead")
             # one confirmation a number; and a stop that the carrier took is one it has answered
-            if facts and self.confirm and not sms.is_stop and Channel.SMS not in unit.closed:
+            if news and self.confirm and not sms.is_stop and Channel.SMS not in unit.closed:
                 self._confirm(unit)
 
     def _confirm(self, unit: LeadUnit) -> None:

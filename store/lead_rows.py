@@ -23,14 +23,14 @@ _LOCK = (
     " SELECT a.id, a.kind, a.value, a.lost_at FROM addresses a JOIN lead_addresses la ON la.address_id = a.id"
     " WHERE la.lead_id = %(lead)s ORDER BY a.id FOR UPDATE OF a),"
     " l AS MATERIALIZED ("
-    " SELECT last_fact, first_name, stop_owed FROM leads"
+    " SELECT last_fact, first_name, stops_owed FROM leads"
     " WHERE id = %(lead)s AND (SELECT count(*) FROM a) >= 0 FOR UPDATE)"
-    " SELECT l.last_fact, l.first_name, l.stop_owed, a.id, a.kind, a.value, a.lost_at FROM l"
+    " SELECT l.last_fact, l.first_name, l.stops_owed, a.id, a.kind, a.value, a.lost_at FROM l"
     " LEFT JOIN a ON true ORDER BY a.id"
 )
 _LOCK_LEAD = (
-    "WITH l AS MATERIALIZED (SELECT last_fact, first_name, stop_owed FROM leads WHERE id = %(lead)s FOR UPDATE)"
-    " SELECT l.last_fact, l.first_name, l.stop_owed, a.id, a.kind, a.value, a.lost_at FROM l"
+    "WITH l AS MATERIALIZED (SELECT last_fact, first_name, stops_owed FROM leads WHERE id = %(lead)s FOR UPDATE)"
+    " SELECT l.last_fact, l.first_name, l.stops_owed, a.id, a.kind, a.value, a.lost_at FROM l"
     " LEFT JOIN lead_addresses la ON la.lead_id = %(lead)s"
     " LEFT JOIN addresses a ON a.id = la.address_id ORDER BY a.id"
 )
@@ -63,7 +63,7 @@ class Rows:
     """`records`: the facts after those asked for, up to number `last`. `closed`: the channels stopped on the addresses.
 
     `known_at`: when the fact was after which was asked, if there is one. `joined`: it has other addresses by now than
-    those that are locked. `first_name` is sealed. `stop_owed`: see store/owed_stops.py. `clock`: the
+    those that are locked. `first_name` is sealed. `stops_owed`: see store/owed_stops.py. `clock`: the
     database's; `ahead`: how far that is ahead of ours. `also`: what else was asked for.
     """
 
@@ -74,7 +74,7 @@ class Rows:
     joined: bool
     known_at: datetime | None
     first_name: bytes
-    stop_owed: bool
+    stops_owed: list[dict[str, Any]]
     ahead: timedelta
     clock: datetime
     also: list[list[Row]]
@@ -111,7 +111,7 @@ async def load(
         {address_id for address_id, *_ in stops} != {address.id for address in addresses},
         next((row["at"] for row in news if row["no"] == after), None),
         held[0]["first_name"],
-        held[0]["stop_owed"],
+        held[0]["stops_owed"] or [],
         clocks.ahead(asked, news[0]["clock"]),
         news[0]["clock"],
         more,

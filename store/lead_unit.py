@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.access import Actor
+from domain.commands import both_of_a_number, opt_out
 from domain.fold import fold
 from domain.journal import Journal
 from domain.lead_state import LeadState
@@ -22,12 +23,11 @@ from domain.next_action import Touch, next_action
 from domain.patience import PATIENCE, Patience
 from domain.priority import Priority, of_inquiry, of_work
 from domain.restored import LOST_FOR, stop_as_lost
-from domain.schedule import in_flight
 from domain.signals import signal_of
 from domain.standing import Standing, standing
 from domain.stored_fact import StoredFact
 from domain.touches import Channel
-from store import audit, clocks, lead_rows, outbox, owed_stops, projection, stops, tables
+from store import audit, clocks, lead_rows, outbox, owed_stops, projection, shared_stops, stops, tables
 from store.engine import Store
 from store.lead_rows import Address
 from store.round_trip import Row, Statement, as_one, insert, together, update, upsert
@@ -63,6 +63,8 @@ class LeadUnit:
     touch_rows: dict[str, dict[str, Any]] = field(default_factory=dict)  # by id: what is no projection of facts
     after: list[Statement] = field(default_factory=list)  # run once the rows of the new facts are there
     spreads: bool = True  # whether its stops reach the other leads of its addresses
+    said: list[f.OptedOut] = field(default_factory=list)  # stops that do, though some may be no news of this lead
+    heard_no: int = 0  # the facts up to this one were owed to it: the others of its addresses have heard
     flying: list[str] = field(
         default_factory=list
     )  # once written: what may still arrive of leads that its stops reached
@@ -83,6 +85,14 @@ class LeadUnit:
         if any(isinstance(record.fact, f.Enrolled) for record in self.journal.appended[known:]):
             self.stop_if_lost(self.addresses)
         return recorded
+
+    def opt_out(self, channels: tuple[Channel, ...], cause: str, by: str) -> bool:
+        """A stop, told again too: it holds for whoever has the address by now. Whether it is news of this lead."""
+        news = opt_out(self.state, channels, cause, self.closed)
+        for fact in news:
+            self.append(fact, by)
+        self.said.append(f.OptedOut(channels=both_of_a_number(channels), cause=cause))
+        return bool(news)
 
     def stop_if_lost(self, addresses: Sequence[Address]) -> None:
         """What it is to have there now it may have had already: see tables.addresses."""
@@ -216,10 +226,11 @@ class Leads:
             first_name=rows.first_name,
             also=rows.also,
         )
-        if rows.stop_owed:
-            for fact in await owed_stops.owed(conn, lead_id, state.closed):
+        if rows.stops_owed:
+            for fact in owed_stops.owed(rows.stops_owed, state):
                 unit.append(fact, "system")
             unit.after.append(owed_stops.paid(lead_id))
+            unit.heard_no = unit.state.last_no
         return unit
 
     async def now_by(self, conn: AsyncConnection) -> datetime:
@@ -262,15 +273,15 @@ class Leads:
             priority = of_inquiry(state.source) if unit.new else Priority.INQUIRY
             first = self._first(unit) if unit.new else None
             statements += outbox.entry(unit.lead_id, kind, state.last_no, signal, priority=priority, begins=first)
-        shut = stops.shut(unit.lead_id, unit.address, appended) if unit.spreads else []
-        reaching = stops.reaching(appended) if unit.spreads else []
-        ask, ids = stops.others(unit.lead_id, unit.address, reaching)
-        last = [*shut, *unit.after, *([ask] if reaching else [])]
+        own = [record for record in appended if record.no > unit.heard_no] if unit.spreads else []
+        reaching = [*stops.reaching(own), *(unit.said if unit.spreads else [])]
+        ask = shared_stops.with_addresses(stops.stopped_at(unit.address, reaching), but=unit.lead_id)
+        last = [*stops.shut(unit.lead_id, unit.address, own), *unit.after, *([ask] if reaching else [])]
         rows = await together(unit.conn, [*statements, *last], commit=commit and not reaching)
         if tells:
             unit.outbox_id = rows[told_at][0]["id"]
         if reaching:
-            await self._stop_relatives(unit, reaching, ids, rows[-1])
+            unit.flying += await shared_stops.tell(self, unit.conn, reaching, rows[-1], unit.by_clock)
 
     def _first(self, unit: LeadUnit) -> outbox.First | None:
         """What a new lead waits for: its workflow begins with it, and need not ask first. The claim looks anew."""
@@ -314,27 +325,3 @@ class Leads:
             if before.appointments.get(key) is not a
         ]
         return [*touches, *tasks, *appointments]
-
-    async def _stop_relatives(
-        self, unit: LeadUnit, stops: list[f.OptedOut | f.Suppressed], ids: set[str], others: list[Row]
-    ) -> None:
-        """The same stop as a fact of every other lead with the address; our lock on it keeps the order of locks."""
-        owed = []
-        for other_id in (str(row["lead_id"]) for row in others):
-            if not await owed_stops.told(unit.conn, partial(self._stop_relative, unit, other_id, stops, ids)):
-                owed.append(other_id)  # it cannot be read, and must not keep the others from their stop
-        await owed_stops.owe(unit.conn, owed)
-
-    async def _stop_relative(
-        self, unit: LeadUnit, other_id: str, stops: list[f.OptedOut | f.Suppressed], ids: set[str]
-    ) -> None:
-        async with self.within(unit.conn, other_id, unit.by_clock, locked=True, spreads=False) as other:
-            self._stop_too(other, stops, ids)
-        unit.flying += in_flight(other.state, other.now) if other.journal.appended else []
-
-    def _stop_too(self, other: LeadUnit, stops: list[f.OptedOut | f.Suppressed], ids: set[str]) -> None:
-        kinds = {a.kind for a in other.addresses if a.id in ids and not a.wrong}
-        for fact in stops:
-            open_ = tuple(c for c in fact.channels if KIND_OF[c] in kinds and c not in other.state.closed)
-            if open_:
-                other.append(fact.model_copy(update={"channels": open_, "cause": "shared_address"}), "system")

@@ -39,6 +39,7 @@ _HELD_UP = (
     " WHERE t.status = 'claimed' AND t.deadline < %(before)s AND w.status = 'delayed' AND w.rule = %(rule)s"
     " ORDER BY t.lead_id, w.lead_id"
 )
+_ON_THEIR_WAY = "SELECT id FROM touches WHERE lead_id = %(lead)s AND status IN ('claimed', 'unknown') ORDER BY id"
 _LOOK = "SELECT unused, deadline, claimed_at FROM touches WHERE id = %(touch)s FOR UPDATE"
 
 
@@ -71,6 +72,12 @@ async def held_up(conn: AsyncConnection, before: datetime) -> dict[str, list[str
     for row in rows:
         found.setdefault(str(row["by"]), []).append(str(row["held"]))
     return found
+
+
+async def on_their_way(conn: AsyncConnection, lead_id: str) -> list[str]:
+    """What may still arrive of a lead, by its rows alone: of one that cannot be read, say."""
+    [rows] = await together(conn, [(_ON_THEIR_WAY, {"lead": lead_id})])
+    return [str(row["id"]) for row in rows]
 
 
 async def begin(engine: AsyncEngine, ref: TouchRef, deadline: datetime, now: datetime) -> None:

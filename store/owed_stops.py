@@ -3,39 +3,27 @@
 Its addresses are shut by then. Whatever opens it next, in a release that can read it, writes the facts.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.errors import ClocksApart, InvalidInput, NotFound, Refused
-from domain.touches import Channel
+from domain.lead_state import LeadState
 from store import outbox
 from store.engine import AWAY
 from store.round_trip import Statement, together
 
+Stop = f.OptedOut | f.Suppressed
 # Errors that say nothing of the lead. Any other is of this lead alone: a fact of a later release, a key that is gone, a
 # rule that fails with it.
 BLAMELESS = (*AWAY, SQLAlchemyError, NotFound, Refused, InvalidInput, ClocksApart)
-_OWE = "UPDATE leads SET stop_owed = true WHERE id = ANY(%(leads)s::uuid[])"
-_PAID = "UPDATE leads SET stop_owed = false WHERE id = %(lead)s"
-_STOPS = (
-    "SELECT s.cause, s.code, array_agg(s.channel) AS channels FROM stops s"
-    " JOIN lead_addresses la ON la.address_id = s.address_id"
-    " WHERE la.lead_id = %(lead)s AND NOT la.wrong GROUP BY s.cause, s.code ORDER BY s.cause = 'opt_out' DESC, s.cause"
-)
-
-
-async def owe(conn: AsyncConnection, lead_ids: Sequence[str]) -> None:
-    """Their rows are locked already, or come last by the order of locks. Their workflows ask until they can be read."""
-    if lead_ids:
-        await together(conn, [(_OWE, {"leads": list(lead_ids)})])
-        await outbox.wake(conn, lead_ids, "lead_opted_out")
-
-
-def paid(lead_id: str) -> Statement:
-    return _PAID, {"lead": lead_id}
+_OWE = "UPDATE leads SET stops_owed = coalesce(stops_owed, '[]') || CAST(%(stops)s AS jsonb) WHERE id = %(lead)s::uuid"
+_PAID = "UPDATE leads SET stops_owed = NULL WHERE id = %(lead)s::uuid"
+_KINDS: dict[str, type[Stop]] = {"opt_out": f.OptedOut, "suppressed": f.Suppressed}
 
 
 async def told(conn: AsyncConnection, tell: Callable[[], Awaitable[object]]) -> bool:
@@ -53,15 +41,28 @@ async def told(conn: AsyncConnection, tell: Callable[[], Awaitable[object]]) -> 
     return True
 
 
-async def owed(conn: AsyncConnection, lead_id: str, closed: frozenset[Channel]) -> list[f.OptedOut | f.Suppressed]:
-    """The stops on its addresses of which its facts, by which `closed` is closed, do not tell yet."""
-    [rows] = await together(conn, [(_STOPS, {"lead": lead_id})])
-    facts: list[f.OptedOut | f.Suppressed] = []
+async def owe(conn: AsyncConnection, lead_id: str, stops: Sequence[Stop]) -> None:
+    """Its row is locked already, or comes last by the order of locks. Its workflow asks until it can be read."""
+    said = json.dumps([stop.model_dump(mode="json") for stop in stops])
+    await together(conn, [(_OWE, {"lead": lead_id, "stops": said})])
+    await outbox.wake(conn, [lead_id], "lead_opted_out")
+
+
+def owed(rows: Sequence[dict[str, Any]], state: LeadState) -> Iterator[Stop]:
+    """What of it the lead does not know."""
     for row in rows:
-        open_ = tuple(c for c in Channel if c.value in row["channels"] and c not in closed)
-        closed = closed | set(open_)
-        if open_ and row["cause"] == "opt_out":
-            facts.append(f.OptedOut(channels=open_, cause="shared_address"))
-        elif open_:
-            facts.append(f.Suppressed(channels=open_, cause=row["cause"], code=row["code"]))
-    return facts
+        yield from unknown(_KINDS[row["kind"]].model_validate(row), state)
+
+
+def unknown(stop: Stop, state: LeadState) -> list[Stop]:
+    """The stop, on those channels where the lead does not know it.
+
+    Who asked at a number that was stopped before has the phone closed, and did not opt out: a later stop is news.
+    """
+    known = state.opted_out if isinstance(stop, f.OptedOut) else state.closed
+    open_ = tuple(channel for channel in stop.channels if channel not in known)
+    return [stop.model_copy(update={"channels": open_})] if open_ else []
+
+
+def paid(lead_id: str) -> Statement:
+    return _PAID, {"lead": lead_id}

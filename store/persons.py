@@ -1,6 +1,7 @@
 """Which leads are one person: same address, compatible names. A relative with the same phone is somebody else."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sqlalchemy import ColumnElement, and_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,7 +10,9 @@ from domain.facts import ExitReason
 from domain.same_person import compatible
 from domain.touches import SETTLED, TouchStatus
 from store import tables
-from store.vault import Vault
+from store.vault import Vault, VaultError
+
+Names = dict[str, tuple[str, str | None]]  # first and last, by the lead's id
 
 
 async def people(conn: AsyncConnection, vault: Vault, living: Sequence[str], finished: Sequence[str]) -> list[str]:
@@ -17,7 +20,7 @@ async def people(conn: AsyncConnection, vault: Vault, living: Sequence[str], fin
     names = await _names(conn, vault, [*living, *finished])
     found = list(living)
     for lead_id in finished:
-        if not any(compatible(*names[lead_id], *names[other]) for other in found):
+        if not any(_same(names, lead_id, other) for other in found):
             found.append(lead_id)
     return found
 
@@ -55,11 +58,19 @@ async def _selves(conn: AsyncConnection, vault: Vault, lead_id: str, which: Colu
     )
     others = [str(i) for i in (await conn.execute(query)).scalars()]
     names = await _names(conn, vault, [lead_id, *others])
-    return [i for i in others if compatible(*names[lead_id], *names[i])]
+    return [i for i in others if _same(names, lead_id, i)]
 
 
-async def _names(conn: AsyncConnection, vault: Vault, lead_ids: Sequence[str]) -> dict[str, tuple[str, str | None]]:
+def _same(names: Names, one: str, other: str) -> bool:
+    return one in names and other in names and compatible(*names[one], *names[other])
+
+
+async def _names(conn: AsyncConnection, vault: Vault, lead_ids: Sequence[str]) -> Names:
     lead = tables.leads
     query = select(lead.c.id, lead.c.first_name, lead.c.last_name).where(lead.c.id.in_(lead_ids))
-    opened = (vault.open_row(lead, row) for row in (await conn.execute(query)).mappings())
-    return {str(row["id"]): (row["first_name"], row["last_name"]) for row in opened}
+    found: Names = {}
+    for row in (await conn.execute(query)).mappings():
+        with suppress(VaultError):  # whose name does not open is taken for somebody else
+            opened = vault.open_row(lead, row)
+            found[str(row["id"])] = opened["first_name"], opened["last_name"]
+    return found

@@ -18,10 +18,6 @@ _STOP = (
     " WHERE EXCLUDED.cause = 'opt_out' AND stops.cause <> 'opt_out'"
 )
 _WRONG = "UPDATE lead_addresses SET wrong = true WHERE lead_id = %(lead)s AND address_id = %(address)s"
-_OTHERS = (
-    "SELECT DISTINCT lead_id FROM lead_addresses WHERE address_id = ANY(%(addresses)s::uuid[]) AND lead_id <> %(lead)s"
-    " AND NOT wrong ORDER BY lead_id"
-)
 AddressOf = Callable[[Channel], Address | None]
 
 
@@ -58,12 +54,9 @@ def reaching(records: Sequence[f.Recorded]) -> list[f.OptedOut | f.Suppressed]:
     return [fact for _, fact in stops_in(records) if not _is_wrong(fact)]
 
 
-def others(
-    lead_id: str, address_of: AddressOf, facts: Sequence[f.OptedOut | f.Suppressed]
-) -> tuple[Statement, set[str]]:
-    """Asks for the ids of the other leads with the addresses that these stop; and the ids of these addresses."""
-    ids = {a.id for fact in facts for channel in fact.channels if (a := _stopped_by(fact, address_of(channel)))}
-    return (_OTHERS, {"addresses": sorted(ids), "lead": lead_id}), ids
+def stopped_at(address_of: AddressOf, facts: Sequence[f.OptedOut | f.Suppressed]) -> set[str]:
+    """The ids of the addresses that these stop."""
+    return {a.id for fact in facts for channel in fact.channels if (a := _stopped_by(fact, address_of(channel)))}
 
 
 def wrong(lead_id: str, address_id: str) -> Statement:

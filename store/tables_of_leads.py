@@ -1,7 +1,7 @@
 """The tables of leads: who they are, what happened, what was sent and is to be done."""
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, LargeBinary, Table, Text, UniqueConstraint, Uuid, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from store.columns import CLOCK, NOW, metadata, moment, number, of_lead, own_id, sealed, sealed_json, uuid, words
 
@@ -24,7 +24,7 @@ leads = Table(
     words("timezone", null=True),
     Column("channels", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("is_test", Boolean, nullable=False, server_default=text("false")),
-    Column("stop_owed", Boolean, nullable=False, server_default=text("false")),  # see store/owed_stops.py
+    Column("stops_owed", JSONB),  # see store/owed_stops.py
     # from here on the projection of the facts, written anew with each of them
     words("state"),
     words("stage"),

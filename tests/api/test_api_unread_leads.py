@@ -3,9 +3,10 @@
 import pytest
 from sqlalchemy import update
 
-from domain import commands
 from domain.access import Role
+from domain.touches import Channel
 from store import tables
+from store.lead_unit import LeadUnit
 from store.states import States
 from tests.api.office import EMAIL, PHONE, Office, is_problem
 
@@ -27,10 +28,12 @@ async def test_an_opt_out_of_a_lead_that_cannot_be_read_shuts_its_addresses(offi
 
 
 async def test_an_opt_out_beside_a_relative_who_cannot_be_read_is_taken(office: Office) -> None:
-    relative = await office.lead(phone=PHONE, first_name="Olga", email=None)
+    relative = await office.lead(phone=PHONE, first_name="Olga", email="olga@example.com")
     lead = await office.lead(phone=PHONE, first_name="Ada", email=EMAIL)
+    mail = await office.claimed(relative, Channel.EMAIL)
     await of_a_later_release(office, relative)
-    assert (await office.post(f"/v1/leads/{lead}/opt-out"))["state"] == "finished"
+    told = await office.post(f"/v1/leads/{lead}/opt-out")
+    assert (told["state"], told["in_flight"]) == ("finished", [mail])
     await of_a_later_release(office, relative, version=1)
     assert (await office.post(f"/v1/leads/{relative}/notes", {"text": "called"}))["state"] == "finished"
 
@@ -44,7 +47,7 @@ async def test_an_opt_out_that_a_fault_of_ours_keeps_from_a_lead_shuts_its_addre
     def fault(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(commands, "opt_out", fault)
+    monkeypatch.setattr(LeadUnit, "opt_out", fault)
     is_problem(await office.ask("POST", f"/v1/leads/{lead}/opt-out"), 500)
     assert await stops(office, lead) == {"phone": ["sms", "voice"], "email": ["email"]}
 

@@ -16,6 +16,7 @@ def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
     for lead in seen.leads.values():
         yield from _by_facts(lead)
     opt_outs = [t for r in rounds for t in r.told if t.verb in _OPT_OUTS and not t.refused]
+    asked = {t.number: t for r in rounds for t in r.told if t.verb == "ask"}
     for round_ in rounds:
         for stop in (t for t in round_.told if t.verb in _STOPS and t.accepted):
             owner = seen.by_number.get(stop.number)
@@ -25,7 +26,8 @@ def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
             if stop.verb in _OPT_OUTS:
                 home = seen.homes[str(owner.row["phone"])]
                 for relative in (lead for lead in home if lead is not owner):
-                    yield from _of_relative(seen, relative, stop, _is_first(stop, opt_outs, home))
+                    first = _is_first(stop, opt_outs, home)
+                    yield from _of_relative(seen, relative, stop, asked.get(number_of(relative)), first=first)
         for told in (t for t in round_.told if t.verb in _NAMES and t.accepted and "in_flight" not in t.answer):
             yield Violation("unlisted", told.lead_id or "", f"the answer of {told.mark} does not say what may arrive")
         for booked in (t for t in round_.told if t.verb == "booked" and t.accepted):
@@ -42,15 +44,17 @@ def _is_first(stop: Told, opt_outs: list[Told], home: list[Lead]) -> bool:
     )
 
 
-def _of_relative(seen: Seen, lead: Lead, stop: Told, first: bool) -> Iterator[Violation]:
+def _of_relative(seen: Seen, lead: Lead, stop: Told, ask: Told | None, *, first: bool) -> Iterator[Violation]:
     """Of a shared phone every stop shuts as much as a text: the phone, and e-mail but what an appointment needs.
 
-    For all who had asked by then. Who asks later is told that the phone is shut, and may be written to by e-mail.
+    For all who had asked by then. Who asks later is told that the phone is shut, and may be written to by e-mail, until
+    the next stop.
     """
     stop = replace(stop, verb="stop_text")
     mails = [touch for touch in lead.touches if touch["channel"] == "email"]
     yield from _by_clock(seen, lead, [touch for touch in lead.touches if touch not in mails], stop, None)
-    if not any("sms" in (asked.get("stopped") or ()) for asked in lead.of("inquired")[:1]):
+    shut_by_then = any("sms" in (entry.get("stopped") or ()) for entry in lead.of("inquired")[:1])
+    if not shut_by_then or (ask is not None and ask.answered_at is not None and stop.asked_at > ask.answered_at):
         # a mail is named by the stop that has ended its sequence
         yield from _by_clock(seen, lead, mails, stop if first else replace(stop, answer={}), None)
 

@@ -21,10 +21,11 @@ PARTS = {
 }
 
 _HOW = (
-    "Two workers; leads ask, write, stop, are paused, booked and let go, tasks are completed and steps skipped over HTTP while parts die,",
-    "at a product hour in 1.5 s. Then the carrier's outbox is compared with the timelines, with what was accepted, and with what the",
-    "sequences owe (`tests/faults/checker.py`). A touch whose worker died before its request is claimed anew; where",
-    "it died at the very request, nobody knows until the carrier tells: nothing is sent again, and a person is asked.",
+    "Two workers; leads ask, write, stop, are paused, booked and let go, tasks are completed and steps skipped over",
+    "HTTP while parts die, at a product hour in 1.5 s. Then the carrier's outbox is compared with the timelines,",
+    "with what was accepted, and with what the sequences owe (`tests/faults/checker.py`). A touch whose worker died",
+    "before its request is claimed anew; where it died at the very request, nobody knows until the carrier tells:",
+    "nothing is sent again, and a person is asked.",
 )
 
 

@@ -57,10 +57,16 @@ def test_no_words_of_a_person_go_to_a_relative_by_phone() -> None:
     assert run.verdict().counts["after_stop"] == 1
 
 
-def test_who_asked_after_the_stop_is_written_to_by_mail_alone() -> None:
-    for step, counts in (("edu", {}), ("link", {"after_stop": 1})):
+def test_who_asked_after_the_stop_is_written_to_by_mail_alone_until_the_next_stop() -> None:
+    for step, later, counts in (
+        ("edu", False, {}),
+        ("link", False, {"after_stop": 1}),
+        ("edu", True, {"after_stop": 1}),
+    ):
         run = _relatives(in_flight=[])
         run.timeline[0]["stopped"] = ["sms", "voice"]
+        if not later:  # its inquiry was answered when nobody knows whether the stop was there
+            run.told = [told("ask", "ask-0", STOPPED_AT, status=202) if t.mark == "ask-0" else t for t in run.told]
         _late(run, step)
         assert run.verdict().counts == counts
 

@@ -58,7 +58,7 @@ async def unreadable(clinic: Clinic, lead: str) -> None:
 
 async def owed(clinic: Clinic, lead: str) -> bool:
     async with clinic.store.engine.connect() as conn:
-        return bool(await conn.scalar(select(tables.leads.c.stop_owed).where(tables.leads.c.id == lead)))
+        return bool(await conn.scalar(select(tables.leads.c.stops_owed).where(tables.leads.c.id == lead)))
 
 
 async def waits_to_hear(clinic: Clinic, lead: str) -> bool:
@@ -127,7 +127,7 @@ async def test_what_a_carrier_says_of_a_number_is_kept_beside_a_lead_that_cannot
         assert unit.state.closed == {Channel.SMS}
     async with clinic.store.engine.connect() as conn:
         told = [r.fact for r in await clinic.leads.records(conn, relative) if isinstance(r.fact, f.Suppressed)]
-    assert told == [f.Suppressed(channels=(Channel.SMS,), cause="landline", code="30006")]
+    assert told == [f.Suppressed(channels=(Channel.SMS,), cause="shared_address", code="30006")]
 
 
 async def test_an_error_of_the_database_is_nobodys(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,4 +7,4 @@ down_revision = "20261204_lost_numbers"
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE leads ADD COLUMN stop_owed boolean DEFAULT false NOT NULL")
+    op.execute("ALTER TABLE leads ADD COLUMN stops_owed jsonb")

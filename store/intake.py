@@ -23,6 +23,7 @@ from domain.touches import Channel
 from store import clocks, lead_rows, stops, tables
 from store.engine import HOLDS
 from store.lead_unit import Leads, LeadUnit
+from store.persons import with_names
 from store.round_trip import Row, Statement, insert_new, together
 from store.round_trip import insert as row_of
 from store.vault import Vault
@@ -143,7 +144,8 @@ async def _living(leads: Leads, conn: AsyncConnection, addresses: dict[str, str]
         .order_by(lead.c.created_at.desc())
     )
     name, rows = (intake.first_name, intake.last_name), (await conn.execute(query)).mappings().all()
-    found = [leads.store.vault.open_row(lead, row) | {"fits": (row["shared"], bool(row["by_phone"]))} for row in rows]
+    fits = {row["id"]: (row["shared"], bool(row["by_phone"])) for row in rows}
+    found = [row | {"fits": fits[row["id"]]} for row in with_names(leads.store.vault, rows)]
     found = [row for row in found if compatible(*name, row["first_name"], row["last_name"])]
     found.sort(key=lambda row: (same_name(*name, row["first_name"], row["last_name"]), *row["fits"]), reverse=True)
     return [str(row["id"]) for row in found]
@@ -263,8 +265,8 @@ async def _mistyped(leads: Leads, conn: AsyncConnection, address_ids: list[str],
         .where(link.c.address_id.in_(address_ids), link.c.wrong)
     )
     name, rows = (intake.first_name, intake.last_name), (await conn.execute(query)).mappings().all()
-    found = [leads.store.vault.open_row(lead, row) | {"address": str(row["address_id"])} for row in rows]
-    return [row["address"] for row in found if compatible(*name, row["first_name"], row["last_name"])]
+    found = with_names(leads.store.vault, rows)
+    return [str(row["address_id"]) for row in found if compatible(*name, row["first_name"], row["last_name"])]
 
 
 def _evidence(vault: Vault, unit: LeadUnit, intake: Intake, no: int) -> list[Statement]:

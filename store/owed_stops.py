@@ -5,6 +5,7 @@ Its addresses are shut by then. Whatever opens it next, in a release that can re
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import facts as f
 from domain.errors import ClocksApart, InvalidInput, NotFound, Refused
 from domain.lead_state import LeadState
+from domain.stored_fact import StoredFact
 from store import outbox
 from store.engine import AWAY
 from store.round_trip import Statement, together
@@ -23,7 +25,6 @@ Stop = f.OptedOut | f.Suppressed
 BLAMELESS = (*AWAY, SQLAlchemyError, NotFound, Refused, InvalidInput, ClocksApart)
 _OWE = "UPDATE leads SET stops_owed = coalesce(stops_owed, '[]') || CAST(%(stops)s AS jsonb) WHERE id = %(lead)s::uuid"
 _PAID = "UPDATE leads SET stops_owed = NULL WHERE id = %(lead)s::uuid"
-_KINDS: dict[str, type[Stop]] = {"opt_out": f.OptedOut, "suppressed": f.Suppressed}
 
 
 async def told(conn: AsyncConnection, tell: Callable[[], Awaitable[object]]) -> bool:
@@ -43,15 +44,17 @@ async def told(conn: AsyncConnection, tell: Callable[[], Awaitable[object]]) -> 
 
 async def owe(conn: AsyncConnection, lead_id: str, stops: Sequence[Stop]) -> None:
     """Its row is locked already, or comes last by the order of locks. Its workflow asks until it can be read."""
-    said = json.dumps([stop.model_dump(mode="json") for stop in stops])
+    said = json.dumps([asdict(StoredFact.of(stop)) for stop in stops])
     await together(conn, [(_OWE, {"lead": lead_id, "stops": said})])
     await outbox.wake(conn, [lead_id], "lead_opted_out")
 
 
 def owed(rows: Sequence[dict[str, Any]], state: LeadState) -> Iterator[Stop]:
-    """What of it the lead does not know."""
+    """What of it the lead does not know. Another release may have written it. Raises NewerFact."""
     for row in rows:
-        yield from unknown(_KINDS[row["kind"]].model_validate(row), state)
+        stop = StoredFact(**row).read()
+        assert isinstance(stop, f.OptedOut | f.Suppressed)
+        yield from unknown(stop, state)
 
 
 def unknown(stop: Stop, state: LeadState) -> list[Stop]:

@@ -1,9 +1,10 @@
 """Which leads are one person: same address, compatible names. A relative with the same phone is somebody else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, select, true
+from sqlalchemy import ColumnElement, RowMapping, and_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.facts import ExitReason
@@ -68,9 +69,12 @@ def _same(names: Names, one: str, other: str) -> bool:
 async def _names(conn: AsyncConnection, vault: Vault, lead_ids: Sequence[str]) -> Names:
     lead = tables.leads
     query = select(lead.c.id, lead.c.first_name, lead.c.last_name).where(lead.c.id.in_(lead_ids))
-    found: Names = {}
-    for row in (await conn.execute(query)).mappings():
-        with suppress(VaultError):  # whose name does not open is taken for somebody else
-            opened = vault.open_row(lead, row)
-            found[str(row["id"])] = opened["first_name"], opened["last_name"]
-    return found
+    opened = with_names(vault, (await conn.execute(query)).mappings())
+    return {str(row["id"]): (row["first_name"], row["last_name"]) for row in opened}
+
+
+def with_names(vault: Vault, rows: Iterable[RowMapping]) -> Iterator[dict[str, Any]]:
+    """Rows of leads, opened: whose name does not open is taken for somebody else, and left out."""
+    for row in rows:
+        with suppress(VaultError):
+            yield vault.open_row(tables.leads, row)

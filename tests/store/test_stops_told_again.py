@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from domain import facts as f
 from domain.errors import NewerFact
@@ -116,3 +116,19 @@ async def test_whose_name_does_not_open_is_taken_for_somebody_else(clinic: Clini
         assert await living_selves(conn, clinic.store.vault, before) == [again]
         await conn.execute(update(table).where(table.c.id == again).values(first_name=b"k9.gone"))
         assert await living_selves(conn, clinic.store.vault, before) == []
+    assert await clinic.inquire() not in (before, again), "nor does it refuse an inquiry"
+
+
+async def test_what_a_later_release_left_to_tell_is_not_misread(clinic: Clinic) -> None:
+    _, ann = await at_a_stopped_number(clinic, "Ann")
+    await by_a_later_release(clinic, ann)
+    assert await clinic.inbound.reply(wrote(2, "STOP"))
+    await by_ours(clinic, ann)
+    table = tables.leads
+    async with clinic.store.engine.begin() as conn:
+        [said] = await conn.scalar(select(table.c.stops_owed).where(table.c.id == ann)) or []
+        assert (said["kind"], said["version"]) == ("opt_out", 1)
+        later = [said | {"version": 2, "release": "0.7.0"}]
+        await conn.execute(update(table).where(table.c.id == ann).values(stops_owed=later))
+    with pytest.raises(NewerFact):
+        await opened(clinic, ann)

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-revision = "20261205_owed_stops"
+revision = "20261205_stops_owed"
 down_revision = "20261204_lost_numbers"
 
 

@@ -81,7 +81,10 @@ def check(  # noqa: PLR0917 - one answer from all that matters
 
 
 def _dialled(state: LeadState, task_id: str, now: datetime) -> Verdict:
-    """A call that a person asked for goes out while that person is at the desk, or not at all."""
+    """A call that a person asked for goes out while that person is at the desk, or not at all.
+
+    What waits is dropped as its task leaves a hand (`domain/task_reactions.py`); an earlier release left it waiting.
+    """
     task = state.tasks.get(task_id)
     if task is None or task.state is not TaskState.CLAIMED:
         return Refused("task.over", "nobody has the task of this call in hand any more")

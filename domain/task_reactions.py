@@ -26,6 +26,8 @@ CALLBACK_WITHIN = timedelta(minutes=15)
 BOOKING_EXPECTED_WITHIN = timedelta(days=1)
 LET_GO = "the lead was let go"
 BY_A_PERSON = "call.by_a_person"  # the rule of a call that a window had put off, and that then was somebody's task
+OVER = "task.over"  # the rule of a call whose task is over, or back in the queue
+_WAITS = (TouchStatus.PLANNED, TouchStatus.DELAYED)
 
 
 def call_ended(state: LeadState, fact: f.CallEnded, no: int, at: datetime) -> Iterator[f.Fact]:
@@ -105,15 +107,23 @@ def _settled(state: LeadState, task: Task, as_: f.TaskState) -> Iterator[f.Fact]
             reason="nobody claimed the call in time",
         )
         return
+    over = (OVER, "the task of this call is over")
+    yield from _undialled(state, task, *over)
+    if as_ is f.TaskState.DONE:
+        over = (BY_A_PERSON, "a person made this call when its window had opened: see its task")
     for touch in state.touches.values():
-        waits = touch.status in (TouchStatus.PLANNED, TouchStatus.DELAYED) and touch.channel is Channel.VOICE
-        of_step = task.step is not None and (touch.enrollment, touch.step) == (task.enrollment, task.step)
-        if waits and touch.task_id is None and of_step and as_ is f.TaskState.DONE:
-            yield dropped(touch, BY_A_PERSON, "a person made this call when its window had opened: see its task")
-        elif waits and (touch.task_id == task.id or (touch.task_id is None and of_step)):
-            yield dropped(touch, "task.over", "the task of this call is over")
+        waits = touch.status in _WAITS and touch.channel is Channel.VOICE and touch.task_id is None
+        if waits and task.step is not None and (touch.enrollment, touch.step) == (task.enrollment, task.step):
+            yield dropped(touch, *over)
     if as_ is f.TaskState.DONE:
         yield from review_answered(state, task.id)
+
+
+def _undialled(state: LeadState, task: Task, rule: str, reason: str) -> Iterator[f.Fact]:
+    """Calls that its holder dialled and whose lead is not dialled yet: theirs to make, or nobody's."""
+    for touch in state.touches.values():
+        if touch.task_id == task.id and touch.status in _WAITS:
+            yield dropped(touch, rule, reason)
 
 
 def _booking_expected(state: LeadState, at: datetime) -> Iterator[f.Fact]:
@@ -168,9 +178,12 @@ def let_go(state: LeadState) -> Iterator[f.Fact]:
 
 
 def returned(state: LeadState, task_id: str, no: int, at: datetime) -> Iterator[f.Fact]:
-    """A call that comes back to the queue when nobody should make it any more."""
+    """A call that comes back to the queue: whoever takes it next dials anew, if anybody should make it any more."""
     task = state.tasks.get(task_id)
-    if task is None or task.state is not f.TaskState.OPEN or task.disposition is Disposition.ANSWERED:
+    if task is None or task.state is not f.TaskState.OPEN:
+        return
+    yield from _undialled(state, task, OVER, "the task of this call went back to the queue")
+    if task.disposition is Disposition.ANSWERED:
         return
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if call and Channel.VOICE in state.closed:

@@ -4,11 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands
+from domain import commands, gate
 from domain import facts as f
 from domain.errors import InvalidInput, Refused
+from domain.fold import apply
 from domain.lead_state import Stage, State
-from domain.touches import Channel, Disposition
+from domain.next_action import Touch
+from domain.touches import Channel, Disposition, TouchStatus
 from tests.domain.lead_story import COORDINATOR, LEASE, Story, at_the_call, ny
 from tests.domain.sequences import BOOK, sequence
 
@@ -305,6 +307,48 @@ def test_a_dialled_call_does_not_outlive_its_task_nor_wait_for_the_morning() -> 
     story.now = ny("2026-03-02 21:05")  # nobody carried it out before
     story.run("2026-03-03 12:00")
     assert [t.rule for t in story.state.touches.values() if t.task_id == task] == ["window.federal"]
+
+
+@pytest.mark.parametrize("leaves", ["released", "its lease ran out", "escalated though the lead had answered"])
+def test_a_dialled_call_is_dropped_as_its_task_leaves_the_hand_and_the_next_dials_anew(leaves: str) -> None:
+    story = at_the_call()
+    task = story.call("call1")
+    if leaves == "escalated though the lead had answered":
+        story.call_ends(task, Disposition.ANSWERED)
+    (dial,) = commands.dial_task(story.state, task, COORDINATOR, story.now)
+    full = dial.model_copy(update={"status": TouchStatus.DELAYED, "until": story.now + timedelta(minutes=30)})
+    story.tell(dial, full.model_copy(update={"rule": "channel.unavailable", "reason": "all lines are taken"}))
+    if leaves == "released":
+        story.tell(*commands.release_task(story.state, task, COORDINATOR, story.now))
+    else:
+        story.run(LEASE)
+    waits = story.state.touches[dial.enrollment, dial.step, dial.part]
+    assert (story.state.tasks[task].state, waits.status, waits.rule) == (
+        f.TaskState.OPEN,
+        TouchStatus.SKIPPED,
+        "task.over",
+    )
+    other = type(COORDINATOR)("k2", "Another", COORDINATOR.role, phone="+12025550144")
+    story.tell(*commands.claim_task(story.state, task, other, story.now, LEASE))
+    story.tell(*commands.dial_task(story.state, task, other, story.now))
+    story.run(timedelta(hours=1))
+    assert [t.part for t in story.state.touches.values() if t.task_id == task and t.claimed_at is not None] == [
+        f"{dial.part.removesuffix('1')}2"
+    ]
+
+
+def test_the_gate_shuts_on_a_call_that_an_earlier_release_left_waiting() -> None:
+    story = at_the_call()
+    task = story.call("call1")
+    (dial,) = commands.dial_task(story.state, task, COORDINATOR, story.now)
+    story.tell(dial)
+    left = apply(
+        story.state, f.Recorded(story.state.last_no + 1, story.now, "an earlier release", f.TaskReturned(task_id=task))
+    )
+    touch = Touch(dial.enrollment, dial.step, dial.part, Channel.VOICE, dial.touch_id)
+    verdict = gate.check(left, BOOK.latest("consultation"), touch, story.now, frozenset(), story.now)
+    assert isinstance(verdict, gate.Refused)
+    assert verdict.rule == "task.over"
 
 
 def test_a_callback_lies_in_the_future() -> None:

@@ -118,7 +118,6 @@ def test_a_call_whose_task_was_given_back_is_not_named() -> None:
     task = dialled(story)
     story.tell(*commands.release_task(story.state, task, COORDINATOR, story.now))
     assert in_flight(story.state, story.now) == []
-    story.presses_1()
     assert its_touch(story).rule == "task.over"
 
 

@@ -1,13 +1,16 @@
 """The key pressed at a coordinator's line: the gate and the claim, once; and lines that stay silent."""
 
 import asyncio
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
 
 from domain import facts as f
+from domain.access import Actor, Role
 from domain.desk import WAITS, rings
+from domain.errors import Refused
 from domain.lead_state import Touch
 from domain.ledger import Claim, TouchRef, View
 from domain.next_action import OpenTask, Wait
@@ -31,6 +34,7 @@ from tests.store.test_rules import DESK, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
 LEAD_PHONE = "+12125550101"
+COLLEAGUE = Actor(str(uuid.uuid4()), "colleague", Role.COORDINATOR, phone="+12025550144")
 
 
 class Dialled:
@@ -276,6 +280,52 @@ async def test_a_task_given_back_dials_nobody(clinic: Clinic) -> None:
     await call.ring()
     await clinic.commands.release_task(DESK, call.task)
     assert await call.press() == NotConnected("task.over")
+
+
+@pytest.mark.parametrize("pressed", ["before the claim", "after the claim", "after the dial"])
+async def test_who_gave_a_task_back_is_not_connected_on_the_task_of_who_took_it(clinic: Clinic, pressed: str) -> None:
+    call = await dialled(clinic)
+    await call.ring()
+    await clinic.ledger.rang(call.ref, Accepted("CA1"), call.now)
+    await clinic.commands.release_task(DESK, call.task)
+    if pressed == "before the claim":
+        assert await call.press() == NotConnected("task.over")
+    await clinic.commands.claim_task(COLLEAGUE, call.task)
+    lease = (await clinic.state(call.ref.lead_id)).tasks[call.task].lease_until
+    if pressed == "after the claim":
+        assert await call.press() == NotConnected("task.over")
+    await clinic.commands.dial_task(COLLEAGUE, call.task)
+    theirs = Dialled(clinic, await clinic.next_touch(call.ref.lead_id), call.task)
+    assert theirs.ref.touch_id != call.ref.touch_id
+    ringing = await theirs.ring()
+    assert isinstance(ringing, Claim)
+    assert ringing.message == Call(theirs.ref.touch_id, COLLEAGUE.phone or "")
+    assert await call.press() == NotConnected("task.over"), "and hears why"
+    assert (await clinic.state(call.ref.lead_id)).tasks[call.task].lease_until == lease
+    assert not await call.ended(Disposition.ANSWERED), "whose line it was hangs up"
+    assert await theirs.press("CA7") == Connected(LEAD_PHONE)
+    assert TouchStatus.CLAIMED not in await history(call)
+
+
+async def test_a_call_that_waits_does_not_ring_the_line_of_who_gave_its_task_back(clinic: Clinic) -> None:
+    call = await dialled(clinic)
+    await call.ring()
+    await clinic.ledger.rang(call.ref, Unavailable("too many", retry_after=60), call.now)
+    await clinic.commands.release_task(DESK, call.task)
+    await clinic.commands.claim_task(COLLEAGUE, call.task)
+    assert isinstance(await call.ring(timedelta(minutes=2)), View)
+    assert ((await call.touch()).status, (await call.touch()).rule) == (TouchStatus.SKIPPED, "task.over")
+
+
+async def test_while_the_leads_phone_rings_who_took_the_task_does_not_dial(clinic: Clinic) -> None:
+    call = await dialled(clinic)
+    await call.ring()
+    assert isinstance(await call.press(), Connected)
+    await clinic.commands.release_task(DESK, call.task)
+    await clinic.commands.claim_task(COLLEAGUE, call.task)
+    with pytest.raises(Refused, match="on its way"):
+        await clinic.commands.dial_task(COLLEAGUE, call.task)
+    assert (await call.touch()).status is TouchStatus.CLAIMED
 
 
 async def test_no_two_calls_to_one_number_at_once(clinic: Clinic) -> None:

@@ -148,6 +148,15 @@ def parse_key(form: Form) -> tuple[str, str]:
     return _id(fields, "CallSid"), fields.get("Digits", "")
 
 
+def e164(value: str) -> str | None:
+    """The number in E.164, however Twilio writes it; None for what is no number: an app's user, a sender's name."""
+    value = value.strip()
+    if international := _E164.fullmatch(value):
+        return international[1]
+    national = _NATIONAL.fullmatch(value)
+    return f"+1{national[1]}" if national else None
+
+
 def pairs(form: Form) -> list[tuple[str, str]]:
     """The form's fields, repeated ones too. Raises InvalidInput for a file: Twilio posts none and signs none."""
     multi = getattr(form, "multi_items", None)
@@ -194,12 +203,10 @@ def _word(fields: Mapping[str, str], name: str) -> str:
 
 
 def _number(fields: Mapping[str, str], name: str) -> str:
-    value = fields.get(name, "").strip()
-    if international := _E164.fullmatch(value):
-        return international[1]
-    if national := _NATIONAL.fullmatch(value):
-        return f"+1{national[1]}"
-    raise InvalidInput(name, "must be a number in E.164")
+    number = e164(fields.get(name, ""))
+    if number is None:
+        raise InvalidInput(name, "must be a number in E.164")
+    return number
 
 
 def _text(fields: Mapping[str, str], name: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from channels.inbound_twilio import e164
 from channels.twilio_client import TwilioClient
 from channels.twilio_sms import same
 from domain.clock import DATED_BEFORE
@@ -40,18 +41,21 @@ class TwilioLists:
 
 
 def _listed(channel: Channel, record: Any) -> Listed | None:
-    """None where it holds no id, and for what the carrier answers by itself (HELP, STOP): nobody here sent that."""
+    """None where it holds no id, for what the carrier answers by itself (HELP, STOP: nobody here sent that), and where
+    the other end is no number: that is no lead's."""
     direction = str(record.direction or "")
     inbound = direction == "inbound"
     sender, to = str(_from(record) or ""), str(record.to or "")
-    if not record.sid or direction == "outbound-reply":
+    person, ours = (sender, to) if inbound else (to, sender)
+    number = e164(person)
+    if not record.sid or direction == "outbound-reply" or number is None:
         return None
     return Listed(
         str(record.sid),
         channel,
         inbound,
-        person=sender if inbound else to,
-        ours=to if inbound else sender,
+        person=number,
+        ours=e164(ours) or ours,  # a short code, or a sender's name
         body=str(getattr(record, "body", None) or ""),
         at=record.date_created,
     )

@@ -92,15 +92,28 @@ def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.F
     return _stop(state, lost_at, f"the carrier has texts or calls to this number of a time that is lost: {_LOOK}", now)
 
 
+def stop_as_unread(state: LeadState, review: f.TaskOpened) -> Iterator[f.Fact]:
+    """It could not be compared with the carrier's list, so nobody knows what it has had: its review is opened first.
+
+    What was due by then, and no pause keeps, is unknown.
+    """
+    yield from _stopped(state, review)
+    yield from perhaps_sent(state, set(Channel), review.due_at)
+
+
 def _stop(state: LeadState, named: datetime, reason: str, now: datetime) -> list[f.Fact]:
+    own = task_id(state.lead_id, RULE, named.isoformat())
+    return _stopped(state, f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=now, reason=reason))
+
+
+def _stopped(state: LeadState, review: f.TaskOpened) -> list[f.Fact]:
     """Until its review is over: an end of the sequence has ended the pause, though nobody has looked yet."""
-    review = task_id(state.lead_id, RULE, named.isoformat())
-    known = state.tasks.get(review)
+    known = state.tasks.get(review.task_id)
     if state.exit_reason is not None or (known is not None and not known.living):
         return []
     facts: list[f.Fact] = []
     if known is None:
-        facts.append(f.TaskOpened(task_id=review, task_kind=f.TaskKind.REVIEW, due_at=now, reason=reason))
+        facts.append(review)
     if state.pause is None or state.pause.until is not None:
         facts.insert(0, f.Paused(reason=PUT_BACK))
     return facts

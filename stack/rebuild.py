@@ -146,9 +146,17 @@ def _tell(options: Options, compared: Compared | None, done: Progress, seconds: 
         print(
             f"  {compared.replies} replies and {compared.stops} stops taken in; {compared.mails} leads' mails unknown"
         )
+        if compared.stops_of_nobody:
+            print(f"  {compared.stops_of_nobody} stops came from numbers of no lead: nothing goes there from now on")
         if compared.strangers:
             print(f"  {compared.strangers} went to numbers of no living lead: inquiries are lost, ask their source;")
             print("  what begins at one of these numbers is stopped for review")
+        if compared.unread:
+            print(f"  {len(compared.unread)} leads could not be compared; each stops for review once it can be read:")
+            for failure in sorted(set(compared.unread.values())):
+                print(f"    {failure}: {', '.join(i for i, why in compared.unread.items() if why == failure)}")
+        if compared.untaken:
+            print(f"  {compared.untaken} texts of their numbers were not taken in: read them in the carrier's log")
     verb = "woken" if options.all_ or compared is not None else "started"
     print(f"{done.looked_at} leads with something to come, {done.started} {verb} ({seconds:.1f} s)")
 

@@ -1,6 +1,7 @@
 """Stops that a lead has yet to be told of, for it could not be read as they came: it hears of them as the first thing.
 
-Its addresses are shut by then. Whatever opens it next, in a release that can read it, writes the facts.
+Its addresses are shut by then. Whatever opens it next, in a release that can read it, writes the facts. So it is with
+the review of one that could not be compared as its database was put back from a copy (store/restored.py).
 """
 
 import json
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import facts as f
 from domain.errors import ClocksApart, InvalidInput, NotFound, Refused
 from domain.lead_state import LeadState
+from domain.restored import stop_as_unread
 from domain.stored_fact import StoredFact
 from store import outbox
 from store.engine import AWAY
@@ -49,12 +51,15 @@ async def owe(conn: AsyncConnection, lead_id: str, stops: Sequence[Stop]) -> Non
     await outbox.wake(conn, [lead_id], "lead_opted_out")
 
 
-def owed(rows: Sequence[dict[str, Any]], state: LeadState) -> Iterator[Stop]:
-    """What of it the lead does not know. Another release may have written it. Raises NewerFact."""
-    for row in rows:
-        stop = StoredFact(**row).read()
-        assert isinstance(stop, f.OptedOut | f.Suppressed)
-        yield from unknown(stop, state)
+def owed(rows: Sequence[dict[str, Any]], state: LeadState) -> Iterator[f.Fact]:
+    """What of it the lead does not know. Another release may have written it. Raises NewerFact.
+
+    A review comes first: what it stops a stop may end.
+    """
+    for row in sorted(rows, key=lambda row: row["kind"] != "task_opened"):
+        fact = StoredFact(**row).read()
+        assert isinstance(fact, f.OptedOut | f.Suppressed | f.TaskOpened)
+        yield from stop_as_unread(state, fact) if isinstance(fact, f.TaskOpened) else unknown(fact, state)
 
 
 def unknown(stop: Stop, state: LeadState) -> list[Stop]:

@@ -1,43 +1,74 @@
 """A database that was put back from a copy, compared with what the carrier knows; before anything is sent from it."""
 
+import json
 import uuid
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from sqlalchemy import or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from domain import facts as f
 from domain.clock import Clock
+from domain.consequences import task_id
+from domain.errors import ClocksApart
 from domain.fold import fold
 from domain.lead_state import LeadState
 from domain.opt_out_words import is_opt_out
 from domain.ports import CarrierList, InboundSms, Listed
-from domain.restored import Claimed, perhaps_mailed, perhaps_sent, stop_for_review, unexplained, waiting, was_sent
+from domain.restored import (
+    RULE,
+    Claimed,
+    perhaps_mailed,
+    perhaps_sent,
+    stop_for_review,
+    unexplained,
+    waiting,
+    was_sent,
+)
+from domain.stored_fact import StoredFact
 from domain.touches import Channel
-from store.engine import HOLDS
+from store.engine import AWAY, HOLDS
 from store.home import Home
 from store.inbound import Inbound
 from store.keys import lines
 from store.lead_unit import Leads, LeadUnit
-from store.round_trip import insert_new, together
+from store.round_trip import alone, insert_new, together
 from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
 
 _LOST_BEFORE = "SELECT lost_at FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
+_OWE = (
+    "UPDATE leads SET stops_owed = coalesce(stops_owed, '[]') || CAST(%(review)s AS jsonb)"
+    " WHERE id = %(lead)s::uuid AND NOT coalesce(stops_owed, '[]') @> CAST(%(review)s AS jsonb)"
+)
 _LOST = "UPDATE addresses SET lost_at = %(lost_at)s WHERE kind = %(kind)s AND blind = %(blind)s"
 # What waits still was not: that a callback has told of it meanwhile does not explain it.
 _HANDED_OVER = ("claimed", "accepted", "delivered", "undelivered", "failed", "unknown")
 _HOLD = (f"SELECT {HOLDS}", dict[str, Any]())
 SLACK = timedelta(minutes=2)  # real: the copy was begun at most so long after a worker had said that it is at work
 PAGE = 500
+# What else goes wrong is for want of one lead: a fact of a later release, a key that is gone, a sequence that is.
+_OF_NO_LEAD = (*AWAY, SQLAlchemyError, ClocksApart)
+_UNREAD = (
+    "the database was put back from a copy, and this lead or one with its number could not be compared: look at the "
+    "carrier's log for what it was sent and what it wrote, and at the mail provider's, skip what it has had already, "
+    "then resume it"
+)
+_T = TypeVar("_T")
 
 
 @dataclass
 class Compared:
     """What came of it. `strangers`: texts and calls to numbers of no living lead in the copy: it lost who inquired.
 
-    `found`: texts that waited in the copy and were sent since.
+    `found`: texts that waited in the copy and were sent since. `stops_of_nobody`: from numbers of no lead in the copy;
+    they are shut. `unread`: leads that could not be compared, by id, and the type of the error; so are those with a
+    number of which a text was `untaken`, for one of them could not be read.
     """
 
     since: datetime  # real
@@ -47,12 +78,19 @@ class Compared:
     strangers: int = 0
     replies: int = 0
     stops: int = 0
+    stops_of_nobody: int = 0
+    untaken: int = 0
     mails: int = 0  # of leads, now unknown
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Each step may be done again: what was taken in, stopped or marked is so once."""
+    """Each step may be done again: what was taken in, stopped or marked is so once.
+
+    A lead that cannot be read, or that a rule fails with, keeps none of the others from being compared: it is stopped
+    for review as the first thing that it hears once it can be read.
+    """
 
     leads: Leads
     clock: Clock
@@ -69,14 +107,37 @@ class Comparison:
         for one in await self._unknown(found):
             unknown[one.person].append(one)
         done.known = sum(not one.inbound for one in found) - sum(map(len, unknown.values()))
-        wrote = await self._wrote(found, home.noticed_at)
-        for one in found:
-            if one.inbound and one.channel is Channel.SMS:
-                await self._take_in(one, done)
+        heard = await self._heard(found)
+        wrote = self._wrote(found, heard, home.noticed_at)
+        await self._take_in(found, heard, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
         await self._mails(due, wrote, done)
+        for lead_id in done.unread:
+            await self._owe_review(lead_id, home.noticed_at, due)
         return done
+
+    async def _owe_review(self, lead_id: str, noticed: datetime, due: datetime) -> None:
+        """The lead opens it, and stops, as the first thing that it hears: see store/owed_stops.py.
+
+        It has the id that a review of this restore has, so it is opened once. What was due by `due` it may have had.
+        """
+        own = task_id(lead_id, RULE, noticed.isoformat())
+        review = f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=due, reason=_UNREAD)
+        owed = json.dumps([asdict(StoredFact.of(review))])
+        await alone(self.leads.store.engine, (_OWE, {"lead": lead_id, "review": owed}))
+
+    async def _of(self, lead_id: str, do: Callable[[LeadUnit], Awaitable[_T]], otherwise: _T, done: Compared) -> _T:
+        """What is done with one lead, in a transaction of its own; `otherwise` where that lead cannot be compared."""
+        try:
+            async with self.leads.lead(lead_id) as unit:
+                answer = await do(unit)
+        except _OF_NO_LEAD:
+            raise
+        except Exception as error:
+            done.unread.setdefault(lead_id, type(error).__name__)
+            return otherwise
+        return answer
 
     async def _doubt_claims(self) -> None:
         """That a claim was not used holds of the moment of the copy: it may have been a moment later."""
@@ -99,61 +160,80 @@ class Comparison:
             desks = await lines(conn, self.leads.store.vault)
         return [one for one in unknown if one.channel is not Channel.VOICE or one.person not in desks]
 
-    async def _wrote(self, found: list[Listed], noticed: datetime) -> dict[str, datetime]:
+    def _wrote(self, found: list[Listed], heard: dict[str, datetime], noticed: datetime) -> dict[str, datetime]:
         """When each number wrote first (product) of what the copy did not know; `found` the earliest first."""
-        texts = {_event(one): one for one in found if one.inbound and one.channel is Channel.SMS}
-        ids, known = list(texts), set[str]()
-        for start in range(0, len(ids), PAGE):
-            query = select(inbound_events.c.event_id).where(
-                inbound_events.c.provider == "twilio",
-                inbound_events.c.event_id.in_(ids[start : start + PAGE]),
-                inbound_events.c.received_at < noticed,  # later is what we take in
-            )
-            async with self.leads.store.engine.connect() as conn:
-                known |= set((await conn.execute(query)).scalars())
         wrote: dict[str, datetime] = {}
-        for event, one in texts.items():
-            if event not in known:
+        for one in _texts(found):
+            at = heard.get(_event(one))
+            if at is None or at >= noticed:  # then it was we who have taken it in
                 wrote.setdefault(one.person, self.clock.product(one.at))
         return wrote
 
-    async def _take_in(self, one: Listed, done: Compared) -> None:
-        """As if the carrier had called us now; what the copy has of it already is not taken again.
+    async def _heard(self, found: list[Listed]) -> dict[str, datetime]:
+        """When (real) those of the texts were taken in that were, by their events."""
+        ids, heard = [_event(one) for one in _texts(found)], dict[str, datetime]()
+        for start in range(0, len(ids), PAGE):
+            query = select(inbound_events.c.event_id, inbound_events.c.received_at).where(
+                inbound_events.c.provider == "twilio", inbound_events.c.event_id.in_(ids[start : start + PAGE])
+            )
+            async with self.leads.store.engine.connect() as conn:
+                heard |= {row.event_id: row.received_at for row in await conn.execute(query)}
+        return heard
+
+    async def _take_in(self, found: list[Listed], heard: dict[str, datetime], done: Compared) -> None:
+        """As if the carrier had called us now, stops first; what the copy has of it already is not taken again.
 
         A stop was confirmed at its time: a second confirmation would be one text too many.
         """
-        text = InboundSms(_event(one), one.person, one.ours, one.body)
-        if await Inbound(self.leads, confirm=False).reply(text):
-            done.stops += is_opt_out(one.body)
-            done.replies += not is_opt_out(one.body)
+        inbound = Inbound(self.leads, confirm=False)
+        for one in sorted(_texts(found), key=lambda one: not is_opt_out(one.body)):
+            stop = is_opt_out(one.body)
+            try:
+                taken = await inbound.reply(InboundSms(_event(one), one.person, one.ours, one.body))
+            except _OF_NO_LEAD:
+                raise
+            except Exception as error:  # nothing of it is kept: whose of the number it is a person must see
+                async with self.leads.store.engine.connect() as conn:
+                    theirs = await self._leads_at(conn, one.person)
+                done.unread = dict.fromkeys(theirs, type(error).__name__) | done.unread
+                done.untaken += 1
+                continue
+            done.stops += stop and taken
+            done.replies += taken and not stop
+            done.stops_of_nobody += stop and not taken and _event(one) not in heard
 
     async def _account(self, number: str, left: list[Listed], noticed: datetime, due: datetime, done: Compared) -> None:
         """What neither a claim nor a text that waited accounts for stops all leads of the number."""
-        was, ids = await self._lost(number, noticed)
-        for lead_id in ids:
-            async with self.leads.lead(lead_id) as unit:
-                left = unexplained(left, await self._claimed(unit), self.carrier.same)
-        for lead_id in ids:
-            async with self.leads.lead(lead_id) as unit:
-                left = await self._found(unit, number, left, due, done)
+        was, theirs = await self._lost(number, noticed)
+        for lead_id in theirs:
+            claims = await self._of(lead_id, self._claimed, None, done)
+            left = unexplained(left, claims or [], self.carrier.same)
+        for lead_id in theirs:
+            fewer = await self._of(lead_id, partial(self._found, number, left, due), left, done)
+            done.found, left = done.found + len(left) - len(fewer), fewer
         if not left:
             if was != noticed:  # else an earlier run of this restore has marked it: what it was before nobody knows
                 await self._not_lost(number, was)
             return
         somebodys = False
-        for lead_id in ids:
-            async with self.leads.lead(lead_id) as unit:
-                calls = sum(one.channel is Channel.VOICE for one in left)
-                stopped = stop_for_review(unit.state, noticed, len(left) - calls, calls, unit.now)
-                for fact in [*stopped, *perhaps_sent(unit.state, {one.channel for one in left}, due)]:
-                    unit.append(fact, "system")
-                done.stopped += bool(stopped)
-                # to who stopped it was the confirmation
-                somebodys = somebodys or unit.state.exit_reason is None or bool(unit.closed)
+        for lead_id, living in theirs.items():
+            stop = partial(self._stop, left, noticed, due)
+            stopped, own = await self._of(lead_id, stop, (False, living), done)
+            done.stopped += stopped
+            somebodys = somebodys or own
         if not somebodys:
             done.strangers += len(left)
 
-    async def _lost(self, number: str, noticed: datetime) -> tuple[datetime | None, list[str]]:
+    async def _stop(self, left: list[Listed], noticed: datetime, due: datetime, unit: LeadUnit) -> tuple[bool, bool]:
+        """Whether that stopped the lead, and whether it is one to whom what is left may have gone."""
+        calls = sum(one.channel is Channel.VOICE for one in left)
+        stopped = stop_for_review(unit.state, noticed, len(left) - calls, calls, unit.now)
+        for fact in [*stopped, *perhaps_sent(unit.state, {one.channel for one in left}, due)]:
+            unit.append(fact, "system")
+        # to who stopped it was the confirmation
+        return bool(stopped), unit.state.exit_reason is None or bool(unit.closed)
+
+    async def _lost(self, number: str, noticed: datetime) -> tuple[datetime | None, dict[str, bool]]:
         """Has every sequence that begins there from now on stopped for review; the restore (real) that had this done
         before, and who has the number already."""
         vault = self.leads.store.vault
@@ -181,9 +261,7 @@ class Comparison:
         opened = [self.leads.store.vault.open_row(touches, row) for row in rows]
         return [Claimed(Channel(row["channel"]), row["claimed_at"], row["body"]) for row in opened]
 
-    async def _found(
-        self, unit: LeadUnit, number: str, left: list[Listed], due: datetime, done: Compared
-    ) -> list[Listed]:
+    async def _found(self, number: str, left: list[Listed], due: datetime, unit: LeadUnit) -> list[Listed]:
         """Settles texts that a person wrote and that the carrier lists; what is left."""
         texts = [touch for touch in waiting(unit.state, {Channel.SMS}, due) if touch.message_id is not None]
         address = next((a.id for a in unit.addresses if a.value == number), None)
@@ -198,19 +276,19 @@ class Comparison:
                 sent = {"provider_id": own.provider_id, "address_id": address, "claimed_at": own.at}
                 unit.touch_rows[touch.touch_id] = sent
                 left = [one for one in left if one is not own]
-                done.found += 1
         return left
 
-    async def _leads_at(self, conn: AsyncConnection, number: str) -> list[str]:
+    async def _leads_at(self, conn: AsyncConnection, number: str) -> dict[str, bool]:
+        """Who has the number, by id, and whether its row says that it lives."""
         blind = self.leads.store.vault.blind("phone", number)
         query = (
-            select(leads.c.id)
+            select(leads.c.id, leads.c.exit_reason.is_(None).label("living"))
             .join(lead_addresses, lead_addresses.c.lead_id == leads.c.id)
             .join(addresses, addresses.c.id == lead_addresses.c.address_id)
             .where(addresses.c.kind == "phone", addresses.c.blind == blind, ~lead_addresses.c.wrong)
             .order_by(leads.c.id)
         )
-        return [str(i) for i in (await conn.execute(query)).scalars()]
+        return {str(row.id): row.living for row in await conn.execute(query)}
 
     async def _mails(self, due: datetime, wrote: dict[str, datetime], done: Compared) -> None:
         """What was due by then (product): nothing has been sent since. A finished lead may have been written to.
@@ -227,18 +305,20 @@ class Comparison:
                 rows = await conn.execute(query.where(leads.c.id > after) if after else query)
                 page = [str(i) for i in rows.scalars()]
             for lead_id in page:
-                async with self.leads.lead(lead_id) as unit:
-                    wrote_at = min((wrote[a.value] for a in unit.addresses if a.value in wrote), default=None)
-                    copied = await self._copied(unit, due)
-                    sequence, now = unit.journal.sequence, unit.now
-                    mailed = perhaps_mailed(unit.state, sequence, due, wrote_at=wrote_at, copied=copied, compared=now)
-                    facts = list(mailed)
-                    for fact in facts:
-                        unit.append(fact, "system")
-                    done.mails += bool(facts)
+                done.mails += await self._of(lead_id, partial(self._mailed, due, wrote), False, done)
             if len(page) < PAGE:
                 return
             after = page[-1]
+
+    async def _mailed(self, due: datetime, wrote: dict[str, datetime], unit: LeadUnit) -> bool:
+        """Whether it may have had mails that the copy knows nothing of."""
+        wrote_at = min((wrote[a.value] for a in unit.addresses if a.value in wrote), default=None)
+        copied = await self._copied(unit, due)
+        sequence, now = unit.journal.sequence, unit.now
+        facts = list(perhaps_mailed(unit.state, sequence, due, wrote_at=wrote_at, copied=copied, compared=now))
+        for fact in facts:
+            unit.append(fact, "system")
+        return bool(facts)
 
     async def _copied(self, unit: LeadUnit, due: datetime) -> LeadState:
         """The lead as it was when the copy was noticed: no pause or rest that began later has held anything."""
@@ -246,6 +326,11 @@ class Comparison:
             return unit.state
         records = await self.leads.records(unit.conn, unit.lead_id)
         return fold(unit.lead_id, (record for record in records if record.at <= due))
+
+
+def _texts(found: Iterable[Listed]) -> list[Listed]:
+    """What people wrote, each once."""
+    return list({_event(one): one for one in found if one.inbound and one.channel is Channel.SMS}.values())
 
 
 def _event(one: Listed) -> str:

@@ -15,6 +15,7 @@ from domain import backpressure as rules
 from domain import desk
 from domain.backpressure import Limits
 from domain.priority import Priority
+from domain.task_reactions import OVER
 from domain.touches import Channel
 from store.round_trip import Statement
 from store.tables import brakes, day_counts, touches
@@ -86,7 +87,9 @@ class Backpressure:
         await conn.execute(_LINES)
         t = touches.c
         on = (t.channel == Channel.VOICE.value, t.status.in_(("claimed", "accepted")), t.claimed_at > now - _CALL_LASTS)
-        legs = (*_RINGS, t.leg_at > now - desk.WAITS)  # the lead's line is taken together with the coordinator's
+        # The lead's line is taken together with the coordinator's, which may ring on after the task has left the hand.
+        dropped = and_(t.channel == Channel.VOICE.value, t.status == "skipped", t.rule == OVER)
+        legs = (or_(and_(*_RINGS), dropped), t.leg_at > now - desk.WAITS)
         count = select(func.count()).select_from(touches)
         taken = (await conn.scalar(count.where(*on)) or 0) + (await conn.scalar(count.where(*legs)) or 0)
         return self.limits.calls is not None and taken >= self.limits.calls

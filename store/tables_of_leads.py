@@ -184,7 +184,7 @@ Index(
     touches.c.claimed_at,
     postgresql_where=text("channel = 'voice' AND status IN ('claimed', 'accepted')"),
 )
-Index("touches_legs_idx", touches.c.leg_at, postgresql_where=text("channel = 'voice' AND status = 'delayed'"))
+Index("touches_legs_idx", touches.c.leg_at, postgresql_where=touches.c.leg_at.is_not(None))
 # No two claims for one address and channel at once, whatever the code does: see open_claims.
 Index(
     "touches_claimed_idx",

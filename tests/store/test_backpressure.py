@@ -16,7 +16,7 @@ from domain.priority import Priority
 from domain.touches import Channel, TouchStatus
 from store import tables
 from store.backpressure import Backpressure, HeldBack
-from tests.store.test_click_to_call import dialled
+from tests.store.test_click_to_call import COLLEAGUE, Dialled, dialled
 from tests.store.test_rules import DESK, TEN, Clinic, clinic
 
 __all__ = ["clinic"]  # the fixture
@@ -220,6 +220,20 @@ async def test_a_call_waits_for_a_free_line(clinic: Clinic) -> None:
     await clinic.ledger.rang(refs[0], Rejected("no such number", "21211"), now)
     later = clinic.ledger.clock.real(held.until) if held.until else now
     assert isinstance(await clinic.ledger.claim(refs[1], later), Claim)
+
+
+async def test_a_line_that_rings_on_after_its_task_left_the_hand_is_taken(clinic: Clinic) -> None:
+    limited(clinic, calls=1)
+    call = await dialled(clinic)
+    await call.ring()
+    await clinic.ledger.rang(call.ref, Accepted("CA1"), call.now)
+    await clinic.commands.release_task(DESK, call.task)
+    await clinic.commands.claim_task(COLLEAGUE, call.task)
+    await clinic.commands.dial_task(COLLEAGUE, call.task)
+    theirs = Dialled(clinic, await clinic.next_touch(call.ref.lead_id), call.task)
+    assert isinstance(await theirs.ring(), View)
+    assert (await theirs.touch()).rule == "cap.calls"
+    assert isinstance(await theirs.ring(timedelta(minutes=2)), Claim)
 
 
 async def test_a_call_whose_line_nobody_knows_takes_no_place_of_the_day(clinic: Clinic) -> None:

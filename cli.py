@@ -226,6 +226,9 @@ def rebuild(
     everyone: Annotated[
         bool, typer.Option("--all", help="Have leads plan anew that Temporal knows, too: it was put back from a copy.")
     ] = False,
+    without_unread: Annotated[
+        bool, typer.Option("--without-unread", help="With --restored: go on though leads could not be compared.")
+    ] = False,
     rate: Annotated[float, typer.Option(min=1, help="How many are started a second, at most.")] = 200.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -233,7 +236,7 @@ def rebuild(
     settings = _ready_settings(data_dir)
     from stack.rebuild import Options, run  # noqa: PLC0415
 
-    _end_hard(lambda: run(settings, Options(restored, everyone, rate, as_json)))
+    _end_hard(lambda: run(settings, Options(restored, everyone, rate, as_json, without_unread)))
 
 
 def _ready_settings(data_dir: Path | None) -> Settings:

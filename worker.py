@@ -147,7 +147,10 @@ async def tell_unless_current(client: Client, settings: Settings) -> None:
 
 
 async def open_book(store: Store, clock: Clock) -> SequenceBook:
-    """Publishes the sequences that ship, where their text was never seen before, and reads all versions."""
+    """Publishes the sequences that ship, where their text was never seen before, and reads all versions that it can.
+
+    Not in place of one that it cannot read: a later release has published that.
+    """
     templates = load_templates(CONFIG / "templates")
     shipped = load_sequences(CONFIG / "sequences", templates)
     for text in (text for pinned in shipped for text in warnings(pinned.sequence)):

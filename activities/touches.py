@@ -83,9 +83,9 @@ class TouchActivities:
                 return await self.voice.ring(claim.message, limit)
 
     async def _look(self, claim: Claim, search: Search, watch: Watch) -> Accepted:
-        """An earlier try may have sent it: once its time is over, ask the provider's list. Raises Unseen, Unread."""
+        """An earlier try may have sent it: once that is over, ask the provider's list. Raises Unseen, Unread."""
         left = (claim.deadline - watch.now()).total_seconds()
-        if left > 0:
+        if left > 0 and not search.over:
             raise _again("an earlier try may still be on its way", left)
         found: Accepted | None = None
         try:

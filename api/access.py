@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from api.services import of
 from domain.access import Actor, Role
-from domain.errors import NotFound, TendError
+from domain.errors import NoSuchLead, TendError
 from store.keys import find_key
 
 
@@ -149,7 +149,7 @@ def may(actor: Actor, right: Right) -> bool:
 def in_scope(actor: Actor, facility: str | None) -> None:
     """A key of some facilities sees their leads only. Raises NotFound."""
     if actor.facilities and facility not in actor.facilities:
-        raise NotFound("no lead with this id")
+        raise NoSuchLead("no lead with this id")
 
 
 def rule_names(route: Route) -> list[str]:

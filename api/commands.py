@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import commands
 from domain import facts as f
 from domain.access import Actor, Role
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NoSuchLead, NotFound
 from domain.lead_state import STAFF
 from domain.schedule import in_flight
 from domain.touches import Channel, Disposition, touch_id
@@ -297,7 +297,7 @@ async def _claimed(unit: LeadUnit, channels: tuple[Channel, ...]) -> list[str]:
 def _scope(actor: Actor, facility: str | None) -> None:
     """A key of some facilities sees only their leads."""
     if actor.facilities and facility not in actor.facilities:
-        raise NotFound("no lead with this id")
+        raise NoSuchLead("no lead with this id")
 
 
 def _uuid(field_: str, text: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api.access import NoKey, NotAllowed
-from domain.errors import InvalidInput, NewerFact, NotFound, Refused, TendError
+from domain.errors import InvalidInput, NewerFact, NotFound, Refused, TendError, UnreadableSequence
 from store.idempotency import IdempotencyMismatch
 
 MEDIA_TYPE = "application/problem+json"
@@ -110,7 +110,8 @@ def install(app: FastAPI) -> None:
         NoKey: _no_key,
         NotAllowed: lambda _, e: problem(STATUS[NotAllowed], str(e)),
         NotFound: lambda _, e: problem(STATUS[NotFound], str(e)),
-        NewerFact: lambda _, e: problem(AWAY, str(e), headers={"Retry-After": "30"}),
+        NewerFact: _newer_release,
+        UnreadableSequence: _newer_release,
         Refused: lambda _, e: problem(STATUS[Refused], e.reason, state=e.state),
         InvalidInput: lambda _, e: invalid([(e.field, e.reason)]),
         IdempotencyMismatch: lambda _, e: invalid([("Idempotency-Key", str(e))]),
@@ -136,6 +137,10 @@ def _asynchronous(answer: Any) -> Any:
 
 def _no_key(_: Request, error: NoKey) -> Response:
     return problem(STATUS[NoKey], str(error), headers={"WWW-Authenticate": "Bearer"})
+
+
+def _newer_release(_: Request, error: TendError) -> Response:
+    return problem(AWAY, str(error), headers={"Retry-After": "30"})
 
 
 def _http(_: Request, error: HTTPException) -> Response:

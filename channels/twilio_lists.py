@@ -1,5 +1,6 @@
 """What Twilio has kept of texts and calls: the CarrierList of domain/ports.py."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,11 +15,17 @@ from domain.touches import Channel
 
 PAGE_SIZE = 1000
 PAGE_LIMIT = 30.0  # real seconds for one page
+# What is no number, nor one that is hidden (+1212555XXXX): an app's user, a SIP address, a device, a page, who is known
+# to WhatsApp by an id alone, a short code.
+_NO_NUMBER = re.compile(r"(?:client|sips?|sim|messenger):.*|whatsapp:[^+].*|[0-9]{5,6}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class TwilioLists:
-    """Of the whole account: what other programs send from it is listed too."""
+    """Of the whole account: what other programs send from it is listed too.
+
+    Where the account has numbers hidden (its redaction, or AddressRetention=obfuscate) `person` is empty.
+    """
 
     client: TwilioClient
 
@@ -41,20 +48,22 @@ class TwilioLists:
 
 
 def _listed(channel: Channel, record: Any) -> Listed | None:
-    """None where it holds no id, for what the carrier answers by itself (HELP, STOP: nobody here sent that), and where
-    the other end is no number: that is no lead's."""
+    """None where it holds no id, for what the carrier answers by itself (HELP, STOP: nobody here sent that), where the
+    other end is certainly no number, for that is no lead's, and for calls to us from a number that is withheld."""
     direction = str(record.direction or "")
     inbound = direction == "inbound"
     sender, to = str(_from(record) or ""), str(record.to or "")
     person, ours = (sender, to) if inbound else (to, sender)
     number = e164(person)
-    if not record.sid or direction == "outbound-reply" or number is None:
+    if not record.sid or direction == "outbound-reply":
+        return None
+    if number is None and (_NO_NUMBER.fullmatch(person.strip()) or (inbound and channel is Channel.VOICE)):
         return None
     return Listed(
         str(record.sid),
         channel,
         inbound,
-        person=number,
+        person=number or "",
         ours=e164(ours) or ours,  # a short code, or a sender's name
         body=str(getattr(record, "body", None) or ""),
         at=record.date_created,

@@ -1,6 +1,6 @@
 """What follows from an appointment: which sequence turns on it, and what comes after it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from domain import facts as f
@@ -12,6 +12,9 @@ from domain.sequence import Sequence, Stop, Switch
 LET_GO = frozenset({f.ExitReason.DISQUALIFIED, f.ExitReason.STOPPED_BY_STAFF})
 NEWS_FOR = timedelta(days=14)  # what a scheduler tells later than that is no news to apologize for
 TOLD_LATE = "the scheduler told it weeks later"
+# By these the person comes, or has come: none of their leads asks them to book.
+COMES = frozenset({f.AppointmentStatus.BOOKED, f.AppointmentStatus.ARRIVED, f.AppointmentStatus.COMPLETED})
+VISIT = timedelta(hours=4)  # who asks so soon after its start may have come for it
 # Who has left by one of these is not offered a new time.
 GONE = frozenset(
     {
@@ -42,6 +45,32 @@ def appointment_changed(
     yield from _known(state, enrollment, fact.appointment_id)
     if enrollment.appointment_id in (None, fact.appointment_id):
         yield from _became(state, sequence, now.status, fact, at, book)
+
+
+def ends_who_asked_by(  # noqa: PLR0917
+    state: LeadState,
+    sequence: Sequence | None,
+    new: Iterable[f.Recorded],
+    told: Appointment,
+    now: datetime,
+    told_more: bool,
+) -> datetime | None:
+    """The person's other leads that asked by then end for the event of `told`, whose facts are `new`; None: none does.
+
+    A lead that is over, and that the event neither brings back nor converts, writes to nobody: the others go on. So do
+    those that asked since, where the event tells of a visit from before.
+    """
+    facts = {record.no: record.fact for record in new}
+    ahead, is_news = state.booked(after=now), told.no in facts
+    books = is_news and told.status is f.AppointmentStatus.BOOKED
+    if ahead is not None and (books or (state.exit_reason is None and told_more)):
+        return ahead.starts_at
+    serves = state.exit_reason is None and sequence is not None and sequence.anchored()
+    serves |= f.Finished(exit_reason=f.ExitReason.CONVERTED) in facts.values()
+    if not (serves and is_news and told.status in COMES):
+        return None
+    came = told.starts_at if books else told.occurred_at
+    return came + VISIT if came is not None else None
 
 
 def has_come(state: LeadState, booked: Appointment | None) -> Iterator[f.Fact]:

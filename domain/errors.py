@@ -23,6 +23,17 @@ class NewerFact(TendError):
         super().__init__(f"a fact of kind {kind}, version {version}, cannot be read by this release: run {wanted}")
 
 
+class UnreadableSequence(TendError):
+    """A published sequence version that this release cannot read. Nothing is done with its leads by this one."""
+
+    def __init__(self, key: str, version: int, cause: str) -> None:
+        super().__init__(
+            f"version {version} of sequence {key} cannot be read by this release ({cause}): "
+            "run the release that published it, or a later one"
+        )
+        self.cause = cause
+
+
 class ClaimOver(TendError):
     """A claim ended before its request was written: nothing was sent, and it may be another's by now."""
 

@@ -237,6 +237,10 @@ class LeadState:
     last_reply_no: int = 0  # of the fact on the timeline
     unanswered: frozenset[str] = frozenset()  # the tasks of its replies (facts.Replied.told), a relative's too
 
+    def waits_for(self, task_id: str) -> bool:
+        """Whether something is held back until that task is over: a reply of the lead's, or a rest."""
+        return task_id in self.unanswered or (self.rest is not None and task_id in self.rest.waits)
+
     @property
     def state(self) -> State:
         if self.exit_reason is not None:

@@ -113,13 +113,14 @@ class Search:
     """Where in a provider's list a touch may stand: taken at or after `since`, before `until` (real UTC; None: now).
 
     `known`: the provider's ids of other touches, which it is not. `child_of`: the provider's id of the call that it was
-    made within.
+    made within. `over`: the earlier try has had its end, so that nothing of it is on its way from here.
     """
 
     since: datetime
     until: datetime | None = None
     known: frozenset[str] = frozenset()
     child_of: str | None = None
+    over: bool = False
 
 
 Begin = Callable[[], Awaitable[None]]
@@ -218,7 +219,8 @@ class TouchUpdate:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A text or call in the carrier's list. `person` is E.164, theirs; `at` when the carrier made it (real, UTC)."""
+    """A text or call in the carrier's list. `person`: their number in E.164, empty where the list hides it; `at`: when
+    the carrier made it (real, UTC)."""
 
     provider_id: str
     channel: Channel

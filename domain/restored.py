@@ -22,6 +22,11 @@ from domain.unknown import ALONE_FOR
 RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
 _LOOK = "look at the carrier's log, skip what the lead has had already, then resume it"
+_UNREAD = (
+    "the database was put back from a copy, and this lead or one with its number could not be compared: look at the "
+    "carrier's log for what it was sent and what it wrote, and at the mail provider's, and answer it; skip what it has "
+    "had already, then resume it, unless it is finished"
+)
 
 Same = Callable[[str, str], bool]  # see ports.CarrierList.same
 
@@ -92,16 +97,29 @@ def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.F
     return _stop(state, lost_at, f"the carrier has texts or calls to this number of a time that is lost: {_LOOK}", now)
 
 
+def review_unread(lead_id: str, noticed: datetime, due: datetime) -> f.TaskOpened:
+    """Asks what became of a lead that could not be compared, and what it wrote that was not taken in.
+
+    Beside what `stop_for_review` asks, which knows nothing of either: by an id of its own, so both stand. What was due
+    by `due` (product) it may have had.
+    """
+    own = task_id(lead_id, RULE, noticed.isoformat(), "unread")
+    return f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=due, reason=_UNREAD)
+
+
 def stop_as_unread(state: LeadState, review: f.TaskOpened) -> Iterator[f.Fact]:
     """It could not be compared with the carrier's list, so nobody knows what it has had: its review is opened first.
 
-    What was due by then, and no pause keeps, is unknown.
+    Of a finished lead too, which is not paused: it may have written. What was due by then, and no pause keeps, is
+    unknown.
     """
     yield from _stopped(state, review)
     yield from perhaps_sent(state, set(Channel), review.due_at)
 
 
 def _stop(state: LeadState, named: datetime, reason: str, now: datetime) -> list[f.Fact]:
+    if state.exit_reason is not None:
+        return []
     own = task_id(state.lead_id, RULE, named.isoformat())
     return _stopped(state, f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=now, reason=reason))
 
@@ -109,12 +127,12 @@ def _stop(state: LeadState, named: datetime, reason: str, now: datetime) -> list
 def _stopped(state: LeadState, review: f.TaskOpened) -> list[f.Fact]:
     """Until its review is over: an end of the sequence has ended the pause, though nobody has looked yet."""
     known = state.tasks.get(review.task_id)
-    if state.exit_reason is not None or (known is not None and not known.living):
+    if known is not None and not known.living:
         return []
     facts: list[f.Fact] = []
     if known is None:
         facts.append(review)
-    if state.pause is None or state.pause.until is not None:
+    if state.exit_reason is None and (state.pause is None or state.pause.until is not None):
         facts.insert(0, f.Paused(reason=PUT_BACK))
     return facts
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
@@ -31,7 +31,7 @@ from store import home
 from store.migrate import newest, reached
 from store.open_claims import held_up
 from store.sweep import kept, waits_too_long
-from store.tables import outbox, tasks, touches
+from store.tables import leads, outbox, tasks, touches
 from wire.connect import register_search_attributes
 from workflows import names
 
@@ -62,6 +62,7 @@ async def examine(settings: Settings, *, repair: bool) -> AsyncIterator[Line]:
         checks: tuple[tuple[str, Callable[[], Awaitable[Line]]], ...] = (
             ("keys", lambda: _keys(settings)),
             ("migrations", lambda: _migrations(found)),
+            ("sequences", lambda: _sequences(found)),
             ("copy", lambda: _copy(found)),
             ("clocks", lambda: agree(found)),
             ("namespace", lambda: _namespace(settings, found)),
@@ -188,6 +189,23 @@ async def _namespace(settings: Settings, found: Tools) -> Line:
     if kept_for < LEAST_RETENTION:
         return wrong("namespace", f"finished workflows are kept for {kept_for} only", "raise its retention to 90 days")
     return ok("namespace", f"{settings.temporal_namespace}, finished workflows are kept for {kept_for.days} days")
+
+
+async def _sequences(found: Tools) -> Line:
+    """One that no lead needs any more may stay unreadable, as where a later release asks more of a sequence."""
+    if not (unreadable := found.leads.book.unreadable()):
+        return ok("sequences", "all versions can be read")
+    on = leads.c.sequence, leads.c.sequence_version
+    query = select(*on, func.count()).where(tuple_(*on).in_(unreadable), leads.c.exit_reason.is_(None)).group_by(*on)
+    async with found.engine.connect() as conn:
+        wait = {(key, version): count for key, version, count in await conn.execute(query)}
+    said = [
+        f"{key} version {version} cannot be read by this release ({why}), {wait.get((key, version), 0)} leads wait"
+        for (key, version), why in unreadable.items()
+    ]
+    if not wait:
+        return ok("sequences", "; ".join(said))
+    return wrong("sequences", "; ".join(said), "run the release that published it, see the runbook, Releases")
 
 
 async def _attributes(settings: Settings, found: Tools, repair: bool) -> Line:

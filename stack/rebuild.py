@@ -36,12 +36,16 @@ AGAIN = "Nothing is lost: run `tend rebuild` again, and it goes on from here"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`restored`: the database was put back from a copy; `all_`: also whom Temporal knows plan anew."""
+    """`restored`: the database was put back from a copy; `all_`: also whom Temporal knows plan anew.
+
+    `without_unread`: the restore is settled though leads could not be compared; they are owed a review.
+    """
 
     restored: bool = False
     all_: bool = False
     rate: float = 200.0
     as_json: bool = False
+    without_unread: bool = False
 
 
 async def rebuild(settings: Settings, options: Options) -> None:
@@ -51,7 +55,7 @@ async def rebuild(settings: Settings, options: Options) -> None:
     try:
         async with tools(settings) as found:
             if options.restored:
-                compared = await _compare(settings, found)
+                compared = await _compare(settings, found, options)
             else:
                 await _refuse_a_copy(found)
             await register_search_attributes(found.client, settings.temporal_namespace, names.ATTRIBUTE_TYPES)
@@ -76,8 +80,11 @@ async def _refuse_a_copy(found: Tools) -> None:
         raise StartError(str(home.Restored()))
 
 
-async def _compare(settings: Settings, found: Tools) -> Compared:
-    """Compared, settled, and everybody told to plan anew; in this order, and never with a worker beside it."""
+async def _compare(settings: Settings, found: Tools, options: Options) -> Compared:
+    """Compared, settled, and everybody told to plan anew; in this order, and never with a worker beside it.
+
+    Not settled where somebody could not be compared, unless it is to go on without them: raises StartError.
+    """
     async with found.engine.begin() as conn:
         known = await home.find(conn)
         if known is None:
@@ -97,14 +104,20 @@ async def _compare(settings: Settings, found: Tools) -> Compared:
         settings.twilio_auth_token.get_secret_value(),
         settings.twilio_base_url if settings.carrier == "sandbox" else None,
     )
+    comparison = Comparison(found.leads, found.clock, TwilioLists(twilio))
     try:
-        compared = await Comparison(found.leads, found.clock, TwilioLists(twilio)).compare(known)
+        compared = await comparison.compare(known)
     except ChannelError as error:
         raise StartError(
             f"the carrier's list cannot be read ({error.reason}): nothing is sent until it was; run it again"
         ) from None
     finally:
         await twilio.aclose()
+    if not compared.whole:
+        if not options.without_unread:
+            _tell_unsettled(options, compared)
+            raise StartError(_unread(compared))
+        await comparison.owe_reviews(known, compared)
     async with found.engine.begin() as conn:
         await outbox.wake_all(conn, WAKE, found.clock.now())
         await home.settle(conn)
@@ -134,31 +147,62 @@ def _tell(options: Options, compared: Compared | None, done: Progress, seconds: 
     if options.as_json:
         answer: dict[str, Any] = {"leads": done.looked_at, "started": done.started, "seconds": round(seconds, 1)}
         if compared is not None:
-            answer["compared"] = asdict(compared) | {"since": compared.since.isoformat(timespec="milliseconds")}
+            answer["compared"] = _as_json(compared)
         print(json.dumps(answer))
         return
     if compared is not None:
-        print(f"compared with the carrier's list since {compared.since:%Y-%m-%d %H:%M:%S} UTC:")
-        print(
-            f"  {compared.known} texts and calls are known, {compared.found} that waited were sent meanwhile; "
-            f"{compared.stopped} leads stopped for review"
-        )
-        print(
-            f"  {compared.replies} replies and {compared.stops} stops taken in; {compared.mails} leads' mails unknown"
-        )
-        if compared.stops_of_nobody:
-            print(f"  {compared.stops_of_nobody} stops came from numbers of no lead: nothing goes there from now on")
-        if compared.strangers:
-            print(f"  {compared.strangers} went to numbers of no living lead: inquiries are lost, ask their source;")
-            print("  what begins at one of these numbers is stopped for review")
+        _tell_compared(compared)
         if compared.unread:
-            print(f"  {len(compared.unread)} leads could not be compared; each stops for review once it can be read:")
-            for failure in sorted(set(compared.unread.values())):
-                print(f"    {failure}: {', '.join(i for i, why in compared.unread.items() if why == failure)}")
+            print(f"  {len(compared.unread)} leads could not be compared. Once it can be read each has a review task,")
+            print("  and is paused unless it is finished:")
+            for failure, ids in _by_failure(compared).items():
+                print(f"    {failure}: {', '.join(ids)}")
         if compared.untaken:
-            print(f"  {compared.untaken} texts of their numbers were not taken in: read them in the carrier's log")
+            print(f"  {compared.untaken} texts were not taken in: read them in the carrier's log")
     verb = "woken" if options.all_ or compared is not None else "started"
     print(f"{done.looked_at} leads with something to come, {done.started} {verb} ({seconds:.1f} s)")
+
+
+def _tell_unsettled(options: Options, compared: Compared) -> None:
+    if options.as_json:
+        print(json.dumps({"compared": _as_json(compared)}))
+    else:
+        _tell_compared(compared)
+
+
+def _tell_compared(compared: Compared) -> None:
+    print(f"compared with the carrier's list since {compared.since:%Y-%m-%d %H:%M:%S} UTC:")
+    print(
+        f"  {compared.known} texts and calls are known, {compared.found} that waited were sent meanwhile; "
+        f"{compared.stopped} leads stopped for review"
+    )
+    print(f"  {compared.replies} replies and {compared.stops} stops taken in; {compared.mails} leads' mails unknown")
+    if compared.stops_of_nobody:
+        print(f"  {compared.stops_of_nobody} stops came from numbers of no lead: nothing goes there from now on")
+    if compared.strangers:
+        print(f"  {compared.strangers} went to numbers of no living lead: inquiries are lost, ask their source;")
+        print("  what begins at one of these numbers is stopped for review")
+
+
+def _unread(compared: Compared) -> str:
+    """What keeps the restore from its end, and what to do."""
+    named = "; ".join(f"{failure}: {', '.join(ids)}" for failure, ids in _by_failure(compared).items())
+    newer = "".join(f". {said}" for said in compared.newer)
+    return (
+        f"{len(compared.unread)} leads could not be compared and {compared.untaken} texts were not taken in, so "
+        f"nothing is sent yet{f' ({named})' if named else ''}{newer}. Mend what is wrong and run it again, or go on "
+        "without them with --without-unread: each has a review task once it can be read"
+    )
+
+
+def _by_failure(compared: Compared) -> dict[str, list[str]]:
+    """The ids of the unread by the type of the error."""
+    failures = sorted(set(compared.unread.values()))
+    return {failure: [i for i, why in compared.unread.items() if why == failure] for failure in failures}
+
+
+def _as_json(compared: Compared) -> dict[str, Any]:
+    return asdict(compared) | {"since": compared.since.isoformat(timespec="milliseconds")}
 
 
 def run(settings: Settings, options: Options) -> None:

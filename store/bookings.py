@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import facts as f
 from domain.access import Actor
 from domain.appointment_fold import tells_more
-from domain.errors import InvalidInput, NotFound, Refused
+from domain.appointment_reactions import COMES, ends_who_asked_by
+from domain.errors import InvalidInput, NoSuchLead, NotFound, Refused
 from domain.lead_state import LeadState
 from domain.schedule import in_flight
 from domain.touches import TouchStatus
@@ -98,11 +99,11 @@ class Bookings:
             await self._must_be_free(conn, booking, free_at)
         async with self.leads.within(conn, lead_id) as unit:
             if not _may_tell(actor, unit.state, booking.appointment_id):
-                raise NotFound("no lead with this id")
+                raise NoSuchLead("no lead with this id")
             if free_at and await next_of_person(conn, self.leads.store.vault, lead_id, unit.now) is not None:
                 raise Refused("an appointment to come stands already")
             selves = await living_selves(conn, self.leads.store.vault, lead_id)
-            before, known = unit.state.last_no, unit.state.appointments.get(booking.appointment_id)
+            known = unit.state.appointments.get(booking.appointment_id)
             first, moves = known is None, known is not None and booking.facility not in (None, known.facility)
             early = (first or moves) and await self._add_early(unit, booking, elsewhere=bool(selves))
             fact = booking.fact(occurred_at, elsewhere=bool(selves))
@@ -110,11 +111,11 @@ class Bookings:
             if changed:
                 unit.append(fact, actor if isinstance(actor, str) else actor.name)
             flying, stands = in_flight(unit.state, unit.now), unit.state.appointments[booking.appointment_id]
-            if unit.state.booked(after=unit.now) is not None:
-                # where this lead is over, and this no news of a booking, only the others write to the person
-                booked = stands.status is f.AppointmentStatus.BOOKED and stands.no > before
-                if booked or (unit.state.exit_reason is None and (changed or early)):
-                    flying += await self._ends_for(unit, selves)
+            state, journal = unit.state, unit.journal
+            by = ends_who_asked_by(state, journal.sequence, journal.appended, stands, unit.now, changed or early)
+            if by is not None:
+                flying += await self._ends_for(unit, selves, by)
+            if stands.status in COMES or state.booked(after=unit.now) is not None:
                 flying += await self._left_by_others(unit)
             if free_at and (stands.status, stands.starts_at) != (f.AppointmentStatus.BOOKED, booking.starts_at):
                 raise Refused("something newer is known of this appointment; please choose another time")
@@ -179,17 +180,18 @@ class Bookings:
     async def _is_there(self, conn: AsyncConnection, lead_id: str) -> bool:
         return await conn.scalar(select(tables.leads.c.id).where(tables.leads.c.id == lead_id)) is not None
 
-    async def _ends_for(self, unit: LeadUnit, selves: list[str]) -> list[str]:
-        """A booking ends the cadence of the person: whichever of its leads was booked, no other asks it to book.
-        What of theirs may still arrive.
+    async def _ends_for(self, unit: LeadUnit, selves: list[str], by: datetime) -> list[str]:
+        """A booking ends the cadence of the person: whichever of its leads was booked, no other that asked by then
+        asks it to book. What of theirs may still arrive.
 
         The other leads share an address with this one, which `unit` holds: so they may be locked after it.
         """
         flying: list[str] = []
         for other_id in sorted(selves):
             async with self.leads.within(unit.conn, other_id, unit.by_clock, locked=True) as other:
-                sequence = other.journal.sequence
-                if other.state.exit_reason is None and (sequence is None or not sequence.anchored()):
+                sequence, asked_at = other.journal.sequence, other.state.asked_at
+                asks = other.state.exit_reason is None and (sequence is None or not sequence.anchored())
+                if asks and (asked_at is None or asked_at <= by):
                     other.append(f.Finished(exit_reason=f.ExitReason.BOOKED), "system")
                     flying += in_flight(other.state, other.now)
         return flying
@@ -235,7 +237,7 @@ def _lead_id(given: str) -> str:
     try:
         return str(uuid.UUID(given))
     except ValueError:
-        raise NotFound("no lead with this id") from None
+        raise NoSuchLead("no lead with this id") from None
 
 
 def booked_at(places: Places) -> ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """What providers tell us: stored once with its facts and its immediate effect, in one transaction each."""
 
 import uuid
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 
@@ -61,7 +62,7 @@ class Inbound:
             if not wrote:
                 await conn.rollback()  # of a stranger's text nothing is kept, nor the number
                 return False
-            await self._replied(conn, wrote, sms)
+            await self._replied(conn, from_, wrote, sms)
             return True
 
     async def no_more_mail(self, provider: str, told: NoMoreMail) -> bool:
@@ -136,7 +137,8 @@ class Inbound:
                 self._confirm(unit)
 
     def _stopped_by(self, unit: LeadUnit, sms: InboundSms, *, stranger: bool = False) -> None:
-        message_id = self._keep(unit, sms)
+        message_id = str(uuid.uuid4())
+        self._keep(unit, sms, message_id)
         own = task_id(unit.lead_id, message_id)
         said = f.Replied(message_id=message_id, channel=Channel.SMS, task_id=own, intent="opt_out", stranger=stranger)
         unit.append(said, "lead")
@@ -174,31 +176,53 @@ class Inbound:
             "system",
         )
 
-    async def _replied(self, conn: AsyncConnection, lead_ids: list[str], sms: InboundSms) -> None:
-        owner, message_id = lead_ids[0], None
+    async def _replied(self, conn: AsyncConnection, from_: "_Sender", wrote: list[str], sms: InboundSms) -> None:
+        """Kept with the first of those who may have written it. Raises what is wrong where none of them can be read.
+
+        Of others who cannot be the living are owed it, and may have written it as well; the finished are left out.
+        """
+        if await owed_stops.told(conn, partial(self._keep_with, conn, wrote, frozenset(), sms)):
+            return
+        unread = {i for i in wrote if not await owed_stops.told(conn, partial(self._open, conn, i))}
+        read = [i for i in wrote if i not in unread]
+        may = [*read, *(i for i in wrote if i in unread and i in from_.living)] if read else wrote
+        await self._keep_with(conn, may, unread if read else frozenset(), sms)
+
+    async def _open(self, conn: AsyncConnection, lead_id: str) -> None:
+        async with self.leads.within(conn, lead_id, locked=True, spreads=False):
+            pass
+
+    async def _keep_with(
+        self, conn: AsyncConnection, lead_ids: list[str], unread: AbstractSet[str], sms: InboundSms
+    ) -> None:
+        owner, message_id = lead_ids[0], str(uuid.uuid4())
         candidates = tuple(lead_ids) if len(lead_ids) > 1 else ()
+        who = task_id(owner, "who", message_id) if candidates else None
         for lead_id in sorted(lead_ids, key=lambda i: (i != owner, i)):
+            if who is not None and lead_id in unread:
+                said = f.Replied(message_id=message_id, channel=Channel.SMS, task_id=who, candidates=candidates)
+                await owed_stops.owe(conn, lead_id, [said])
+                continue
             async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
-                if message_id is None:
-                    message_id = self._keep(unit, sms)
+                if lead_id == owner:
+                    self._keep(unit, sms, message_id)
                 open_reply = next(
                     (t.id for t in unit.state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY), None
                 )
-                task = task_id(owner, "who", message_id) if candidates else open_reply
                 unit.append(
                     f.Replied(
                         message_id=message_id,
                         channel=Channel.SMS,
-                        task_id=task or task_id(lead_id, "reply", message_id),
+                        task_id=who or open_reply or task_id(lead_id, "reply", message_id),
                         candidates=candidates,
                     ),
                     "lead",
                 )
                 unit.audit("lead", "lead_replied")
 
-    def _keep(self, unit: LeadUnit, sms: InboundSms) -> str:
+    def _keep(self, unit: LeadUnit, sms: InboundSms, message_id: str) -> None:
         row = {
-            "id": str(uuid.uuid4()),
+            "id": message_id,
             "lead_id": unit.lead_id,
             "direction": "in",
             "channel": Channel.SMS.value,
@@ -207,7 +231,6 @@ class Inbound:
             "provider_id": sms.event_id,
         }
         unit.after.append(row_of(tables.messages, self.leads.store.vault.seal_row(tables.messages, row)))
-        return str(row["id"])
 
 
 @dataclass(frozen=True, slots=True)

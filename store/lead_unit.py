@@ -227,8 +227,9 @@ class Leads:
             also=rows.also,
         )
         if rows.stops_owed:
-            for fact in owed_stops.owed(rows.stops_owed, state):
-                unit.append(fact, "system")
+            for said in owed_stops.in_order(rows.stops_owed):
+                for fact in owed_stops.owed(said, unit.state):
+                    unit.append(fact, "system")
             unit.after.append(owed_stops.paid(lead_id))
             unit.heard_no = unit.state.last_no
         return unit

@@ -1,7 +1,8 @@
-"""Stops that a lead has yet to be told of, for it could not be read as they came: it hears of them as the first thing.
+"""What a lead has yet to be told, for it could not be read as it came: it hears of that as the first thing.
 
-Its addresses are shut by then. Whatever opens it next, in a release that can read it, writes the facts. So it is with
-the review of one that could not be compared as its database was put back from a copy (store/restored.py).
+A stop (its addresses are shut by then), a text that it or a relative wrote, and who wrote it. What opens it next, in a
+release that can read it, writes the facts. So it is with the review of one that could not be compared as its database
+was put back from a copy (store/restored.py).
 """
 
 import json
@@ -13,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
-from domain.errors import ClocksApart, InvalidInput, NotFound, Refused
+from domain.errors import ClocksApart, InvalidInput, NoSuchLead, Refused
 from domain.lead_state import LeadState
 from domain.restored import stop_as_unread
 from domain.stored_fact import StoredFact
@@ -22,10 +23,14 @@ from store.engine import AWAY
 from store.round_trip import Statement, together
 
 Stop = f.OptedOut | f.Suppressed
+Owed = Stop | f.Replied | f.TaskOpened | f.TaskClosed
 # Errors that say nothing of the lead. Any other is of this lead alone: a fact of a later release, a key that is gone, a
 # rule that fails with it.
-BLAMELESS = (*AWAY, SQLAlchemyError, NotFound, Refused, InvalidInput, ClocksApart)
-_OWE = "UPDATE leads SET stops_owed = coalesce(stops_owed, '[]') || CAST(%(stops)s AS jsonb) WHERE id = %(lead)s::uuid"
+BLAMELESS = (*AWAY, SQLAlchemyError, NoSuchLead, Refused, InvalidInput, ClocksApart)
+_OWE = (
+    "UPDATE leads SET stops_owed = coalesce(stops_owed, '[]') || CAST(%(owed)s AS jsonb)"
+    " WHERE id = %(lead)s::uuid AND NOT coalesce(stops_owed, '[]') @> CAST(%(owed)s AS jsonb)"
+)
 _PAID = "UPDATE leads SET stops_owed = NULL WHERE id = %(lead)s::uuid"
 
 
@@ -44,22 +49,31 @@ async def told(conn: AsyncConnection, tell: Callable[[], Awaitable[object]]) -> 
     return True
 
 
-async def owe(conn: AsyncConnection, lead_id: str, stops: Sequence[Stop]) -> None:
-    """Its row is locked already, or comes last by the order of locks. Its workflow asks until it can be read."""
-    said = json.dumps([asdict(StoredFact.of(stop)) for stop in stops])
-    await together(conn, [(_OWE, {"lead": lead_id, "stops": said})])
-    await outbox.wake(conn, [lead_id], "lead_opted_out")
+async def owe(conn: AsyncConnection, lead_id: str, facts: Sequence[Owed], signal: str = "lead_opted_out") -> None:
+    """Its row is locked already, or comes last by the order of locks. Its workflow asks until it can be read; it is
+    woken by `signal`. The same again is owed once."""
+    said = json.dumps([asdict(StoredFact.of(fact)) for fact in facts])
+    await together(conn, [(_OWE, {"lead": lead_id, "owed": said})])
+    await outbox.wake(conn, [lead_id], signal)
 
 
-def owed(rows: Sequence[dict[str, Any]], state: LeadState) -> Iterator[f.Fact]:
-    """What of it the lead does not know. Another release may have written it. Raises NewerFact.
+def in_order(rows: Sequence[dict[str, Any]]) -> list[f.Fact]:
+    """As they came, but for a review, which is first: what it stops a stop may end. Another release may have written
+    them. Raises NewerFact."""
+    return sorted((StoredFact(**row).read() for row in rows), key=lambda fact: not isinstance(fact, f.TaskOpened))
 
-    A review comes first: what it stops a stop may end.
-    """
-    for row in sorted(rows, key=lambda row: row["kind"] != "task_opened"):
-        fact = StoredFact(**row).read()
-        assert isinstance(fact, f.OptedOut | f.Suppressed | f.TaskOpened)
-        yield from stop_as_unread(state, fact) if isinstance(fact, f.TaskOpened) else unknown(fact, state)
+
+def owed(fact: f.Fact, state: LeadState) -> Iterator[f.Fact]:
+    """What of it the lead does not know."""
+    match fact:
+        case f.OptedOut() | f.Suppressed():
+            yield from unknown(fact, state)
+        case f.TaskOpened():
+            yield from stop_as_unread(state, fact)
+        case f.TaskClosed():
+            yield from [fact] if state.waits_for(fact.task_id) else []
+        case _:
+            yield fact
 
 
 def unknown(stop: Stop, state: LeadState) -> list[Stop]:

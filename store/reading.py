@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NoSuchLead
 from store import tables
 from store.vault import Vault
 
@@ -166,7 +166,7 @@ async def facility_of(conn: AsyncConnection, lead_id: str) -> str | None:
     """The facility that a lead belongs to. Raises NotFound."""
     row = (await conn.execute(select(_LEAD.c.preferred_facility).where(_LEAD.c.id == lead_id))).first()
     if row is None:
-        raise NotFound("no lead with this id")
+        raise NoSuchLead("no lead with this id")
     facility: str | None = row[0]
     return facility
 
@@ -175,7 +175,7 @@ async def read_lead(conn: AsyncConnection, vault: Vault, lead_id: str) -> Row:
     """One lead with addresses and their stops, consents, stamps, appointments and open tasks. Raises NotFound."""
     row = (await conn.execute(select(_LEAD).where(_LEAD.c.id == lead_id))).mappings().first()
     if row is None:
-        raise NotFound("no lead with this id")
+        raise NoSuchLead("no lead with this id")
     opened = vault.open_row(_LEAD, row)
     addresses = (await addresses_of(conn, vault, [lead_id])).get(lead_id, [])
     tasks = await _rows(conn, tables.tasks, lead_id, tables.tasks.c.due_at, tables.tasks.c.state.in_(_OPEN))

@@ -1,11 +1,16 @@
 """Which lead a reply is from, where several share the address: a person says, and everybody else goes on."""
 
+from functools import partial
+
 from domain import facts as f
 from domain.access import Actor
 from domain.consequences import task_id
 from domain.lead_state import Task
 from domain.touches import Channel
+from store import owed_stops
 from store.lead_unit import Leads, LeadUnit
+
+Heard = f.Replied | f.TaskClosed
 
 
 async def assign_reply(leads: Leads, unit: LeadUnit, task: Task, wrote: str, actor: Actor) -> None:
@@ -15,18 +20,29 @@ async def assign_reply(leads: Leads, unit: LeadUnit, task: Task, wrote: str, act
     """
     for candidate in sorted(task.candidates):
         if candidate == unit.lead_id:
-            _tell(unit, task, actor, is_writer=candidate == wrote)
-        else:
-            async with leads.within(unit.conn, candidate, unit.by_clock, locked=True, spreads=False) as other:
-                _tell(other, task, actor, is_writer=candidate == wrote)
+            for fact in _told(task, candidate, is_writer=candidate == wrote):
+                for news in owed_stops.owed(fact, unit.state):
+                    unit.append(news, actor.name)
+            continue
+        facts = _told(task, candidate, is_writer=candidate == wrote)
+        if not await owed_stops.told(unit.conn, partial(_tell, leads, unit, candidate, facts, actor)):
+            await owed_stops.owe(unit.conn, candidate, facts)
 
 
-def _tell(unit: LeadUnit, task: Task, actor: Actor, *, is_writer: bool) -> None:
-    """What it waits for ends, and only that: others may still hold the lead. Of an earlier reply only a rest waits."""
+async def _tell(leads: Leads, owner: LeadUnit, lead_id: str, facts: list[Heard], actor: Actor) -> None:
+    async with leads.within(owner.conn, lead_id, owner.by_clock, locked=True, spreads=False) as unit:
+        for fact in facts:
+            for news in owed_stops.owed(fact, unit.state):
+                unit.append(news, actor.name)
+
+
+def _told(task: Task, lead_id: str, *, is_writer: bool) -> list[Heard]:
+    """What it waits for ends, and only that: others may still hold the lead."""
     assert task.message_id is not None
-    rest = unit.state.rest
-    if task.id in unit.state.unanswered or (rest is not None and task.id in rest.waits):
-        unit.append(f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="a person said who wrote"), actor.name)
+    facts: list[Heard] = [
+        f.TaskClosed(task_id=task.id, state=f.TaskState.DONE, reason="a person said who wrote"),
+    ]
     if is_writer:
-        own = task_id(unit.lead_id, "reply", task.message_id)
-        unit.append(f.Replied(message_id=task.message_id, channel=Channel.SMS, task_id=own), actor.name)
+        own = task_id(lead_id, "reply", task.message_id)
+        facts.append(f.Replied(message_id=task.message_id, channel=Channel.SMS, task_id=own))
+    return facts

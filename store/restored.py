@@ -1,10 +1,9 @@
 """A database that was put back from a copy, compared with what the carrier knows; before anything is sent from it."""
 
-import json
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -13,39 +12,34 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain import facts as f
 from domain.clock import Clock
-from domain.consequences import task_id
-from domain.errors import ClocksApart
+from domain.errors import ClocksApart, NewerFact
 from domain.fold import fold
 from domain.lead_state import LeadState
 from domain.opt_out_words import is_opt_out
-from domain.ports import CarrierList, InboundSms, Listed
+from domain.ports import CarrierList, InboundSms, Listed, OutcomeUnknown
 from domain.restored import (
-    RULE,
     Claimed,
     perhaps_mailed,
     perhaps_sent,
+    review_unread,
     stop_for_review,
     unexplained,
     waiting,
     was_sent,
 )
-from domain.stored_fact import StoredFact
 from domain.touches import Channel
+from store import owed_stops
 from store.engine import AWAY, HOLDS
 from store.home import Home
 from store.inbound import Inbound
 from store.keys import lines
 from store.lead_unit import Leads, LeadUnit
-from store.round_trip import alone, insert_new, together
+from store.round_trip import insert_new, together
+from store.sweep import WAKE
 from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
 
 _LOST_BEFORE = "SELECT lost_at FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
-_OWE = (
-    "UPDATE leads SET stops_owed = coalesce(stops_owed, '[]') || CAST(%(review)s AS jsonb)"
-    " WHERE id = %(lead)s::uuid AND NOT coalesce(stops_owed, '[]') @> CAST(%(review)s AS jsonb)"
-)
 _LOST = "UPDATE addresses SET lost_at = %(lost_at)s WHERE kind = %(kind)s AND blind = %(blind)s"
 # What waits still was not: that a callback has told of it meanwhile does not explain it.
 _HANDED_OVER = ("claimed", "accepted", "delivered", "undelivered", "failed", "unknown")
@@ -54,11 +48,6 @@ SLACK = timedelta(minutes=2)  # real: the copy was begun at most so long after a
 PAGE = 500
 # What else goes wrong is for want of one lead: a fact of a later release, a key that is gone, a sequence that is.
 _OF_NO_LEAD = (*AWAY, SQLAlchemyError, ClocksApart)
-_UNREAD = (
-    "the database was put back from a copy, and this lead or one with its number could not be compared: look at the "
-    "carrier's log for what it was sent and what it wrote, and at the mail provider's, skip what it has had already, "
-    "then resume it"
-)
 _T = TypeVar("_T")
 
 
@@ -68,7 +57,8 @@ class Compared:
 
     `found`: texts that waited in the copy and were sent since. `stops_of_nobody`: from numbers of no lead in the copy;
     they are shut. `unread`: leads that could not be compared, by id, and the type of the error; so are those with a
-    number of which a text was `untaken`, for one of them could not be read.
+    number of which a text was `untaken`, for one of them could not be read. `newer`: what was said of facts of a later
+    release, which it names.
     """
 
     since: datetime  # real
@@ -82,14 +72,25 @@ class Compared:
     untaken: int = 0
     mails: int = 0  # of leads, now unknown
     unread: dict[str, str] = field(default_factory=dict)
+    newer: list[str] = field(default_factory=list)
+
+    @property
+    def whole(self) -> bool:
+        """Whether everybody was compared, and all texts were taken in."""
+        return not self.unread and not self.untaken
+
+    def failed(self, lead_ids: Iterable[str], error: Exception) -> None:
+        self.unread = dict.fromkeys(lead_ids, type(error).__name__) | self.unread
+        if isinstance(error, NewerFact) and str(error) not in self.newer:
+            self.newer.append(str(error))
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Each step may be done again: what was taken in, stopped or marked is so once.
 
-    A lead that cannot be read, or that a rule fails with, keeps none of the others from being compared: it is stopped
-    for review as the first thing that it hears once it can be read.
+    A lead that cannot be read, or that a rule fails with, keeps none of the others from being compared. Once that is
+    mended it is compared in the next run, or a person has it gone on without (`owe_reviews`).
     """
 
     leads: Leads
@@ -97,35 +98,35 @@ class Comparison:
     carrier: CarrierList
 
     async def compare(self, home: Home) -> Compared:
-        """Raises OutcomeUnknown where the carrier's list cannot be read: then nothing is known."""
+        """Raises OutcomeUnknown where the carrier's list cannot be read, or hides numbers: then nothing is known."""
         assert home.noticed_at is not None
         due = self.clock.product(home.noticed_at)  # what was due later was not sent: nobody has sent since
         await self._doubt_claims()
         done = Compared(home.alive_at - SLACK)
         found = sorted([one async for one in self.carrier.since(done.since)], key=lambda one: one.at)
+        heard, sent = await self._heard(found), await self._unknown(found)
+        _refuse_hidden([*sent, *(one for one in _texts(found) if _event(one) not in heard)])
+        done.known = sum(not one.inbound for one in found) - len(sent)
+        found = [one for one in found if one.person]  # what hides its number was known by its id
         unknown: dict[str, list[Listed]] = defaultdict(list)
-        for one in await self._unknown(found):
+        for one in sent:
             unknown[one.person].append(one)
-        done.known = sum(not one.inbound for one in found) - sum(map(len, unknown.values()))
-        heard = await self._heard(found)
         wrote = self._wrote(found, heard, home.noticed_at)
         await self._take_in(found, heard, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
         await self._mails(due, wrote, done)
-        for lead_id in done.unread:
-            await self._owe_review(lead_id, home.noticed_at, due)
         return done
 
-    async def _owe_review(self, lead_id: str, noticed: datetime, due: datetime) -> None:
-        """The lead opens it, and stops, as the first thing that it hears: see store/owed_stops.py.
-
-        It has the id that a review of this restore has, so it is opened once. What was due by `due` it may have had.
-        """
-        own = task_id(lead_id, RULE, noticed.isoformat())
-        review = f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=due, reason=_UNREAD)
-        owed = json.dumps([asdict(StoredFact.of(review))])
-        await alone(self.leads.store.engine, (_OWE, {"lead": lead_id, "review": owed}))
+    async def owe_reviews(self, home: Home, done: Compared) -> None:
+        """Goes on without the unread: each opens its review as the first thing that it hears (store/owed_stops.py)."""
+        assert home.noticed_at is not None
+        due = self.clock.product(home.noticed_at)
+        for lead_id in done.unread:
+            review = review_unread(lead_id, home.noticed_at, due)
+            async with self.leads.store.engine.begin() as conn:
+                await owed_stops.owe(conn, lead_id, [review], WAKE)
+                await together(conn, [_HOLD])
 
     async def _of(self, lead_id: str, do: Callable[[LeadUnit], Awaitable[_T]], otherwise: _T, done: Compared) -> _T:
         """What is done with one lead, in a transaction of its own; `otherwise` where that lead cannot be compared."""
@@ -135,7 +136,7 @@ class Comparison:
         except _OF_NO_LEAD:
             raise
         except Exception as error:
-            done.unread.setdefault(lead_id, type(error).__name__)
+            done.failed([lead_id], error)
             return otherwise
         return answer
 
@@ -194,8 +195,7 @@ class Comparison:
                 raise
             except Exception as error:  # nothing of it is kept: whose of the number it is a person must see
                 async with self.leads.store.engine.connect() as conn:
-                    theirs = await self._leads_at(conn, one.person)
-                done.unread = dict.fromkeys(theirs, type(error).__name__) | done.unread
+                    done.failed(await self._leads_at(conn, one.person), error)
                 done.untaken += 1
                 continue
             done.stops += stop and taken
@@ -326,6 +326,12 @@ class Comparison:
             return unit.state
         records = await self.leads.records(unit.conn, unit.lead_id)
         return fold(unit.lead_id, (record for record in records if record.at <= due))
+
+
+def _refuse_hidden(unknown: list[Listed]) -> None:
+    """Raises OutcomeUnknown where the list does not say whose something is that the copy does not know by its id."""
+    if hidden := sum(not one.person for one in unknown):
+        raise OutcomeUnknown(f"it hides the numbers of {hidden} texts or calls that the copy does not know")
 
 
 def _texts(found: Iterable[Listed]) -> list[Listed]:

@@ -1,5 +1,6 @@
 """Sequence versions on file: published once, immutable, read by every process."""
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -9,21 +10,26 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from content.library import PinnedSequence, parse_content
 from content.templates import Template
-from domain.errors import NotFound
+from domain.errors import InvalidSequence, NotFound, UnreadableSequence
 from domain.sequence import Sequence
 from store.engine import Store
 from store.tables import sequence_versions as table
 
+log = logging.getLogger(__name__)
 _PUBLISH_LOCK = 7_300_001  # any constant: serializes publishing processes
 
 
 class SequenceBook:
-    """All versions in memory. `refresh` reads what other processes have published since."""
+    """All versions in memory. `refresh` reads what other processes have published since.
+
+    One that this release cannot read (a later one published it, say) keeps no other from being read.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._versions: dict[tuple[str, int], tuple[Sequence, dict[str, Template]]] = {}
         self._latest: dict[str, int] = {}
+        self._unreadable: dict[tuple[str, int], str] = {}  # and why
 
     async def refresh(self) -> None:
         async with self._store.engine.connect() as conn:
@@ -32,33 +38,49 @@ class SequenceBook:
     async def refresh_by(self, conn: AsyncConnection) -> None:
         """For who holds a connection: many who wait for a second one at once would wait for each other."""
         there = (await conn.execute(select(table.c.key, table.c.version))).all()
-        new = [(key, version) for key, version in there if (key, version) not in self._versions]
+        read = self._versions.keys() | self._unreadable.keys()
+        new = [(key, version) for key, version in there if (key, version) not in read]
         if not new:
             return
-        wanted = tuple_(table.c.key, table.c.version).in_(new)
-        rows = (await conn.execute(select(table.c.key, table.c.version, table.c.content).where(wanted))).all()
-        for key, version, content in rows:
-            self._versions[key, version] = parse_content(content, version)
-            self._latest[key] = max(version, self._latest.get(key, 0))
+        query = select(table.c.key, table.c.version, table.c.content).order_by(table.c.key, table.c.version)
+        for key, version, content in await conn.execute(query.where(tuple_(table.c.key, table.c.version).in_(new))):
+            try:
+                self._versions[key, version] = _read(key, version, content)
+            except UnreadableSequence as error:
+                log.warning("%s", error)
+                self._unreadable[key, version] = error.cause
+            else:
+                self._latest[key] = max(version, self._latest.get(key, 0))
 
     def latest(self, key: str) -> Sequence:
-        """Raises NotFound."""
-        if key not in self._latest:
-            raise NotFound(f"no sequence {key!r}; there are {', '.join(sorted(self._latest))}")
-        return self.get(key, self._latest[key])
+        """The newest version that can be read. Raises NotFound, and UnreadableSequence where there are only others."""
+        if key in self._latest:
+            return self.get(key, self._latest[key])
+        if others := [version for other, version in self._unreadable if other == key]:
+            return self.get(key, max(others))
+        raise NotFound(f"no sequence {key!r}; there are {', '.join(sorted(self._latest))}")
 
     def get(self, key: str, version: int) -> Sequence:
+        """Raises NotFound and UnreadableSequence."""
+        if (key, version) in self._unreadable:
+            raise UnreadableSequence(key, version, self._unreadable[key, version])
         return self._pinned(key, version)[0]
 
     def template(self, key: str, version: int, name: str) -> Template:
-        """The template as that version pinned it."""
+        """The template as that version pinned it. Raises NotFound, also where the version cannot be read."""
         return self._pinned(key, version)[1][name]
 
     def knows(self, key: str, version: int) -> bool:
+        """Whether it can be read."""
         return (key, version) in self._versions
 
     def keys(self) -> list[str]:
+        """Of those of which a version can be read."""
         return sorted(self._latest)
+
+    def unreadable(self) -> dict[tuple[str, int], str]:
+        """Key and version, and why this release cannot read it."""
+        return dict(sorted(self._unreadable.items()))
 
     def _pinned(self, key: str, version: int) -> tuple[Sequence, dict[str, Template]]:
         found = self._versions.get((key, version))
@@ -67,13 +89,24 @@ class SequenceBook:
         return found
 
 
+def _read(key: str, version: int, content: Any) -> tuple[Sequence, dict[str, Template]]:
+    """Raises UnreadableSequence, whatever another release's text makes our parser fail with."""
+    try:
+        return parse_content(content, version)
+    except InvalidSequence as error:
+        raise UnreadableSequence(key, version, str(error)) from None
+    except Exception as error:
+        raise UnreadableSequence(key, version, type(error).__name__) from error
+
+
 async def publish(
     engine: AsyncEngine, pinned: list[PinnedSequence], now: datetime, *, again: bool = False
 ) -> list[tuple[str, int]]:
     """Stores each sequence whose content is new as its next version; returns those. `now` is product time.
 
     `again`: also one whose text is that of an earlier version, as when a change is taken back. Without it such a text
-    is left alone: a worker with older files than another's must not put its own in force again.
+    is left alone: a worker with older files than another's must not put its own in force again. So is one whose newest
+    version this release cannot read, for a later one has published it.
     """
     published: list[tuple[str, int]] = []
     async with engine.begin() as conn:
@@ -86,6 +119,8 @@ async def publish(
             known = digest in versions.values()
             if versions.get(last) == digest or (known and not again):
                 continue
+            if last and not again and not await _readable(conn, key, last):
+                continue
             row: dict[str, Any] = {
                 "key": key,
                 "version": last + 1,
@@ -97,3 +132,12 @@ async def publish(
             await conn.execute(insert(table).values(row))
             published.append((key, row["version"]))
     return published
+
+
+async def _readable(conn: AsyncConnection, key: str, version: int) -> bool:
+    content = await conn.scalar(select(table.c.content).where(table.c.key == key, table.c.version == version))
+    try:
+        _read(key, version, content)
+    except UnreadableSequence:
+        return False
+    return True

@@ -191,8 +191,9 @@ class TouchLedger:
                 message = Email(ref.touch_id, to, opened["subject"], opened["body"], "")
             case Channel.VOICE:
                 message = Call(ref.touch_id, to)
+        over = row["status"] == TouchStatus.UNKNOWN  # else its worker may be at it still
         search = await open_claims.search(unit.conn, ref, row["address_id"], row["claimed_at"])
-        return Claim(message, row["claimed_at"] + CLAIM_LIVES, replace(search, child_of=row["leg_id"]))
+        return Claim(message, row["claimed_at"] + CLAIM_LIVES, replace(search, child_of=row["leg_id"], over=over))
 
     async def _value(self, unit: LeadUnit, address_id: str) -> str:
         """The address that it went to, which need not be the lead's present one."""

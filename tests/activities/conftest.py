@@ -57,10 +57,10 @@ class Bench:
 
         self.ledger.claimed = granted
 
-    def holds(self, *, left: float) -> Claim:
-        """An earlier try claimed it, and its claim lasts `left` seconds yet."""
+    def holds(self, *, left: float, over: bool = False) -> Claim:
+        """An earlier try claimed it, and its claim lasts `left` seconds yet. `over`: that try has had its end."""
         deadline = STARTED + timedelta(seconds=left)
-        claim = Claim(self.message, deadline, Search(deadline - timedelta(seconds=CLAIM_LIVES)))
+        claim = Claim(self.message, deadline, Search(deadline - timedelta(seconds=CLAIM_LIVES), over=over))
         self.ledger.claimed = lambda _: claim
         return claim
 

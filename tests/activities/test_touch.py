@@ -144,9 +144,11 @@ async def test_a_held_claim_is_waited_for(bench: Bench, left: float, wait: float
     assert bench.ledger.settled == []
 
 
-@pytest.mark.parametrize("left", [0.0, -60.0])
-async def test_a_held_claim_that_is_over_is_looked_up_and_never_sent_again(bench: Bench, left: float) -> None:
-    claim = bench.holds(left=left)
+@pytest.mark.parametrize(("left", "over"), [(0.0, False), (-60.0, False), (10.0, True)])
+async def test_a_held_claim_that_is_over_is_looked_up_and_never_sent_again(
+    bench: Bench, left: float, over: bool
+) -> None:
+    claim = bench.holds(left=left, over=over)
     bench.carrier.listed = found = Accepted("SM7", TouchStatus.DELIVERED)
     assert (await bench.run()).action == "wait"
     assert nothing_was_sent(bench)

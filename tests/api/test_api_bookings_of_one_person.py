@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from domain import facts as f
 from domain.access import Role
 from tests.api.office import EMAIL, PHONE, PUBLIC_URL, Office, is_problem
 from tests.api.test_api_pages import lock_waits
@@ -103,6 +104,28 @@ async def test_what_begins_no_reminders_ends_no_cadence(office: Office) -> None:
     assert (await office.tell("cancelled", timedelta(minutes=1), appointment_id="a-2"))["changed"]
     assert (await _lead(office, before))["exit_reason"] == "disqualified"
     assert (await _lead(office, again))["exit_reason"] is None, "somebody writes to her"
+
+
+async def test_a_walk_in_that_is_entered_late_ends_the_lead_with_which_the_person_asked_again(office: Office) -> None:
+    before, again = await _let_go_and_back(office)
+    claimed = await office.claimed(again)
+    starts_at, at = office.now - timedelta(minutes=1), office.now.isoformat()
+    assert [(await office.book(before, starts_at, occurred_at=at))["in_flight"] for _ in range(2)] == [[claimed]] * 2
+    assert (await _lead(office, before))["sequence"]["key"] == "booked"
+    assert (await _lead(office, again))["exit_reason"] == "booked"
+
+
+@pytest.mark.parametrize(("event", "ends"), [("completed", "booked"), ("arrived", None)])
+async def test_a_visit_of_a_lead_that_is_over_ends_the_other_where_it_converts(
+    office: Office, event: str, ends: str | None
+) -> None:
+    before = await office.lead(phone=PHONE, email=None)
+    async with office.services.leads.lead(before) as unit:
+        unit.append(f.Finished(exit_reason=f.ExitReason.EXHAUSTED), "test")
+    again = await office.lead(phone=PHONE, email=None)
+    assert (await office.tell(event, timedelta(0), lead_id=before))["changed"]
+    assert (await _lead(office, before))["exit_reason"] == ("converted" if ends else "exhausted")
+    assert (await _lead(office, again))["exit_reason"] == ends
 
 
 # --- what may still arrive --------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Who only may have written, as earlier builds wrote it down: they told the end of it to nobody who did not rest."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic_core import from_json
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain import stored_fact
@@ -14,7 +16,7 @@ from domain.fact_versions import VERSIONS, FactVersions
 from domain.lead_state import State, Task
 from domain.next_action import Touch
 from domain.sweep import Missed
-from store import tables
+from store import owed_stops, tables
 from store.bookings import Booking
 from store.states import States
 from store.sweep import SweepStore
@@ -103,6 +105,11 @@ async def test_who_rests_for_a_reply_of_an_earlier_build_is_told_and_goes_on(cli
     assert rest is None or not rest.waits
 
 
+async def at_once(_: AsyncConnection, tell: Callable[[], Awaitable[object]]) -> bool:
+    await tell()
+    return True
+
+
 async def test_an_earlier_build_beside_this_one_completes_nothing_of_which_it_would_not_tell(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +117,7 @@ async def test_an_earlier_build_beside_this_one_completes_nothing_of_which_it_wo
     await as_an_earlier_build_wrote(clinic, zo)  # of whom it can read everything
     with monkeypatch.context() as earlier:
         earlier.setattr(stored_fact, "VERSIONS", EARLIER)
+        earlier.setattr(owed_stops, "told", at_once)  # it owes nobody anything
         with pytest.raises(NewerFact, match=r"kind reply, version 2, .* run release 0\.2\.0"):
             await clinic.commands.complete_task(DESK, who.id, lead_id=zo)
     clinic.leads.states = States()

@@ -35,6 +35,15 @@ async def two_of_one_person(clinic: Clinic) -> tuple[str, str]:
     return await clinic.inquire(email=None), await clinic.inquire(phone=None)
 
 
+async def two_at_one_number(clinic: Clinic) -> tuple[str, str]:
+    by_phone, by_mail = await two_of_one_person(clinic)
+    async with clinic.store.engine.begin() as conn:  # as if both had always had the number
+        ours = tables.lead_addresses.c.lead_id == by_phone
+        number = await conn.scalar(select(tables.lead_addresses.c.address_id).where(ours))
+        await conn.execute(tables.lead_addresses.insert().values(lead_id=by_mail, address_id=number))
+    return by_phone, by_mail
+
+
 async def wrong_number(clinic: Clinic, lead_id: str) -> None:
     async with clinic.leads.lead(lead_id) as unit:
         unit.append(f.Suppressed(channels=(Channel.SMS, Channel.VOICE), cause="wrong_number"), "desk")
@@ -93,14 +102,30 @@ async def test_a_booking_ends_every_cadence_of_the_person(clinic: Clinic) -> Non
 
 
 async def test_a_booking_by_phone_of_one_person_with_two_leads_ends_both_cadences(clinic: Clinic) -> None:
-    by_phone, by_mail = await two_of_one_person(clinic)
-    async with clinic.store.engine.begin() as conn:  # as if both had always had the number
-        ours = tables.lead_addresses.c.lead_id == by_phone
-        number = await conn.scalar(select(tables.lead_addresses.c.address_id).where(ours))
-        await conn.execute(tables.lead_addresses.insert().values(lead_id=by_mail, address_id=number))
+    by_phone, by_mail = await two_at_one_number(clinic)
     booked = await booking(clinic, phone=PHONE)
     other = by_mail if booked == by_phone else by_phone
     assert (await clinic.state(other)).exit_reason is f.ExitReason.BOOKED
+
+
+@pytest.mark.parametrize("event", [f.BookingEvent.BOOKED, f.BookingEvent.ARRIVED, f.BookingEvent.COMPLETED])
+async def test_who_has_come_is_asked_by_neither_lead_to_book(clinic: Clinic, event: f.BookingEvent) -> None:
+    """A walk-in, entered a minute late or as what became of it; told again, what is on its way is named again."""
+    came, other = await two_at_one_number(clinic)
+    ref, now = await clinic.next_touch(other), clinic.leads.now()
+    assert isinstance(await clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
+    told = Booking(event, "A1", now, lead_id=came, starts_at=now - timedelta(minutes=1))
+    assert [(await clinic.commands.booking(DESK, told)).in_flight for _ in range(2)] == [[ref.touch_id]] * 2
+    assert (await clinic.state(other)).exit_reason is f.ExitReason.BOOKED
+
+
+@pytest.mark.parametrize("event", [f.BookingEvent.CANCELLED, f.BookingEvent.NO_SHOW])
+async def test_who_has_not_come_is_still_asked_to_book(clinic: Clinic, event: f.BookingEvent) -> None:
+    missed, other = await two_at_one_number(clinic)
+    now = clinic.leads.now()
+    told = Booking(event, "A1", now, lead_id=missed, starts_at=now - timedelta(minutes=1))
+    await clinic.commands.booking(DESK, told)
+    assert (await clinic.state(other)).exit_reason is None
 
 
 async def test_an_old_visit_that_is_told_late_ends_nobodys_cadence(clinic: Clinic) -> None:

@@ -91,6 +91,7 @@ async def test_one_whose_worker_was_killed_keeps_the_address_too(clinic: Clinic)
     later = claim.deadline + timedelta(seconds=2)
     look = await clinic.ledger.claim(one, later)
     assert isinstance(look, Claim) and look.search is not None
+    assert not look.search.over, "its worker may be at it still"
     await clinic.ledger.settle(one, Unseen("not there"), later, look.deadline)
     assert isinstance(await clinic.ledger.claim(two, later + timedelta(seconds=5)), View)
     until = (await clinic.state(two.lead_id)).touches[1, "confirm", "sms"].until
@@ -134,6 +135,7 @@ async def test_it_is_looked_for_where_no_other_touch_stands(clinic: Clinic) -> N
     await clinic.ledger.settle(two, Accepted("SM2"), later)
     look = await clinic.ledger.claim(one, later)
     assert isinstance(look, Claim) and look.search is not None
+    assert look.search.over
     assert look.message.to == first.message.to
     assert look.deadline < later
     assert abs(look.search.since - now) < timedelta(seconds=1)

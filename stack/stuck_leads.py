@@ -23,7 +23,8 @@ MEANS = {
 }
 MEND = (
     "waking does not help: read the worker's log for their ids, and mend the cause (NewerFact, UnreadableSequence: run "
-    "the newer release; a lost key: put it back in the ring; a template: its missing value); each goes on by itself at its next try"
+    "the newer release; a lost key: put it back in the ring; a template: its missing value); each goes on by itself at "
+    "its next try"
 )
 NAMED = 10  # leads of one cause
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain import commands
+from domain import commands, task_commands
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.errors import InvalidInput, NoSuchLead, NotFound
@@ -230,13 +230,13 @@ class Commands:
 
     async def claim_task(self, actor: Actor, task_id: str) -> None:
         def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.claim_task(u.state, task_id, actor, u.now, self.lease)
+            return task_commands.claim(u.state, task_id, actor, u.now, self.lease)
 
         await self._apply(actor, await self._lead_of(task_id), "task_claimed", decide)
 
     async def release_task(self, actor: Actor, task_id: str) -> None:
         def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.release_task(u.state, task_id, actor, u.now)
+            return task_commands.release(u.state, task_id, actor, u.now)
 
         await self._apply(actor, await self._lead_of(task_id), "task_released", decide)
 
@@ -244,7 +244,7 @@ class Commands:
         """The actor's own line is called first, so it is kept with the touch."""
         async with self._open(actor, await self._lead_of(task_id), "task_dialled") as held:
             unit, table = held.unit, tables.touches
-            for fact in commands.dial_task(unit.state, task_id, actor, unit.now, unit.journal.patience):
+            for fact in task_commands.dial(unit.state, task_id, actor, unit.now, unit.journal.patience):
                 unit.append(fact, actor.name)
                 line = self.leads.store.vault.seal_row(table, {"id": fact.touch_id, "line": actor.phone})
                 unit.touch_rows[fact.touch_id] = line
@@ -265,7 +265,7 @@ class Commands:
         owner = await self._lead_of(task_id)
         async with self._open(actor, owner, "task_completed") as held:
             unit = held.unit
-            facts = commands.complete_task(
+            facts = task_commands.complete(
                 unit.state, task_id, actor, disposition, outcome, notes, callback_at, unit.now, lead_id
             )
             for fact in facts:

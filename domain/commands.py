@@ -4,7 +4,7 @@ Each answers the facts to append, or raises Refused with the reason and the stat
 """
 
 from collections.abc import Set as AbstractSet
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from domain import facts as f
@@ -13,22 +13,16 @@ from domain.appointment_reactions import LET_GO
 from domain.consequences import BOOKING_EXPECTED, PHONE, stopped
 from domain.consequences import enroll as enrolled
 from domain.consequences import task_id as task_id_of
-from domain.contact_window import next_open
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
-from domain.lead_state import DIAL, STAFF, LeadState, Rest, State, Task
+from domain.lead_state import STAFF, LeadState, Rest, State
 from domain.overdue import resumed
-from domain.patience import PATIENCE, Patience
 from domain.sequence import Sequence
-from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
+from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from domain.unknown import reviews
 
 Mode = Literal["shift", "catch_up", "skip_expired"]
 RESUMED = "a person resumed it"
-NO_PHONE = (
-    "your key has no phone, and a call is connected by way of your own line: "
-    "make a key that has one with `tend keys create --phone`"
-)
 
 
 def _living(state: LeadState, what: str) -> None:
@@ -217,127 +211,6 @@ def message(
         if t.living and t.kind is f.TaskKind.REPLY
     ]
     return [planned, *answered]
-
-
-# --- tasks -----------------------------------------------------------------------------------------------------------
-
-
-def _task(state: LeadState, task_id: str) -> Task:
-    task = state.tasks.get(task_id)
-    if task is None:
-        raise Refused("no such task on this lead", state.state)
-    return task
-
-
-def _mine(task: Task, actor: Actor) -> None:
-    if task.state is not f.TaskState.CLAIMED:
-        raise Refused(f"the task is {task.state}; claim it first", task.state)
-    if task.claimed_by != actor.id and actor.role not in (Role.ADMIN, Role.MANAGER):
-        raise Refused(f"the task is claimed by {task.claimed_name}", task.state)
-
-
-def claim_task(state: LeadState, task_id: str, actor: Actor, now: datetime, lease: timedelta) -> list[f.Fact]:
-    task = _task(state, task_id)
-    if task.state is f.TaskState.CLAIMED and task.claimed_by != actor.id:
-        raise Refused(f"the task is claimed by {task.claimed_name}", task.state)
-    if not task.living:
-        raise Refused(f"the task is {task.state}", task.state)
-    if task.state is f.TaskState.OPEN and task.claim_by is not None and task.claim_by <= now:
-        raise Refused("the task's time has passed", f.TaskState.MISSED)
-    return [f.TaskClaimed(task_id=task_id, by_id=actor.id, by_name=actor.name, lease_until=now + lease)]
-
-
-def release_task(state: LeadState, task_id: str, actor: Actor, now: datetime) -> list[f.Fact]:
-    task = _task(state, task_id)
-    _mine(task, actor)
-    within = task.claim_within if task.disposition is not Disposition.ANSWERED else None
-    return [f.TaskReturned(task_id=task_id, claim_by=now + within if within else None)]
-
-
-def dial_task(
-    state: LeadState, task_id: str, actor: Actor, now: datetime, patience: Patience = PATIENCE
-) -> list[f.TouchChanged]:
-    """Plans one call: the actor's own line first, then the lead. Never a second while the first is on its way."""
-    task = _task(state, task_id)
-    if task.kind not in (f.TaskKind.CALL, f.TaskKind.CALLBACK):
-        raise Refused(f"a task of kind {task.kind} is not a call", task.state)
-    _mine(task, actor)
-    if actor.phone is None:
-        raise Refused(NO_PHONE, task.state)
-    if Channel.VOICE in state.closed or not state.phone:
-        raise Refused("this number may not be called", state.state)
-    opens = next_open(now, state.zones)
-    if opens > now:  # a call must not go out by itself in the morning, with nobody at the desk
-        raise Refused(f"outside the contact window: it opens at {opens.isoformat(timespec='seconds')}", state.state)
-    calls = [t for t in state.touches.values() if t.task_id is not None]  # of whatever task: it is one phone
-    ended = {touch for other in state.tasks.values() for touch in other.ended}
-    if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in calls):
-        raise Refused("a call to this lead is already on its way", task.state)
-    fresh = [t for t in calls if now - t.at < patience.call]
-    if any(t.status in SENT | {TouchStatus.UNKNOWN} and t.touch_id not in ended for t in fresh):
-        raise Refused("a call to this lead is already on its way", task.state)
-    dials = [t for t in calls if t.task_id == task_id]
-    number = task.enrollment or (state.enrollment.number if state.enrollment else 0)
-    step, part = task.step or STAFF, f"{DIAL}{task_id[:8]}.{len(dials) + 1}"
-    return [
-        f.TouchChanged(
-            touch_id=touch_id(state.lead_id, number, step, part),
-            enrollment=number,
-            step=step,
-            part=part,
-            channel=Channel.VOICE,
-            status=TouchStatus.PLANNED,
-            due_at=now,
-            task_id=task_id,
-        )
-    ]
-
-
-def complete_task(  # noqa: PLR0917 - what the form of a finished task holds
-    state: LeadState,
-    task_id: str,
-    actor: Actor,
-    disposition: Disposition | None,
-    outcome: f.Outcome | None,
-    notes: str | None,
-    callback_at: datetime | None,
-    now: datetime,
-    wrote: str | None = None,
-) -> list[f.Fact]:
-    """`wrote`: of a task with candidates, whose reply it is."""
-    task = _task(state, task_id)
-    if not task.living:
-        raise Refused(f"the task is {task.state}", task.state)
-    call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
-    if call or task.state is f.TaskState.CLAIMED:  # or two people would call one lead
-        _mine(task, actor)
-    if callback_at is not None and callback_at <= now:
-        raise InvalidInput("callback_at", "must lie in the future, on the product's clock")
-    if task.candidates and outcome is not None:
-        raise InvalidInput(
-            "outcome", "say only whose reply it is; what came of it belongs to the reply task this opens"
-        )
-    if task.candidates and wrote not in task.candidates:
-        raise InvalidInput("lead_id", "say which of the candidates wrote")
-    if task.kind is f.TaskKind.CALL and disposition is None and task.disposition is None:
-        raise InvalidInput("disposition", "say how the call ended")
-    if disposition is not None and not call:
-        raise InvalidInput("disposition", f"a task of kind {task.kind} has none")
-    ended = disposition or task.disposition
-    if ended is Disposition.ANSWERED and call and outcome is None:
-        raise InvalidInput("outcome", "a person answered: say what came out of it")
-    if ended not in (None, Disposition.ANSWERED) and outcome not in (None, f.Outcome.WRONG_NUMBER):
-        raise InvalidInput("outcome", f"{outcome} needs a person who answered, but the call ended with {ended}")
-    return [
-        f.TaskClosed(
-            task_id=task_id,
-            state=f.TaskState.DONE,
-            disposition=ended,
-            outcome=outcome,
-            callback_at=callback_at,
-            notes=notes,
-        )
-    ]
 
 
 def snapshot(state: LeadState) -> dict[str, object]:

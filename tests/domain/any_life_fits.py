@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
-from domain import commands, desk
+from domain import commands, desk, task_commands
 from domain import facts as f
 from domain.lead_state import Task
 from domain.touches import SENT, Disposition, TouchStatus
@@ -93,7 +93,7 @@ def _takes_on(story: Story, task: str, dials: bool) -> None:
 
 
 def _dials(story: Story, task: str) -> None:
-    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
 
 
 def _hangs_up(story: Story, task: str, touch: str, how: Disposition) -> None:

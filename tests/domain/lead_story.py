@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain import carry_out, commands, desk
+from domain import carry_out, commands, desk, task_commands
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.consequences import Book, enroll, task_id
@@ -140,7 +140,7 @@ class Story:
         return next(t.id for t in self.state.tasks.values() if (t.enrollment, t.step) == (number, step))
 
     def claims(self, task: str) -> None:
-        self.tell(*commands.claim_task(self.state, task, COORDINATOR, self.now, LEASE))
+        self.tell(*task_commands.claim(self.state, task, COORDINATOR, self.now, LEASE))
 
     def call_ends(self, task: str, disposition: Disposition) -> None:
         self.tell(f.CallEnded(task_id=task, touch_id="t", disposition=disposition))
@@ -153,7 +153,7 @@ class Story:
         callback_at: datetime | None = None,
     ) -> None:
         self.tell(
-            *commands.complete_task(self.state, task, COORDINATOR, disposition, outcome, None, callback_at, self.now)
+            *task_commands.complete(self.state, task, COORDINATOR, disposition, outcome, None, callback_at, self.now)
         )
 
     # --- time -------------------------------------------------------------------------------------------------------

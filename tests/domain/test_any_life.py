@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain import carry_out, commands, desk
+from domain import carry_out, commands, desk, task_commands
 from domain import facts as f
 from domain.consequences import task_id
 from domain.contact_window import is_open
@@ -118,12 +118,12 @@ def pause(hours: int) -> tuple[str, Act]:
 
 def claim(i: int) -> tuple[str, Act]:
     return act(
-        f"claim {i}", lambda s: _task(s, i, lambda t: commands.claim_task(s.state, t, COORDINATOR, s.now, LEASE))
+        f"claim {i}", lambda s: _task(s, i, lambda t: task_commands.claim(s.state, t, COORDINATOR, s.now, LEASE))
     )
 
 
 def dial(i: int) -> tuple[str, Act]:
-    return act(f"dial {i}", lambda s: _task(s, i, lambda t: [*commands.dial_task(s.state, t, COORDINATOR, s.now)]))
+    return act(f"dial {i}", lambda s: _task(s, i, lambda t: [*task_commands.dial(s.state, t, COORDINATOR, s.now)]))
 
 
 def call_ends(i: int, end: Disposition) -> tuple[str, Act]:
@@ -136,7 +136,7 @@ def complete(i: int, outcome: f.Outcome) -> tuple[str, Act]:
     def done(s: Story, task: str) -> list[f.Fact]:
         called = s.state.tasks[task].kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
         ended = Disposition.ANSWERED if called else None
-        return commands.complete_task(s.state, task, COORDINATOR, ended, outcome, None, None, s.now)
+        return task_commands.complete(s.state, task, COORDINATOR, ended, outcome, None, None, s.now)
 
     return act(f"complete {i} {outcome}", lambda s: _task(s, i, lambda t: done(s, t)))
 

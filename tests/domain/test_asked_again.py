@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands
+from domain import commands, task_commands
 from domain import facts as f
 from domain.lead_state import State
 from domain.touches import Disposition
@@ -40,7 +40,7 @@ def test_a_call_that_was_answered_or_still_rings_keeps_its_task(when: str) -> No
     if when == "answered":
         story.call_ends(task, Disposition.ANSWERED)
     else:
-        story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+        story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
         story.run(timedelta(seconds=1))
     story.tell(f.TaskReturned(task_id=task, escalated=True))
     story.table()

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands, gate
 from domain import facts as f
+from domain import gate, task_commands
 from domain.errors import InvalidInput, Refused
 from domain.fold import apply
 from domain.lead_state import Stage, State
@@ -79,7 +79,7 @@ def test_a_claim_without_outcome_goes_back_escalated_then_is_missed_and_the_cade
 def test_a_released_call_has_its_time_in_the_queue_again() -> None:
     story = at_the_call()
     story.run("2026-03-02 10:08")
-    story.tell(*commands.release_task(story.state, story.call("call1"), COORDINATOR, story.now))
+    story.tell(*task_commands.release(story.state, story.call("call1"), COORDINATOR, story.now))
     story.run("2026-03-02 10:20")
     assert story.table() == [
         ("03-02 10:08", "-", "task", "returned"),
@@ -233,18 +233,18 @@ def test_claims_are_one_at_a_time_and_in_time() -> None:
     task = story.call("call1")
     other = type(COORDINATOR)("k2", "Another", COORDINATOR.role)
     with pytest.raises(Refused, match="claimed by Coordinator"):
-        commands.claim_task(story.state, task, other, story.now, LEASE)
+        task_commands.claim(story.state, task, other, story.now, LEASE)
     with pytest.raises(Refused, match="claimed by Coordinator"):
-        commands.complete_task(story.state, task, other, Disposition.BUSY, None, None, None, story.now)
+        task_commands.complete(story.state, task, other, Disposition.BUSY, None, None, None, story.now)
     story.completes(task, disposition=Disposition.BUSY)
     with pytest.raises(Refused, match="done"):
-        commands.claim_task(story.state, task, other, story.now, LEASE)
+        task_commands.claim(story.state, task, other, story.now, LEASE)
 
 
 def test_a_call_is_completed_by_who_claimed_it() -> None:
     story = at_the_call()
     task = story.call("call1")
-    story.tell(*commands.release_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.release(story.state, task, COORDINATOR, story.now))
     with pytest.raises(Refused, match="claim it first"):
         story.completes(task, disposition=Disposition.BUSY)
     story.tell(f.TaskOpened(task_id="back", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
@@ -264,10 +264,10 @@ def test_a_promised_callback_is_not_done_by_a_busy_line() -> None:
     (promised,) = [t.id for t in story.state.tasks.values() if t.kind is f.TaskKind.CALLBACK]
     for attempt in (1, 2):
         story.claims(promised)
-        story.tell(*commands.dial_task(story.state, promised, COORDINATOR, story.now))
+        story.tell(*task_commands.dial(story.state, promised, COORDINATOR, story.now))
         story.run(timedelta(seconds=1))
         with pytest.raises(Refused, match="on its way"):
-            commands.dial_task(story.state, promised, COORDINATOR, story.now)
+            task_commands.dial(story.state, promised, COORDINATOR, story.now)
         dials = [t.touch_id for t in story.state.touches.values() if t.task_id == promised]
         assert len(dials) == attempt
         story.tell(f.CallEnded(task_id=promised, touch_id=dials[-1], disposition=Disposition.BUSY))
@@ -283,9 +283,9 @@ def test_a_promised_callback_is_not_done_by_a_busy_line() -> None:
 def test_a_dialled_call_goes_even_while_the_lead_rests_and_not_twice() -> None:
     story = at_the_call()
     story.replies()
-    story.tell(*commands.dial_task(story.state, story.call("call1"), COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, story.call("call1"), COORDINATOR, story.now))
     with pytest.raises(Refused, match="on its way"):
-        commands.dial_task(story.state, story.call("call1"), COORDINATOR, story.now)
+        task_commands.dial(story.state, story.call("call1"), COORDINATOR, story.now)
     story.run("2026-03-02 10:06")
     assert [r[1] for r in story.sent()] == ["call1"]
 
@@ -293,7 +293,7 @@ def test_a_dialled_call_goes_even_while_the_lead_rests_and_not_twice() -> None:
 def test_a_dialled_call_does_not_outlive_its_task_nor_wait_for_the_morning() -> None:
     story = at_the_call()
     task = story.call("call1")
-    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
     story.completes(task, f.Outcome.NOT_NOW, Disposition.ANSWERED)  # reached by other means meanwhile
     story.run(timedelta(days=1))
     assert story.sent() == []
@@ -303,7 +303,7 @@ def test_a_dialled_call_does_not_outlive_its_task_nor_wait_for_the_morning() -> 
     story.run("2026-03-02 20:55")
     task = story.call("call1")
     story.claims(task)
-    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
     story.now = ny("2026-03-02 21:05")  # nobody carried it out before
     story.run("2026-03-03 12:00")
     assert [t.rule for t in story.state.touches.values() if t.task_id == task] == ["window.federal"]
@@ -315,11 +315,11 @@ def test_a_dialled_call_is_dropped_as_its_task_leaves_the_hand_and_the_next_dial
     task = story.call("call1")
     if leaves == "escalated though the lead had answered":
         story.call_ends(task, Disposition.ANSWERED)
-    (dial,) = commands.dial_task(story.state, task, COORDINATOR, story.now)
+    (dial,) = task_commands.dial(story.state, task, COORDINATOR, story.now)
     full = dial.model_copy(update={"status": TouchStatus.DELAYED, "until": story.now + timedelta(minutes=30)})
     story.tell(dial, full.model_copy(update={"rule": "channel.unavailable", "reason": "all lines are taken"}))
     if leaves == "released":
-        story.tell(*commands.release_task(story.state, task, COORDINATOR, story.now))
+        story.tell(*task_commands.release(story.state, task, COORDINATOR, story.now))
     else:
         story.run(LEASE)
     waits = story.state.touches[dial.enrollment, dial.step, dial.part]
@@ -329,8 +329,8 @@ def test_a_dialled_call_is_dropped_as_its_task_leaves_the_hand_and_the_next_dial
         "task.over",
     )
     other = type(COORDINATOR)("k2", "Another", COORDINATOR.role, phone="+12025550144")
-    story.tell(*commands.claim_task(story.state, task, other, story.now, LEASE))
-    story.tell(*commands.dial_task(story.state, task, other, story.now))
+    story.tell(*task_commands.claim(story.state, task, other, story.now, LEASE))
+    story.tell(*task_commands.dial(story.state, task, other, story.now))
     story.run(timedelta(hours=1))
     assert [t.part for t in story.state.touches.values() if t.task_id == task and t.claimed_at is not None] == [
         f"{dial.part.removesuffix('1')}2"
@@ -340,7 +340,7 @@ def test_a_dialled_call_is_dropped_as_its_task_leaves_the_hand_and_the_next_dial
 def test_the_gate_shuts_on_a_call_that_an_earlier_release_left_waiting() -> None:
     story = at_the_call()
     task = story.call("call1")
-    (dial,) = commands.dial_task(story.state, task, COORDINATOR, story.now)
+    (dial,) = task_commands.dial(story.state, task, COORDINATOR, story.now)
     story.tell(dial)
     left = apply(
         story.state, f.Recorded(story.state.last_no + 1, story.now, "an earlier release", f.TaskReturned(task_id=task))

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands, desk
+from domain import desk, task_commands
 from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import Touch
@@ -16,7 +16,7 @@ from tests.domain.lead_story import COORDINATOR, LEASE, Story, at_the_call, ny
 def dialled(story: Story) -> str:
     """A call that was dialled, by somebody who does not press the key at once; its task."""
     story.at_the_desk, task = False, story.call("call1")
-    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
     story.run(timedelta(0))
     return task
 
@@ -29,7 +29,7 @@ def test_nobody_dials_without_a_line_of_their_own() -> None:
     story = at_the_call()
     nobody = type(COORDINATOR)(COORDINATOR.id, COORDINATOR.name, COORDINATOR.role)
     with pytest.raises(Refused, match="tend keys create --phone"):
-        commands.dial_task(story.state, story.call("call1"), nobody, story.now)
+        task_commands.dial(story.state, story.call("call1"), nobody, story.now)
 
 
 def test_while_the_line_rings_nothing_is_claimed_and_the_key_claims_it() -> None:
@@ -39,7 +39,7 @@ def test_while_the_line_rings_nothing_is_claimed_and_the_key_claims_it() -> None
     assert (touch.status, touch.rule, touch.claimed_at) == (TouchStatus.DELAYED, desk.RINGS, None)
     assert story.decide() == Wait(story.now + desk.WAITS, "next: call1", None)
     with pytest.raises(Refused, match="on its way"):
-        commands.dial_task(story.state, task, COORDINATOR, story.now)
+        task_commands.dial(story.state, task, COORDINATOR, story.now)
     story.now += timedelta(seconds=20)
     story.presses_1()
     assert its_touch(story).status is TouchStatus.ACCEPTED
@@ -57,7 +57,7 @@ def test_a_silent_line_fails_the_call_in_time_and_leaves_the_task_with_its_holde
         Disposition.FAILED,
         frozenset({touch.touch_id}),
     )
-    assert commands.dial_task(story.state, task, COORDINATOR, story.now)[0].part.endswith(".2")
+    assert task_commands.dial(story.state, task, COORDINATOR, story.now)[0].part.endswith(".2")
 
 
 def test_a_call_that_never_left_the_desk_can_be_missed_and_the_cadence_goes_on() -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands, desk
+from domain import commands, desk, task_commands
 from domain import facts as f
 from domain.lead_state import STOP, Touch
 from domain.schedule import asked_for, in_flight
@@ -94,7 +94,7 @@ def test_a_call_whose_lead_is_not_dialled_yet_is_named_as_it_still_goes(
     if rings:
         dialled(story)
     else:
-        story.tell(*commands.dial_task(story.state, story.call("call1"), COORDINATOR, story.now))
+        story.tell(*task_commands.dial(story.state, story.call("call1"), COORDINATOR, story.now))
     stop(story)
     assert in_flight(story.state, story.now) == ([its_touch(story).touch_id] if goes else [])
     if rings:
@@ -116,7 +116,7 @@ def test_a_line_that_rang_in_vain_dials_nobody_and_is_not_named() -> None:
 def test_a_call_whose_task_was_given_back_is_not_named() -> None:
     story = at_the_call()
     task = dialled(story)
-    story.tell(*commands.release_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.release(story.state, task, COORDINATOR, story.now))
     assert in_flight(story.state, story.now) == []
     assert its_touch(story).rule == "task.over"
 

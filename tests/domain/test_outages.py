@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands
+from domain import commands, task_commands
 from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import State
@@ -127,16 +127,16 @@ def test_a_call_whose_end_was_never_told_can_be_dialled_again() -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:03")
     task = story.call("call1")
     story.claims(task)
-    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
     story.run("2026-06-02 10:04")
     for at, refused in (("2026-06-02 10:30", True), ("2026-06-02 10:40", False)):
         story.tell(f.TaskClaimed(task_id=task, by_id=COORDINATOR.id, by_name="x", lease_until=ny(at)))
         story.run(ny(at) - timedelta(seconds=1))
         if refused:
             with pytest.raises(Refused, match="on its way"):
-                commands.dial_task(story.state, task, COORDINATOR, story.now)
+                task_commands.dial(story.state, task, COORDINATOR, story.now)
         else:
-            assert commands.dial_task(story.state, task, COORDINATOR, story.now)
+            assert task_commands.dial(story.state, task, COORDINATOR, story.now)
 
 
 def test_skip_leaves_what_an_earlier_sequence_left_behind() -> None:

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands
 from domain import facts as f
+from domain import task_commands
 from domain.next_action import OpenTask, Touch, Wait
 from domain.priority import IMPORTS, Priority, of_inquiry, of_work
 from domain.sources import SOURCE_CHANNELS
@@ -54,5 +54,5 @@ def test_a_dialled_call_comes_first() -> None:
     story = Story(ny("2026-06-02 10:00"), source="csv").run("2026-06-02 10:03")
     task = story.call("call1")
     story.claims(task)
-    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
     assert of_work(story.state, touch_of(story), story.now) is Priority.PERSON

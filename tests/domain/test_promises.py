@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands
+from domain import commands, task_commands
 from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import State
@@ -41,7 +41,7 @@ def test_a_call_again_takes_nothing_back_of_having_spoken(end: Disposition) -> N
 def test_a_promised_callback_can_be_made_though_the_last_call_ended_after_its_task() -> None:
     story = at_the_call()
     task = story.call("call1")
-    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
     story.run(timedelta(seconds=1))
     (dial,) = [t.touch_id for t in story.state.touches.values() if t.task_id == task]
     story.completes(task, f.Outcome.CALL_BACK, Disposition.ANSWERED, story.now + timedelta(minutes=10))
@@ -49,7 +49,7 @@ def test_a_promised_callback_can_be_made_though_the_last_call_ended_after_its_ta
     story.run(timedelta(minutes=10))
     (promised,) = [t.id for t in story.state.tasks.values() if t.living]
     story.claims(promised)
-    assert commands.dial_task(story.state, promised, COORDINATOR, story.now)
+    assert task_commands.dial(story.state, promised, COORDINATOR, story.now)
 
 
 def test_while_a_person_speaks_with_the_lead_no_other_sequence_writes() -> None:
@@ -84,9 +84,9 @@ def test_two_tasks_make_one_call_at_a_time() -> None:
     story = at_the_call()
     story.tell(f.TaskOpened(task_id="back", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
     story.claims("back")
-    story.tell(*commands.dial_task(story.state, "back", COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, "back", COORDINATOR, story.now))
     with pytest.raises(Refused, match="on its way"):
-        commands.dial_task(story.state, story.call("call1"), COORDINATOR, story.now)
+        task_commands.dial(story.state, story.call("call1"), COORDINATOR, story.now)
 
 
 def test_an_answered_call_that_is_back_in_the_queue_cannot_be_skipped() -> None:
@@ -135,7 +135,7 @@ def test_nobody_calls_back_who_was_let_go(outcome: f.Outcome) -> None:
     story.claims("held")
     story.completes(story.call("call1"), outcome, Disposition.ANSWERED)
     assert story.state.tasks["open"].state is f.TaskState.CANCELLED
-    story.tell(*commands.release_task(story.state, "held", COORDINATOR, story.now))
+    story.tell(*task_commands.release(story.state, "held", COORDINATOR, story.now))
     assert story.state.tasks["held"].state is f.TaskState.CANCELLED
 
 

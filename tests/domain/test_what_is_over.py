@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands
+from domain import commands, task_commands
 from domain import facts as f
 from domain.lead_state import Stage, State
 from domain.touches import Channel, Disposition, TouchStatus
@@ -46,7 +46,7 @@ def test_who_was_let_go_is_not_brought_back_by_a_new_time_of_an_old_appointment(
     story.scheduler_says("cancelled")
     story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
     story.claims("k")
-    story.tell(*commands.complete_task(story.state, "k", COORDINATOR, None, f.Outcome.NOT_NOW, None, None, story.now))
+    story.tell(*task_commands.complete(story.state, "k", COORDINATOR, None, f.Outcome.NOT_NOW, None, None, story.now))
     story.scheduler_says("rescheduled", ny("2026-06-12 10:00"))
     story.run(timedelta(days=30))
     assert story.state.exit_reason is f.ExitReason.STOPPED_BY_STAFF
@@ -166,7 +166,7 @@ def test_what_is_said_on_a_callback_leaves_the_appointment_its_reminders(outcome
     story = booked()
     story.tell(f.TaskOpened(task_id="k", task_kind=f.TaskKind.CALLBACK, due_at=story.now))
     story.claims("k")
-    story.tell(*commands.complete_task(story.state, "k", COORDINATOR, None, outcome, None, None, story.now))
+    story.tell(*task_commands.complete(story.state, "k", COORDINATOR, None, outcome, None, None, story.now))
     story.run("2026-06-10 09:00")
     assert [row[1] for row in story.sent()] == ["remind_24h", "remind_2h"]
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands
+from domain import commands, task_commands
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.consequences import BOOKING_EXPECTED, task_id
@@ -24,7 +24,7 @@ def _somebody_wrote() -> Story:
 
 
 def _said(story: Story, wrote: str | None) -> list[f.Fact]:
-    return commands.complete_task(story.state, WHO, COORDINATOR, None, None, None, None, story.now, wrote)
+    return task_commands.complete(story.state, WHO, COORDINATOR, None, None, None, None, story.now, wrote)
 
 
 @pytest.mark.parametrize("wrote", [None, "", "lead-3"])

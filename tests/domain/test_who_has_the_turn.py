@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain import commands
 from domain import facts as f
+from domain import task_commands
 from domain.consequences import task_id
 from domain.lead_state import State
 from domain.touches import Channel, Disposition, TouchStatus
@@ -54,7 +54,7 @@ def test_a_booking_on_a_call_that_was_answered_late_is_confirmed() -> None:
     """What came of that call is still to be entered: the appointment is, for one."""
     story = at_the_call()
     task = story.call("call1")
-    story.tell(*commands.dial_task(story.state, task, COORDINATOR, story.now))
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
     story.run(timedelta(seconds=1))
     (dial,) = [t.touch_id for t in story.state.touches.values() if t.task_id == task]
     story.run(timedelta(hours=1)).table()

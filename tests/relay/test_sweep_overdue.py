@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from domain import facts as f
 from domain.clock import Clock, Segment
-from domain.commands import dial_task
 from domain.journal import Journal
 from domain.ports import Accepted, Begin, Call, Email, Sms
 from domain.sweep import Missed
+from domain.task_commands import dial
 from domain.touches import Channel, TouchStatus, touch_id
 from relay import sweep as module
 from tests.relay.conftest import DESK, NO_GRACE, Clinic, by_kind
@@ -126,7 +126,7 @@ async def _dialled(clinic: Clinic, lead: str) -> list[f.Fact]:
     journal = Journal(await clinic.state(lead), clinic.ledger.leads.book)
     for fact in (opened, claimed):
         journal.append(fact, now, "a test")
-    return [opened, claimed, *dial_task(journal.state, task, actor, now)]
+    return [opened, claimed, *dial(journal.state, task, actor, now)]
 
 
 async def test_a_rest_that_is_over_and_ends_the_sequence_is_found(clinic: Clinic) -> None:

@@ -69,8 +69,9 @@ def ends_who_asked_by(  # noqa: PLR0917
     serves |= f.Finished(exit_reason=f.ExitReason.CONVERTED) in facts.values()
     if not (serves and is_news and told.status in COMES):
         return None
-    came = told.starts_at if books else told.occurred_at
-    return came + VISIT if came is not None else None
+    # What came of a visit may be entered days after it; that somebody came, before its start.
+    came = [at for at in (told.starts_at, None if books else told.occurred_at) if at is not None]
+    return min(came) + VISIT if came else None
 
 
 def has_come(state: LeadState, booked: Appointment | None) -> Iterator[f.Fact]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain import carry_out, desk
+from domain import carry_out, desk, task_reactions
 from domain.ledger import TouchRef
 from domain.next_action import Touch
 from domain.ports import DeskCallEnded
@@ -104,7 +104,11 @@ class ClickToCall:
                 return False
             async with self.leads.within(conn, lead_id) as unit:
                 touch = next((t for t in unit.state.touches.values() if t.touch_id == told.touch_id), None)
-                if touch is None or not desk.rings(touch) or not await _is_leg(conn, told):
+                if touch is None or not await _is_leg(conn, told):
+                    return False
+                if not desk.rings(touch):
+                    if touch.rule == task_reactions.OVER:  # dropped while it rang: its line is free by now
+                        unit.after.append(update(tables.touches, "id", {"id": told.touch_id, "leg_at": None}))
                     return False
                 unit.append(desk.ended(touch, told.how), "carrier")
                 unit.after.append(update(tables.touches, "id", {"id": told.touch_id, "leg_id": told.leg_id}))

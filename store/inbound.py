@@ -183,14 +183,14 @@ class Inbound:
         """
         if await owed_stops.told(conn, partial(self._keep_with, conn, wrote, frozenset(), sms)):
             return
-        unread = {i for i in wrote if not await owed_stops.told(conn, partial(self._open, conn, i))}
+        unread = set[str]()
+        for lead_id in wrote:
+            alone = partial(self._keep_with, conn, [lead_id], frozenset(), sms)
+            if not await owed_stops.would_hear(conn, alone):
+                unread.add(lead_id)
         read = [i for i in wrote if i not in unread]
         may = [*read, *(i for i in wrote if i in unread and i in from_.living)] if read else wrote
         await self._keep_with(conn, may, unread if read else frozenset(), sms)
-
-    async def _open(self, conn: AsyncConnection, lead_id: str) -> None:
-        async with self.leads.within(conn, lead_id, locked=True, spreads=False):
-            pass
 
     async def _keep_with(
         self, conn: AsyncConnection, lead_ids: list[str], unread: AbstractSet[str], sms: InboundSms

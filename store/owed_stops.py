@@ -49,6 +49,20 @@ async def told(conn: AsyncConnection, tell: Callable[[], Awaitable[object]]) -> 
     return True
 
 
+async def would_hear(conn: AsyncConnection, tell: Callable[[], Awaitable[object]]) -> bool:
+    """Whether one lead could be told: tried, and undone."""
+    tried = await conn.begin_nested()
+    try:
+        await tell()
+    except BLAMELESS:
+        raise
+    except Exception:
+        return False
+    finally:
+        await tried.rollback()
+    return True
+
+
 async def owe(conn: AsyncConnection, lead_id: str, facts: Sequence[Owed], signal: str = "lead_opted_out") -> None:
     """Its row is locked already, or comes last by the order of locks. Its workflow asks until it can be read; it is
     woken by `signal`. The same again is owed once."""

@@ -30,7 +30,7 @@ def told(story: Story, event: str, **more: Any) -> datetime | None:
         ("booked", BEGAN, BEGAN + VISIT),
         ("arrived", None, NOW + VISIT),
         ("arrived", AHEAD, NOW + VISIT),
-        ("completed", BEGAN, NOW + VISIT),
+        ("completed", BEGAN, BEGAN + VISIT),
         ("cancelled", BEGAN, None),
         ("no_show", BEGAN, None),
     ],
@@ -47,9 +47,15 @@ def test_what_a_lead_that_goes_on_around_its_booking_hears_ends_the_others() -> 
     assert told(story, "cancelled", appointment_id="B") == ny("2026-06-10 10:00"), "another stands"
     story.run("2026-06-10 10:15")
     assert told(story, "no_show", appointment_id="B") is None, "none stands to which the person comes"
-    assert told(story, "arrived") == story.now + VISIT
+    assert told(story, "arrived") == ny("2026-06-10 10:00") + VISIT
     story.run("2026-06-10 11:00")
-    assert told(story, "completed") == story.now + VISIT
+    assert told(story, "completed") == ny("2026-06-10 10:00") + VISIT
+
+
+def test_what_came_of_a_visit_and_is_entered_days_later_ends_nobody_who_asked_since() -> None:
+    story = booked("2026-06-10 10:00")
+    story.run("2026-06-17 09:00")
+    assert told(story, "completed") == ny("2026-06-10 10:00") + VISIT
 
 
 def test_what_reaches_a_lead_that_is_over_and_stays_so_ends_none() -> None:

@@ -13,7 +13,7 @@ from domain.ledger import Claim, TouchRef, View
 from domain.next_action import OpenTask
 from domain.ports import Accepted, InboundSms, OutcomeUnknown, Rejected, Remedy, Unavailable
 from domain.priority import Priority
-from domain.touches import Channel, TouchStatus
+from domain.touches import Channel, Disposition, TouchStatus
 from store import tables
 from store.backpressure import Backpressure, HeldBack
 from tests.store.test_click_to_call import COLLEAGUE, Dialled, dialled
@@ -222,7 +222,8 @@ async def test_a_call_waits_for_a_free_line(clinic: Clinic) -> None:
     assert isinstance(await clinic.ledger.claim(refs[1], later), Claim)
 
 
-async def test_a_line_that_rings_on_after_its_task_left_the_hand_is_taken(clinic: Clinic) -> None:
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_line_that_rings_on_after_its_task_left_the_hand_is_taken(clinic: Clinic, ended: bool) -> None:
     limited(clinic, calls=1)
     call = await dialled(clinic)
     await call.ring()
@@ -233,7 +234,9 @@ async def test_a_line_that_rings_on_after_its_task_left_the_hand_is_taken(clinic
     theirs = Dialled(clinic, await clinic.next_touch(call.ref.lead_id), call.task)
     assert isinstance(await theirs.ring(), View)
     assert (await theirs.touch()).rule == "cap.calls"
-    assert isinstance(await theirs.ring(timedelta(minutes=2)), Claim)
+    if ended:
+        assert not await call.ended(Disposition.NO_ANSWER)
+    assert isinstance(await theirs.ring(timedelta(seconds=40 if ended else 120)), Claim)
 
 
 async def test_a_call_whose_line_nobody_knows_takes_no_place_of_the_day(clinic: Clinic) -> None:

@@ -147,6 +147,20 @@ async def test_its_lead_waits_and_that_of_another_version_goes_on(clinic: Clinic
     assert (await old.state(await old.inquire(phone="+12125550103", email=None))).enrollment.version == 1  # type: ignore[union-attr]
 
 
+async def test_a_relatives_text_is_kept_with_who_can_be_told(clinic: Clinic) -> None:
+    """The other opens, but what its reply brings about needs the sequence."""
+    before = await clinic.inquire(email=None)
+    await published(clinic.store, changed("Second"))
+    await clinic.leads.book.refresh()
+    hidden = await clinic.inquire("Ben", email=None)
+    await spoil(clinic.store, 2)
+    old = await anew(clinic)
+    assert await old.inbound.reply(wrote(1, "Please call me"))
+    state = await old.state(before)
+    assert state.rest is not None and [t.candidates for t in state.tasks.values()] == [(before, hidden)]
+    assert await owed(old, hidden)
+
+
 async def test_who_asks_to_be_left_alone_is(clinic: Clinic) -> None:
     await published(clinic.store, changed("Second"))
     await clinic.leads.book.refresh()

@@ -9,6 +9,7 @@ While Temporal is away it waits, and says so; not without end.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -81,8 +82,12 @@ class Rebuild:
         async with self.engine.begin() as conn:
             asked = await outbox.who_just_asked(conn, self.sweep.clock.now())
         async with self._delivering():
+            begun = set[
+                str
+            ]()  # each counts once: it may be that Temporal has not yet heard of one as it is looked at again
             for start in range(0, len(asked), PAGE):
                 missing = await self._patiently(partial(self._without, asked[start : start + PAGE]), seen, tell)
+                begun |= {one.lead_id for one in missing}
                 seen = await self._start(missing, seen, tell, BESIDE, per_second)
             first, after = set(asked), None
             while True:
@@ -94,8 +99,8 @@ class Rebuild:
                 missing += await self._patiently(partial(self._without, again), seen, tell)
                 seen = replace(seen, looked_at=seen.looked_at + len(page))
                 if len(page) < PAGE:
-                    return await self._start(missing, seen, tell, 0, per_second)
-                seen = await self._start(missing, seen, tell, BESIDE, per_second)
+                    return await self._start(missing, seen, tell, 0, per_second, counted=begun)
+                seen = await self._start(missing, seen, tell, BESIDE, per_second, counted=begun)
                 after = page[-1].lead_id
 
     async def _without(self, lead_ids: list[str]) -> list[Waiting]:
@@ -109,14 +114,21 @@ class Rebuild:
         ]
 
     async def _start(
-        self, missing: list[Waiting], seen: Progress, tell: Tell, beside: int, per_second: float
+        self,
+        missing: list[Waiting],
+        seen: Progress,
+        tell: Tell,
+        beside: int,
+        per_second: float,
+        *,
+        counted: AbstractSet[str] = frozenset(),
     ) -> Progress:
         """Wakes who of these is to have a workflow, until no more than so many still wait, and not too fast."""
         began = asyncio.get_running_loop().time()
         needed = [one.lead_id for one in await self.sweep.store.needing(missing)]
         async with self.engine.begin() as conn:
             await outbox.wake(conn, needed, WAKE, self.sweep.clock.now())
-        seen = replace(seen, started=seen.started + len(needed))
+        seen = replace(seen, started=seen.started + len(set(needed) - counted))
         async for _, away in self._until_delivered(beside, await self._newest()):
             tell(replace(seen, away=away))
         tell(seen)

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from config.settings import Settings
 from domain.priority import Priority
+from relay.lead_workflows import LeadWorkflows, Looked, Seen
 from relay.rebuild import Progress, Rebuild, TemporalAway
 from relay.temporal_delivery import TemporalDelivery
 from stack.database import Tools
@@ -101,6 +102,25 @@ async def test_it_says_that_temporal_is_away_and_goes_on_when_it_is_back(frozen:
         assert await doing == told[-1] == Progress(3, 3, 3)
     assert [await clinic.has_workflow(lead) for lead in leads] == [True] * 3
     assert await clinic.entries() == 0
+
+
+async def test_who_is_looked_at_again_before_temporal_has_heard_counts_once(
+    frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic, told = frozen.clinic, Told()
+    leads = [await clinic.take_in_unheard() for _ in range(3)]
+
+    async def not_yet(_: LeadWorkflows, lead_ids: Sequence[str]) -> list[Seen]:
+        return [Seen(Looked.NONE) for _ in lead_ids]
+
+    async def behind(*_: object) -> set[str]:
+        return set()
+
+    monkeypatch.setattr(LeadWorkflows, "look", not_yet)
+    monkeypatch.setattr(LeadWorkflows, "running", behind)
+    async with asyncio.timeout(LONGEST):
+        assert await frozen.rebuild().missing(1000, told.append) == Progress(3, 3, 3)
+    assert [await clinic.has_workflow(lead) for lead in leads] == [True] * 3
 
 
 @pytest.mark.parametrize("everyone", [False, True])

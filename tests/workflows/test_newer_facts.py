@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from domain import stored_fact
-from domain.errors import NewerFact
+from domain.errors import NewerFact, TendError
 from domain.fact_versions import FactVersions, Step, as_it_is
 from domain.facts import Noted
 from store import tables
@@ -26,12 +26,12 @@ async def noted_by_a_later_release(world: World, lead: str) -> None:
         await conn.execute(later)
 
 
-async def refused(world: World, lead: str) -> None:
-    """Waits (real time) until a plan was tried, and is to be tried again."""
+async def refused(world: World, lead: str, by: type[TendError] = NewerFact) -> None:
+    """Waits (real time) until a plan or a touch was tried, and is to be tried again."""
     async with asyncio.timeout(LONGEST):
         while True:
             pending = (await world.handle(lead).describe()).raw_description.pending_activities
-            if pending and pending[0].last_failure.application_failure_info.type == NewerFact.__name__:
+            if pending and pending[0].last_failure.application_failure_info.type == by.__name__:
                 return
             await asyncio.sleep(0.02)
 

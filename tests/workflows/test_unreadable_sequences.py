@@ -1,6 +1,5 @@
 """A lead on a sequence version that this release cannot read waits for workers of one that can."""
 
-import asyncio
 from datetime import UTC, datetime
 
 from sqlalchemy import select, update
@@ -11,7 +10,7 @@ from store.sequences import publish
 from store.tables import sequence_versions
 from tests.store.test_publishing import changed
 from tests.store.test_unreadable_sequences import KEY, spoil
-from tests.workflows.held import LONGEST
+from tests.workflows.test_newer_facts import refused
 from tests.workflows.world import World, open_world
 from wire.keyring import KeyRing
 
@@ -20,16 +19,6 @@ async def as_if_started_now(world: World) -> None:
     book = world.leads.book
     book.__init__(world.store)  # type: ignore[misc]
     await book.refresh()
-
-
-async def refused(world: World, lead: str) -> None:
-    """Waits (real time) until a plan or a touch was tried, and is to be tried again."""
-    async with asyncio.timeout(LONGEST):
-        while True:
-            pending = (await world.handle(lead).describe()).raw_description.pending_activities
-            if pending and pending[0].last_failure.application_failure_info.type == UnreadableSequence.__name__:
-                return
-            await asyncio.sleep(0.02)
 
 
 async def test_it_is_refused_until_a_release_that_reads_it_runs(store: Store, keyring: KeyRing) -> None:
@@ -44,7 +33,7 @@ async def test_it_is_refused_until_a_release_that_reads_it_runs(store: Store, ke
         await spoil(store, 2)
         await as_if_started_now(world)
         await world.deliver()
-        await refused(world, lead)
+        await refused(world, lead, UnreadableSequence)
         assert world.sent("sms") == []
         async with store.engine.begin() as conn:
             await conn.execute(update(table).where(*this).values(content=content))

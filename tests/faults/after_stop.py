@@ -51,7 +51,7 @@ def _of_relative(seen: Seen, lead: Lead, stop: Told, ask: Told | None, *, first:
     the next stop.
     """
     stop = replace(stop, verb="stop_text")
-    mails = [touch for touch in lead.touches if touch["channel"] == "email"]
+    mails = [touch for touch in lead.touches if touch.get("channel") == "email"]  # a step left out has none
     yield from _by_clock(seen, lead, [touch for touch in lead.touches if touch not in mails], stop, None)
     shut_by_then = any("sms" in (entry.get("stopped") or ()) for entry in lead.of("inquired")[:1])
     if not shut_by_then or (ask is not None and ask.answered_at is not None and stop.asked_at > ask.answered_at):

@@ -42,6 +42,16 @@ def test_a_stop_that_never_was_the_relatives_fact_is_found_by_the_clock(verb: st
     assert run.verdict().counts == {"after_stop": 1}
 
 
+def test_a_step_of_a_relative_that_was_left_out_before_its_channel_was_chosen_is_no_matter() -> None:
+    run = _relatives(in_flight=[])
+    edu = run.entry("edu")
+    run.outbox = [item for item in run.outbox if item["touch_id"] != edu["id"]]
+    edu.update(status="skipped", rule="step.left_out", reason="no channel is left")
+    del edu["channel"], edu["claimed_at"]
+    _late(run, "link")
+    assert run.verdict().counts["after_stop"] == 1
+
+
 def test_what_an_appointment_needs_and_a_persons_own_words_still_go_to_a_relative_by_mail() -> None:
     for more in ({"enrollment": 2}, {"step": "staff"}):
         run = _relatives(in_flight=[])

@@ -73,7 +73,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.TaskClosed():
             return _closed(state, fact, at, no)
         case f.CallEnded():
-            return _call_ended(state, fact)
+            return _call_ended(state, fact, at)
         case f.AppointmentChanged():
             return appointed(state, fact, no)
         case f.OptedOut():
@@ -219,7 +219,7 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
 
 
 def _at_the_desk(state: LeadState, task_id: str, at: datetime) -> LeadState:
-    """Who has just pressed the key for this call is at it: the lease counts anew."""
+    """Who has just pressed the key for this call, or hung up, is at it: the lease counts anew."""
     task = state.tasks.get(task_id)
     if task is None or task.state is not f.TaskState.CLAIMED or task.lease is None:
         return state
@@ -264,7 +264,9 @@ def _task(lead: LeadState, task_id: str, /, **changes: Any) -> LeadState:
     return replace(lead, tasks=put(lead.tasks, task_id, replace(task, **changes)))
 
 
-def _call_ended(state: LeadState, fact: f.CallEnded) -> LeadState:
+def _call_ended(state: LeadState, fact: f.CallEnded, at: datetime) -> LeadState:
+    if any(t.touch_id == fact.touch_id and t.claimed_at is not None for t in state.touches.values()):
+        state = _at_the_desk(state, fact.task_id, at)  # a line that nobody took tells of nobody
     task = state.tasks.get(fact.task_id)
     if task is None:
         return state

@@ -27,7 +27,7 @@ from relay.relay import Relay
 from relay.sweep import PAGE, Sweep
 from relay.temporal_delivery import TemporalDelivery
 from store import outbox
-from store.sweep import WAKE, Waiting
+from store.sweep import Waiting
 from store.tables import outbox as entries
 
 LOOK_EVERY = 0.2  # real seconds
@@ -127,7 +127,7 @@ class Rebuild:
         began = asyncio.get_running_loop().time()
         needed = [one.lead_id for one in await self.sweep.store.needing(missing)]
         async with self.engine.begin() as conn:
-            await outbox.wake(conn, needed, WAKE, self.sweep.clock.now())
+            await outbox.wake(conn, needed, outbox.ANY_SIGNAL, self.sweep.clock.now())
         seen = replace(seen, started=seen.started + len(set(needed) - counted))
         async for _, away in self._until_delivered(beside, await self._newest()):
             tell(replace(seen, away=away))
@@ -142,7 +142,7 @@ class Rebuild:
         Raises TemporalAway.
         """
         async with self.engine.begin() as conn:
-            await outbox.wake_all(conn, WAKE, self.sweep.clock.now())
+            await outbox.wake_all(conn, outbox.ANY_SIGNAL, self.sweep.clock.now())
         return await self.delivered(tell)
 
     async def delivered(self, tell: Tell) -> Progress:
@@ -203,7 +203,7 @@ class Rebuild:
 
     async def _waiting(self, newest: int) -> int:
         """Wakes in the outbox, up to this entry: of who has just asked they look as those that others write."""
-        asked = and_(entries.c.priority == Priority.INQUIRY.value, entries.c.signal == WAKE)
+        asked = and_(entries.c.priority == Priority.INQUIRY.value, entries.c.signal == outbox.ANY_SIGNAL)
         wakes = or_(entries.c.priority == Priority.ANEW.value, asked)
         async with self.engine.connect() as conn:
             query = select(func.count()).select_from(entries).where(wakes, entries.c.id <= newest)

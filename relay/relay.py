@@ -2,7 +2,7 @@
 
 Delivery is at least once: an entry is removed in the transaction that held it while it was delivered, and a start or
 signal too many is harmless (a start leaves a running workflow alone, a signal only wakes). For one lead the order is
-kept.
+kept, but that what is more urgent goes before what is less.
 """
 
 import asyncio

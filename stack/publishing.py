@@ -40,6 +40,6 @@ async def reckon_anew(database_url: str, now: datetime) -> None:
     engine = make_engine(database_url, pool_size=1)
     try:
         async with engine.begin() as conn:
-            await outbox.wake_all(conn, "staff_acted", now)
+            await outbox.wake_all(conn, outbox.ANY_SIGNAL, now)
     finally:
         await engine.dispose()

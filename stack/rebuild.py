@@ -24,7 +24,6 @@ from stack.pollers import workers_at
 from stack.preflight import StartError
 from store import home, outbox
 from store.restored import Compared, Comparison
-from store.sweep import WAKE
 from wire.connect import register_search_attributes
 from workflows import names
 
@@ -119,7 +118,7 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
             raise StartError(_unread(compared))
         await comparison.owe_reviews(known, compared)
     async with found.engine.begin() as conn:
-        await outbox.wake_all(conn, WAKE, found.clock.now())
+        await outbox.wake_all(conn, outbox.ANY_SIGNAL, found.clock.now())
         await home.settle(conn)
     return compared
 

@@ -28,6 +28,8 @@ HOLDS = f"set_config('transaction_timeout', '8000' || left({_STOPPED}, 0), true)
 # What a transaction says that goes through everybody: it takes as long as it does, and holds nothing others wait for.
 UNLIMITED = f"set_config('statement_timeout', '0', true), {_STOPPED}"
 _LIMITS = f"-c statement_timeout={STATEMENT_TIMEOUT}s -c transaction_timeout={TRANSACTION_TIMEOUT}s"
+# A claim must be on disk before its request is written, and a stop before its answer, however the server is set.
+_KEPT = "-c synchronous_commit=on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def make_engine(database_url: str, *, pool_size: int = 10, limited: bool = True)
         connect_args={
             "application_name": "tend",
             "connect_timeout": CONNECT_TIMEOUT,
-            "options": f"{_LIMITS if limited else ''} {options}".strip(),
+            "options": " ".join(filter(None, (_LIMITS if limited else "", options, _KEPT))),
         },
     )
     event.listen(engine.sync_engine, "checkout", _still_there)

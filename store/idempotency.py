@@ -49,7 +49,7 @@ async def begin(conn: AsyncConnection, vault: Vault, actor_id: str, key: str, bo
 async def finish(  # noqa: PLR0917
     conn: AsyncConnection, vault: Vault, actor_id: str, key: str, status: int, answer: Any
 ) -> None:
-    """Keeps the answer (JSON) under the key that `begin` took, in the same transaction."""
+    """Keeps the answer (JSON) under the key that `begin` took; first in its transaction, again once more is known."""
     key = _hashed(vault, key)
     sealed = vault.seal_row(idempotency, {"status": status, "answer": answer}, key=(actor_id, key))
     await conn.execute(update(idempotency).where(*_at(actor_id, key)).values(**sealed))

@@ -206,14 +206,11 @@ class Inbound:
             async with self.leads.within(conn, lead_id, locked=True, spreads=False) as unit:
                 if lead_id == owner:
                     self._keep(unit, sms, message_id)
-                open_reply = next(
-                    (t.id for t in unit.state.tasks.values() if t.living and t.kind is f.TaskKind.REPLY), None
-                )
                 unit.append(
                     f.Replied(
                         message_id=message_id,
                         channel=Channel.SMS,
-                        task_id=who or open_reply or task_id(lead_id, "reply", message_id),
+                        task_id=who or task_id(lead_id, "reply", message_id),
                         candidates=candidates,
                     ),
                     "lead",

@@ -17,6 +17,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -31,6 +32,7 @@ from store.round_trip import insert as row_of
 from store.tables import leads, outbox, sources, tasks, touches
 
 WAKE = "tend_outbox"  # notified when a row is committed
+ANY_SIGNAL = "staff_acted"  # to wake a lead, whichever carries no news
 DELIVERED = "tend_delivered"  # notified with the ids, comma-separated, when rows were delivered
 
 First = Mapping[str, str | int]
@@ -108,14 +110,17 @@ async def wake_all(conn: AsyncConnection, signal: str, now: datetime | None = No
     await conn.execute(select(func.pg_notify(WAKE, "")))
 
 
-async def wake(conn: AsyncConnection, lead_ids: Collection[str], signal: str, now: datetime | None = None) -> set[str]:
+async def wake(
+    conn: AsyncConnection, lead_ids: Collection[str], signal: str, now: datetime | None = None, *, news: bool = False
+) -> set[str]:
     """Wakes these, behind whatever anybody waits for, and answers whom; who has a signal on its way needs no other.
 
-    With `now` (product) who has just asked goes before all that, as at the first time.
+    But for `news`: a signal that stands here may have been delivered already, and its plan made without them. With
+    `now` (product) who has just asked goes before all that, as at the first time.
     """
     if not lead_ids:
         return set()
-    woken = await conn.execute(_signals(leads.c.id.in_(lead_ids), signal, now).returning(outbox.c.lead_id))
+    woken = await conn.execute(_signals(leads.c.id.in_(lead_ids), signal, now, news=news).returning(outbox.c.lead_id))
     await conn.execute(select(func.pg_notify(WAKE, "")))
     return {str(lead_id) for lead_id in woken.scalars()}
 
@@ -135,12 +140,13 @@ def _just_asked(now: datetime) -> ColumnElement[bool]:
     return leads.c.id.in_(inquiries)
 
 
-def _signals(which: ColumnElement[bool], signal: str, now: datetime | None) -> Insert:
+def _signals(which: ColumnElement[bool], signal: str, now: datetime | None, *, news: bool = False) -> Insert:
     told = select(1).where(outbox.c.lead_id == leads.c.id, outbox.c.kind == str(Kind.SIGNAL)).exists()
     anew: ColumnElement[int] = literal(Priority.ANEW.value)
     if now is not None:
         anew = case((_just_asked(now), literal(Priority.INQUIRY.value)), else_=anew)
-    chosen = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact, anew).where(which, ~told)
+    chosen = select(leads.c.id, literal(str(Kind.SIGNAL)), literal(signal), leads.c.last_fact, anew)
+    chosen = chosen.where(which, true() if news else ~told)
     # Sorted, so that all is read before the first is written: else each may be looked for among those just written.
     chosen = chosen.order_by(leads.c.recorded_at.desc())
     return insert(outbox).from_select(["lead_id", "kind", "signal", "fact_no", "priority"], chosen)

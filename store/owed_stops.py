@@ -17,6 +17,7 @@ from domain import facts as f
 from domain.errors import ClocksApart, InvalidInput, NoSuchLead, Refused
 from domain.lead_state import LeadState
 from domain.restored import stop_as_unread
+from domain.signals import signal_of
 from domain.stored_fact import StoredFact
 from store import outbox
 from store.engine import AWAY
@@ -63,12 +64,13 @@ async def would_hear(conn: AsyncConnection, tell: Callable[[], Awaitable[object]
     return True
 
 
-async def owe(conn: AsyncConnection, lead_id: str, facts: Sequence[Owed], signal: str = "lead_opted_out") -> None:
-    """Its row is locked already, or comes last by the order of locks. Its workflow asks until it can be read; it is
-    woken by `signal`. The same again is owed once."""
+async def owe(conn: AsyncConnection, lead_id: str, facts: Sequence[Owed]) -> None:
+    """Its row is locked already, or comes last by the order of locks. It is woken, and its workflow asks until it can
+    be read. The same again is owed once."""
     said = json.dumps([asdict(StoredFact.of(fact)) for fact in facts])
     await together(conn, [(_OWE, {"lead": lead_id, "owed": said})])
-    await outbox.wake(conn, [lead_id], signal)
+    signal = next(filter(None, map(signal_of, facts)), None)
+    await outbox.wake(conn, [lead_id], signal or outbox.ANY_SIGNAL, news=True)
 
 
 def in_order(rows: Sequence[dict[str, Any]]) -> list[f.Fact]:

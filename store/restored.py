@@ -36,7 +36,6 @@ from store.inbound import Inbound
 from store.keys import lines
 from store.lead_unit import Leads, LeadUnit
 from store.round_trip import insert_new, together
-from store.sweep import WAKE
 from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
 
 _LOST_BEFORE = "SELECT lost_at FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
@@ -125,7 +124,7 @@ class Comparison:
         for lead_id in done.unread:
             review = review_unread(lead_id, home.noticed_at, due)
             async with self.leads.store.engine.begin() as conn:
-                await owed_stops.owe(conn, lead_id, [review], WAKE)
+                await owed_stops.owe(conn, lead_id, [review])
                 await together(conn, [_HOLD])
 
     async def _of(self, lead_id: str, do: Callable[[LeadUnit], Awaitable[_T]], otherwise: _T, done: Compared) -> _T:

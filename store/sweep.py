@@ -24,7 +24,6 @@ from store.tables import leads, sweep_tallies, tasks, touches
 from store.tables import outbox as entries
 
 log = logging.getLogger(__name__)
-WAKE = "staff_acted"  # any signal wakes
 # Of strangers not even the number is kept, once nobody of a lost time may come back there.
 _FORGETS = text(
     "DELETE FROM addresses a WHERE lost_at < clock_timestamp() - CAST(:lost_for AS interval)"
@@ -149,7 +148,7 @@ class SweepStore:
     async def wake(self, lead_ids: Iterable[str]) -> set[str]:
         """Wakes each once, behind whatever anybody waits for; who was not told already."""
         async with self.leads.store.engine.begin() as conn:
-            return await outbox.wake(conn, set(lead_ids), WAKE)
+            return await outbox.wake(conn, set(lead_ids), outbox.ANY_SIGNAL)
 
     async def keep(self, tallies: Iterable[Tally]) -> None:
         """For the metrics of whatever process is asked."""

@@ -22,8 +22,8 @@ PLAN_RETRY = RetryPolicy(
     non_retryable_error_types=HOPELESS,
 )
 
-# A touch: claim, one request of at most 8 s, settle; within the 15 s that a claim lives, so that the next try of a
-# killed worker begins when the claim is about to be over. The ledger bounds the tries, not Temporal.
+# A touch: claim, one request of at most 8 s, settle; within the 15 s that a claim lives. After a killed worker the next
+# try begins long before, as the heartbeats end. The ledger bounds the tries, not Temporal.
 TOUCH_LIMIT = timedelta(seconds=12)
 TOUCH_RETRY = RetryPolicy(
     initial_interval=timedelta(seconds=1),

@@ -223,10 +223,11 @@ async def test_an_answer_says_how_far_it_has_read_and_leaves_newer_texts_to_be_r
     seen = max(i["no"] for i in (await office.get(f"{path}/timeline"))["items"])
     await office.services.inbound.reply(InboundSms("SM2:received", PHONE, "+12125550100", "No, can I cancel?"))
     is_problem(await office.ask("POST", f"{path}/messages", json=answer | {"read_to": seen}), 409)
-    (task,) = (await office.get(f"/v1/tasks?lead_id={lead_id}&kind=reply&state=open"))["items"]
+    tasks = (await office.get(f"/v1/tasks?lead_id={lead_id}&kind=reply&state=open"))["items"]
+    assert len(tasks) == 2
     seen = max(i["no"] for i in (await office.get(f"{path}/timeline"))["items"])
     await office.post(f"{path}/messages", answer | {"read_to": seen}, 202)
-    assert (await office.get(f"/v1/tasks/{task['id']}"))["state"] == "done"
+    assert {(await office.get(f"/v1/tasks/{task['id']}"))["state"] for task in tasks} == {"done"}
 
 
 @pytest.mark.parametrize("q", ["a\x00b", "\ud800"])

@@ -36,6 +36,18 @@ async def test_the_queue_shows_open_tasks_first_with_context_and_script(office: 
     is_problem(await office.ask("POST", f"/v1/tasks/{call}/claim", Role.COORDINATOR, "north"), 404)
 
 
+async def test_each_text_is_somebodys_to_read_and_the_lead_rests_until_all_are(office: Office) -> None:
+    lead_id, texts = await office.lead(phone=PHONE), ("How much is it?", "Actually, I went elsewhere, thank you.")
+    for no, text in enumerate(texts):
+        await office.services.inbound.reply(InboundSms(f"SM{no}:received", PHONE, "+12125550100", text))
+    for read, text in enumerate(texts):
+        waiting = (await office.get("/v1/tasks?kind=reply&state=open"))["items"]
+        assert [task["message"] for task in waiting] == list(texts[read:])
+        await office.post(f"/v1/tasks/{waiting[0]['id']}/complete", {})
+        lead = await office.get(f"/v1/leads/{lead_id}")
+        assert (lead["state"], lead["next_step"]["at"] is None) == ("resting", text != texts[-1])
+
+
 async def test_the_queue_pages_over_states(office: Office) -> None:
     lead_id = await office.lead(phone=PHONE)
     made = [await office.call(lead_id) for _ in range(5)]

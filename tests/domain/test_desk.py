@@ -9,6 +9,7 @@ from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import Touch
 from domain.next_action import Wait
+from domain.patience import PATIENCE
 from domain.touches import Channel, Disposition, TouchStatus
 from tests.domain.lead_story import COORDINATOR, LEASE, Story, at_the_call, ny
 
@@ -94,6 +95,27 @@ def test_a_lease_that_was_over_ends_with_the_silent_line() -> None:
     story.run("2026-03-02 10:21:30")
     assert story.state.tasks[task].state is f.TaskState.OPEN
     assert story.state.tasks[task].claim_by is not None
+
+
+def test_no_lease_runs_out_while_they_talk_and_there_is_time_for_what_came_of_it() -> None:
+    story = at_the_call()
+    task = dialled(story)
+    story.presses_1()
+    talked = PATIENCE.call - timedelta(minutes=2)  # longer than the lease
+    story.run(talked)
+    story.tell(f.CallEnded(task_id=task, touch_id=its_touch(story).touch_id, disposition=Disposition.ANSWERED))
+    story.run(LEASE - timedelta(minutes=1))
+    assert story.state.tasks[task].state is f.TaskState.CLAIMED
+    story.completes(task, f.Outcome.REACHED)
+    assert story.state.tasks[task].state is f.TaskState.DONE
+
+
+def test_a_call_whose_end_was_never_told_holds_its_task_no_longer_than_a_call_lasts() -> None:
+    story = at_the_call()
+    task = dialled(story)
+    story.presses_1()
+    story.run(PATIENCE.call + timedelta(minutes=1))
+    assert story.state.tasks[task].state is f.TaskState.OPEN
 
 
 @pytest.mark.parametrize("channels", [(Channel.VOICE,), (Channel.SMS,)])

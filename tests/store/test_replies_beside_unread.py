@@ -4,6 +4,7 @@ import pytest
 
 from domain.errors import NewerFact
 from domain.lead_state import State, Task
+from store import outbox
 from tests.store.test_rules import DESK, Clinic
 from tests.store.test_rules import clinic as clinic  # noqa: PLC0414 - the fixture
 from tests.store.test_stops_and_locks import wrote
@@ -90,3 +91,13 @@ async def test_where_nobody_can_be_read_the_carrier_is_told_so(clinic: Clinic) -
         await by_a_later_release(clinic, await clinic.inquire(name, email=None))
     with pytest.raises(NewerFact):
         await clinic.inbound.reply(wrote(1, "Please call me"))
+
+
+async def test_who_is_owed_news_hears_of_it_though_an_earlier_signal_is_just_being_delivered(clinic: Clinic) -> None:
+    bob, ann, who = await asked(clinic)
+    async with clinic.store.engine.begin() as delivering:
+        while held := [entry.id for entry in await outbox.take(delivering, 10) if entry.lead_id == ann]:
+            await outbox.done(delivering, held)
+        await clinic.commands.complete_task(DESK, who.id, lead_id=bob)
+    async with clinic.store.engine.begin() as conn:
+        assert [entry.signal for entry in await outbox.take(conn, 10) if entry.lead_id == ann] == ["staff_acted"]

@@ -84,6 +84,16 @@ async def test_the_engine_limits_and_names_itself(store: Store) -> None:
         assert await conn.scalar(text("SHOW application_name")) == "tend"
 
 
+@pytest.mark.parametrize("limited", [True, False])
+async def test_what_is_committed_is_on_disk_whatever_the_server_or_the_address_says(
+    database_url: str, limited: bool
+) -> None:
+    engine = make_engine(f"{database_url}&options=-c%20synchronous_commit%3Doff", pool_size=1, limited=limited)
+    async with engine.connect() as conn:
+        assert await conn.scalar(text("SHOW synchronous_commit")) == "on"
+    await engine.dispose()
+
+
 async def test_options_of_the_address_are_kept(database_url: str) -> None:
     engine = make_engine(f"{database_url}&options=-c%20work_mem%3D8MB", pool_size=1)
     async with engine.connect() as conn:

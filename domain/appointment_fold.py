@@ -45,8 +45,8 @@ def appointed(state: LeadState, fact: f.AppointmentChanged, no: int) -> LeadStat
             return staged(after, Stage.SHOWN)
         case f.AppointmentStatus.COMPLETED:
             return staged(after, Stage.CONVERTED)
-        case f.AppointmentStatus.NO_SHOW | f.AppointmentStatus.CANCELLED:
-            return after
+        case f.AppointmentStatus.NO_SHOW | f.AppointmentStatus.CANCELLED:  # its booking may come later, and is no news
+            return after if after.stage is Stage.LOST else staged(after, Stage.BOOKED)
         case _:
             assert_never(new.status)
 

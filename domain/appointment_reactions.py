@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from domain import facts as f
 from domain.consequences import BOOKING_EXPECTED, Book, into, opened, sequence_of, task_id
 from domain.lead_state import Appointment, Enrollment, LeadState
-from domain.sequence import Sequence, Stop, Switch
+from domain.sequence import Exit, Sequence, Stop, Switch
 
 # Whom the practice itself has let go: only a new booking brings them back.
 LET_GO = frozenset({f.ExitReason.DISQUALIFIED, f.ExitReason.STOPPED_BY_STAFF})
 NEWS_FOR = timedelta(days=14)  # what a scheduler tells later than that is no news to apologize for
 TOLD_LATE = "the scheduler told it weeks later"
+_CAME = frozenset({f.AppointmentStatus.ARRIVED, f.AppointmentStatus.COMPLETED})
 # By these the person comes, or has come: none of their leads asks them to book.
-COMES = frozenset({f.AppointmentStatus.BOOKED, f.AppointmentStatus.ARRIVED, f.AppointmentStatus.COMPLETED})
+COMES = _CAME | {f.AppointmentStatus.BOOKED}
+_NOT_KEPT = frozenset({f.AppointmentStatus.CANCELLED, f.AppointmentStatus.NO_SHOW})
 VISIT = timedelta(hours=4)  # who asks so soon after its start may have come for it
 # Who has left by one of these is not offered a new time.
 GONE = frozenset(
@@ -40,7 +42,7 @@ def appointment_changed(
         yield from has_come(state, now)
         yield from _booked(state, sequence, enrollment, fact, at, book)
         return
-    if now.status in (f.AppointmentStatus.ARRIVED, f.AppointmentStatus.COMPLETED):
+    if now.status in _CAME:
         yield from has_come(state, None)
     yield from _known(state, enrollment, fact.appointment_id)
     if enrollment.appointment_id in (None, fact.appointment_id):
@@ -146,6 +148,8 @@ def _became(  # noqa: PLR0917
     if isinstance(exit_, Switch) and isinstance(around, Switch) and other is not None:
         # given up for another that stands already: the sequence turns on that one now
         yield from into(state, book.latest(around.sequence), status.value, other.id)
+    elif isinstance(exit_, Switch) and (visit := _visited_since(state, status, fact)) is not None:
+        yield from _as_if_in_order(state, visit, around, status, book)
     elif isinstance(exit_, Switch) and (reason := _not_offered(state, fact, at)) is not None:
         turns = state.enrollment is not None and state.enrollment.appointment_id == fact.appointment_id
         if state.exit_reason is None and turns:
@@ -159,6 +163,26 @@ def _became(  # noqa: PLR0917
         converted = status is f.AppointmentStatus.COMPLETED
         if state.exit_reason is None or (converted and state.exit_reason is f.ExitReason.EXHAUSTED):
             yield f.Finished(exit_reason=f.ExitReason.CONVERTED if converted else f.ExitReason.STOPPED_BY_STAFF)
+
+
+def _visited_since(state: LeadState, status: f.AppointmentStatus, fact: f.AppointmentChanged) -> Appointment | None:
+    """Another appointment that the person has come to since this one was cancelled or missed, which is told late."""
+    if status not in _NOT_KEPT:
+        return None
+    others = (a for a in state.appointments.values() if a.id != fact.appointment_id and a.status in _CAME)
+    since = [a for a in others if a.occurred_at >= fact.occurred_at]
+    return max(since, key=lambda a: (a.occurred_at, a.id), default=None)
+
+
+def _as_if_in_order(
+    state: LeadState, visit: Appointment, around: Exit | None, status: f.AppointmentStatus, book: Book
+) -> Iterator[f.Fact]:
+    """Told in its order, the visit would have been what the sequence turned on."""
+    over = state.exit_reason
+    if visit.status is f.AppointmentStatus.COMPLETED and over in (None, f.ExitReason.EXHAUSTED):
+        yield f.Finished(exit_reason=f.ExitReason.CONVERTED)
+    elif visit.status is f.AppointmentStatus.ARRIVED and over is None and isinstance(around, Switch):
+        yield from into(state, book.latest(around.sequence), status.value, visit.id)
 
 
 def _not_offered(state: LeadState, fact: f.AppointmentChanged, at: datetime) -> str | None:

@@ -26,6 +26,7 @@ def test_events_of_one_appointment_end_the_same_in_whatever_order_they_come() ->
         (appointment,) = story.state.appointments.values()
         assert appointment.status is f.AppointmentStatus.CANCELLED
         assert story.state.booked() is None
+        assert story.stage() is Stage.BOOKED
         story.run("2026-06-30 00:00")
         assert not [r for r in story.sent() if r[1].startswith("remind")]
 

@@ -1,6 +1,7 @@
 """One appointment after the other: the second is confirmed and reminded of when the first is over."""
 
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 
@@ -126,3 +127,37 @@ def test_a_review_of_an_outcome_is_done_when_the_scheduler_tells_it() -> None:
     assert review.living
     story.scheduler_says("completed")
     assert not story.state.tasks[review.id].living
+
+
+@pytest.mark.parametrize("missed", ["cancelled", "no_show"])
+@pytest.mark.parametrize("came", ["arrived", "completed"])
+def test_who_has_come_since_is_offered_no_new_time_in_whatever_order_it_is_told(missed: str, came: str) -> None:
+    told = [
+        ("booked", "A", "2026-06-05 10:00", "2026-06-02 08:00"),
+        ("booked", "B", "2026-06-02 11:00", "2026-06-02 08:10"),
+        (missed, "A", None, "2026-06-02 09:30"),
+        (came, "B", None, "2026-06-02 11:00"),
+    ]
+    for order in permutations(told):
+        story = Story(ny("2026-06-02 08:00")).run("2026-06-02 12:00")
+        story.table()
+        for event, of, starts, occurred in order:
+            story.scheduler_says(event, ny(starts) if starts else None, of=of, occurred=ny(occurred))
+        assert story.state.enrollment is not None
+        turns = (story.state.enrollment.sequence, story.state.enrollment.appointment_id, story.state.exit_reason)
+        if came == "completed":
+            assert story.state.exit_reason is f.ExitReason.CONVERTED, order
+        else:
+            assert turns == ("booked", "B", None), order
+        story.run("2026-06-20 12:00")
+        assert story.sent() == [], order
+
+
+def test_who_gives_up_the_next_one_after_a_visit_is_offered_a_new_time() -> None:
+    story = two_booked()
+    story.scheduler_says("completed")
+    story.run(timedelta(minutes=20))
+    story.table()
+    story.scheduler_says("cancelled", of="B")
+    story.run(timedelta(hours=1))
+    assert [row[1:] for row in story.sent()] == [("sorry", "sms", "sent")]

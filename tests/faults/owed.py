@@ -9,8 +9,8 @@ from tests.faults.seen import Lead, Violation, moment, own
 
 # So much an outage may delay one channel while another goes on.
 OVERTAKES = timedelta(hours=16)
-# What outages and nights may add to a plan that nothing else has moved. A round of `make soak` has 40 h to a minute, and
-# strikes so often that a lead's task finds no worker for a minute on end, twice: seen in a history.
+# What outages and nights may add to a plan that nothing else has moved. A round of `make soak` has 40 h to a minute,
+# and strikes so often that a lead's task finds no worker for a minute on end, twice: seen in a history.
 LATE = timedelta(hours=100)
 CARRIED_OUT = frozenset({"accepted", "delivered", "undelivered", "unknown"})
 

@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from tests.faults.plan import STOPS as OPT_OUTS
 from tests.faults.record import Json, Round, Told
 from tests.faults.seen import Lead, Seen, Violation, claimed_at, gone_on, moment, number_of, own
 
-_OPT_OUTS = frozenset({"opt_out", "stop_text"})
-_STOPS = _OPT_OUTS | {"pause", "disqualify"}
+_STOPS = OPT_OUTS | {"pause", "disqualify"}
 _NAMES = frozenset({"opt_out", "pause", "disqualify", "booked"})  # of these the answer names what is in flight
 
 
 def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
     for lead in seen.leads.values():
         yield from _by_facts(lead)
-    opt_outs = [t for r in rounds for t in r.told if t.verb in _OPT_OUTS and not t.refused]
+    opt_outs = [t for r in rounds for t in r.told if t.verb in OPT_OUTS and not t.refused]
     asked = {t.number: t for r in rounds for t in r.told if t.verb == "ask"}
     for round_ in rounds:
         for stop in (t for t in round_.told if t.verb in _STOPS and t.accepted):
@@ -23,7 +23,7 @@ def check(seen: Seen, rounds: list[Round]) -> Iterator[Violation]:
             if owner is None:
                 continue  # told as lost
             yield from _by_clock(seen, owner, owner.touches, stop, _ends(stop, round_))
-            if stop.verb in _OPT_OUTS:
+            if stop.verb in OPT_OUTS:
                 home = seen.homes[str(owner.row["phone"])]
                 for relative in (lead for lead in home if lead is not owner):
                     first = _is_first(stop, opt_outs, home)

@@ -4,7 +4,7 @@ Times are real seconds from the start of the round; which process a blow meets i
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Verb = Literal[
@@ -65,6 +65,7 @@ LIVES: tuple[tuple[int, tuple[Verb, ...]], ...] = (
     (1, ("booked", "cancelled", "cancelled")),
     (3, ("cancelled", "booked")),  # told in the wrong order
 )
+STOPS = frozenset({"stop_text", "opt_out"})  # of whoever has the phone
 WORKFLOW = "workflow"  # of a lead, terminated; never frozen
 # What follows at once. What was accepted a moment ago must not go out after the stop; an hour is a second and a half,
 # so that a call must be claimed as it opens, and completed before its lease is over.
@@ -136,8 +137,17 @@ class Plan:
 def make_plan(seed: int, shape: Shape, first_number: int = 0) -> Plan:
     """The same for the same seed and shape, whatever the machine."""
     rng = random.Random(seed)
-    lives = tuple(_life(rng, shape, first_number + n) for n in range(shape.leads))
-    return Plan(seed, lives, tuple(_blows(rng, shape)))
+    lives = [_life(rng, shape, first_number + n) for n in range(shape.leads)]
+    return Plan(seed, _each_one_lead(lives), tuple(_blows(rng, shape)))
+
+
+def _each_one_lead(lives: list[Life]) -> tuple[Life, ...]:
+    """Who asks again after a relative's stop has ended their lead is a new one, and its number would mean two."""
+    stopped = {life.phone for life in lives if any(act.verb in STOPS for act in life.acts)}
+    return tuple(
+        replace(life, acts=()) if life.phone in stopped and any(act.verb == "ask_again" for act in life.acts) else life
+        for life in lives
+    )
 
 
 def _life(rng: random.Random, shape: Shape, number: int) -> Life:

@@ -1,8 +1,9 @@
 """The plan of a round follows from its seed alone."""
 
+from collections import defaultdict
 from itertools import pairwise
 
-from tests.faults.plan import AT_ONCE, SHARES, Shape, make_plan
+from tests.faults.plan import AT_ONCE, SHARES, STOPS, Shape, Verb, make_plan
 
 SHAPE = Shape(leads=300, storm=60.0, blows=60)
 
@@ -19,6 +20,15 @@ def test_everybody_has_a_number_of_their_own_in_every_round_but_relatives() -> N
     alone, *_, before, relative = lives[:SHARES]
     assert before.phone == relative.phone != alone.phone
     assert len({life.phone for life in lives}) == len(lives) - len(lives) // SHARES
+
+
+def test_nobody_asks_again_whose_lead_a_relative_may_have_stopped() -> None:
+    homes = defaultdict[str, list[Verb]](list)
+    for seed in range(20):
+        for life in make_plan(seed, SHAPE, seed * SHAPE.leads % 3000).lives:
+            homes[f"{seed} {life.phone}"] += [act.verb for act in life.acts]
+    assert any("ask_again" in verbs for verbs in homes.values())
+    assert not [verbs for verbs in homes.values() if "ask_again" in verbs and STOPS & set(verbs)]
 
 
 def test_a_round_holds_every_act_and_every_part_is_killed_and_frozen() -> None:

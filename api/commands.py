@@ -15,9 +15,8 @@ from domain import commands, task_commands
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.errors import InvalidInput, NoSuchLead, NotFound
-from domain.lead_state import STAFF
 from domain.schedule import in_flight
-from domain.touches import Channel, Disposition, touch_id
+from domain.touches import Channel, Disposition
 from relay.delivered import DeliveredListener, Waiter
 from store import audit, tables
 from store.bare_stops import lock_own, stop_at
@@ -217,10 +216,9 @@ class Commands:
             }
             sealed = self.leads.store.vault.seal_row(tables.messages, row)
             await unit.conn.execute(insert(tables.messages).values(sealed))
-            number = unit.state.enrollment.number if unit.state.enrollment else 0
             for fact in facts:
                 unit.append(fact, actor.name)
-        return touch_id(lead_id, number, STAFF, message_id)
+        return facts[0].touch_id
 
     async def booking(self, actor: Actor | str, booking: Booking, *, free_at: Places = ()) -> Booked:
         async with self.transaction() as conn:

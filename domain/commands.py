@@ -15,7 +15,7 @@ from domain.consequences import enroll as enrolled
 from domain.consequences import task_id as task_id_of
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
-from domain.lead_state import STAFF, LeadState, Rest, State
+from domain.lead_state import STAFF, STOP, LeadState, Rest, State
 from domain.overdue import resumed
 from domain.sequence import Sequence
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
@@ -136,6 +136,20 @@ def opt_out(
     return [f.OptedOut(channels=new, cause=cause)] if new else []
 
 
+def confirmation(state: LeadState, now: datetime) -> f.TouchChanged:
+    """The one text that may follow a stop: planned, for the gate."""
+    part = f"confirm{state.last_no}"
+    return f.TouchChanged(
+        touch_id=touch_id(state.lead_id, state.enrollment_no, STOP, part),
+        enrollment=state.enrollment_no,
+        step=STOP,
+        part=part,
+        channel=Channel.SMS,
+        status=TouchStatus.PLANNED,
+        due_at=now,
+    )
+
+
 def both_of_a_number(channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
     """SMS and voice are one number: of a stop on either both."""
     return tuple(c for c in Channel if c in channels or (c in PHONE and set(PHONE) & set(channels)))
@@ -177,8 +191,8 @@ def assign(to: Actor | None) -> list[f.Fact]:
 
 def message(
     state: LeadState, channel: Channel, message_id: str, now: datetime, read_to: int | None = None
-) -> list[f.Fact]:
-    """A person's own words: a planned touch for the gate, which answers the open reply tasks.
+) -> tuple[f.TouchChanged, *tuple[f.TaskClosed, ...]]:
+    """A person's own words: first a planned touch for the gate, then the open reply tasks that it answers.
 
     `read_to`: the newest number on the timeline that the person had read. Raises Refused if the lead wrote since.
     """
@@ -194,7 +208,7 @@ def message(
         raise Refused(f"cannot write: the lead has no address for {channel}", state.state)
     if channel in state.closed:
         raise Refused(f"cannot write: {channel} is closed (opted out or not usable)", state.state)
-    number = state.enrollment.number if state.enrollment else 0
+    number = state.enrollment_no
     planned = f.TouchChanged(
         touch_id=touch_id(state.lead_id, number, STAFF, message_id),
         enrollment=number,
@@ -205,12 +219,12 @@ def message(
         due_at=now,
         message_id=message_id,
     )
-    answered: list[f.Fact] = [
+    answered = (
         f.TaskClosed(task_id=t.id, state=f.TaskState.DONE, reason="answered by a message")
         for t in state.tasks.values()
         if t.living and t.kind is f.TaskKind.REPLY
-    ]
-    return [planned, *answered]
+    )
+    return planned, *answered
 
 
 def snapshot(state: LeadState) -> dict[str, object]:

@@ -64,13 +64,13 @@ def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
 def _may_go(state: LeadState, sequence: Sequence, due: Due, at: datetime) -> bool:
     if due.channel is None:
         return True
-    number = state.enrollment.number if state.enrollment else 0
+    number = state.enrollment_no
     touch = Touch(number, due.step, due.part, due.channel, "")
     return not isinstance(gate.check(state, sequence, touch, at, frozenset(), due.at), gate.Refused)
 
 
 def _put_off_to(state: LeadState, due: Due, at: datetime) -> str:
-    number = state.enrollment.number if state.enrollment else 0
+    number = state.enrollment_no
     touch = state.touches.get((number, due.step, due.part))
     if touch is None or touch.status is not TouchStatus.DELAYED or touch.until != at or not touch.reason:
         return ""
@@ -96,7 +96,7 @@ def _span(delta: timedelta) -> str:
 
 def _not_before(state: LeadState, step: Step, ends: dict[str, datetime]) -> list[datetime]:
     """When the steps that it waits for are carried out, or their open calls would be missed."""
-    number = state.enrollment.number if state.enrollment else 0
+    number = state.enrollment_no
     steps = named(step)
     open_ = (t for t in state.tasks.values() if t.living and t.enrollment == number and t.step in steps)
     return [*(ends[name] for name in steps if name in ends), *(at for t in open_ if (at := t.expires_at()) is not None)]

@@ -255,6 +255,11 @@ class LeadState:
         has = self.email if channel is Channel.EMAIL else self.phone
         return has and channel not in self.closed
 
+    @property
+    def enrollment_no(self) -> int:
+        """The number of the present enrollment, or the last; 0 before the first."""
+        return self.enrollment.number if self.enrollment else 0
+
     def anchor(self) -> Appointment | None:
         """The appointment that the present enrollment turns on."""
         wanted = self.enrollment.appointment_id if self.enrollment else None

@@ -59,7 +59,7 @@ def could_go(state: LeadState, sequence: Sequence, due: Due) -> datetime | None:
 
 def _known_since(state: LeadState, step: str) -> Iterator[datetime]:
     """Since when it could be known what came of a step that a condition names."""
-    number = state.enrollment.number if state.enrollment else 0
+    number = state.enrollment_no
     for touch in state.touches.values():
         missed_call = touch.status is TouchStatus.MISSED and touch.channel is not None  # its task tells since when
         if (touch.enrollment, touch.step) == (number, step) and not missed_call:
@@ -125,7 +125,7 @@ def _still_to_come(state: LeadState, sequence: Sequence, due: Due) -> str | None
 
 
 def _touch(state: LeadState, due: Due) -> Touch | None:
-    number = state.enrollment.number if state.enrollment else 0
+    number = state.enrollment_no
     return state.touches.get((number, due.step, due.part))
 
 

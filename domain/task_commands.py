@@ -74,7 +74,7 @@ def dial(
     if any(t.status in SENT | {TouchStatus.UNKNOWN} and t.touch_id not in ended for t in fresh):
         raise Refused("a call to this lead is already on its way", task.state)
     dials = [t for t in calls if t.task_id == task_id]
-    number = task.enrollment or (state.enrollment.number if state.enrollment else 0)
+    number = task.enrollment or state.enrollment_no
     step, part = task.step or STAFF, f"{DIAL}{task_id[:8]}.{len(dials) + 1}"
     return [
         f.TouchChanged(

@@ -8,11 +8,11 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
+from domain.commands import confirmation
 from domain.consequences import PHONE, task_id
-from domain.lead_state import STOP
 from domain.opt_out_words import is_opt_out
 from domain.ports import InboundSms, NoMoreMail
-from domain.touches import Channel, TouchStatus, touch_id
+from domain.touches import Channel
 from store import audit, owed_stops, tables
 from store.bare_stops import Kinds, shut, stop_at
 from store.engine import HOLDS
@@ -161,20 +161,7 @@ class Inbound:
                 self._confirm(unit)
 
     def _confirm(self, unit: LeadUnit) -> None:
-        number = unit.state.enrollment.number if unit.state.enrollment else 0
-        part = f"confirm{unit.state.last_no}"
-        unit.append(
-            f.TouchChanged(
-                touch_id=touch_id(unit.lead_id, number, STOP, part),
-                enrollment=number,
-                step=STOP,
-                part=part,
-                channel=Channel.SMS,
-                status=TouchStatus.PLANNED,
-                due_at=unit.now,
-            ),
-            "system",
-        )
+        unit.append(confirmation(unit.state, unit.now), "system")
 
     async def _replied(self, conn: AsyncConnection, from_: "_Sender", wrote: list[str], sms: InboundSms) -> None:
         """Kept with the first of those who may have written it. Raises what is wrong where none of them can be read.

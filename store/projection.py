@@ -18,7 +18,7 @@ def lead_row(state: LeadState, stands: Standing) -> dict[str, Any]:
         "exit_reason": state.exit_reason.value if state.exit_reason else None,
         "sequence": enrollment.sequence if enrollment else None,
         "sequence_version": enrollment.version if enrollment else None,
-        "enrollment": enrollment.number if enrollment else 0,
+        "enrollment": state.enrollment_no,
         "next_step": stands.step,
         "next_kind": stands.kind,
         "next_channel": stands.channel,

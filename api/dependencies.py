@@ -2,23 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import httpx
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 from config.settings import Settings
 from wire.connect import connect
-from wire.deployments import Deployments
+from wire.deployments import Deployments, NoCurrentBuild, asking_for
 from wire.keyring import KeyRing
 from workflows import names
 
 Check = Callable[[], Awaitable[None]]
 TEMPORAL_WITHIN = timedelta(seconds=1.5)
-POLLED_WITHIN = timedelta(seconds=75)  # a worker's request for work is renewed every minute
 LIVE = ("api.twilio.com", "api.sendgrid.com")
 
 
@@ -41,19 +37,12 @@ def checks(settings: Settings, keyring: KeyRing) -> Mapping[str, Check]:
             raise ConnectionError("Temporal says it does not serve")
 
     async def workers() -> None:
-        request = DescribeTaskQueueRequest(
-            namespace=settings.temporal_namespace,
-            task_queue=TaskQueue(name=names.LEADS_QUEUE),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-        found = await (await connected()).workflow_service.describe_task_queue(request, timeout=TEMPORAL_WITHIN)
-        polled = [poller.last_access_time.ToDatetime(UTC) for poller in found.pollers]
-        if not any(datetime.now(UTC) - at < POLLED_WITHIN for at in polled):
-            raise ConnectionError("no worker asks for work")
-        if settings.deployment_name is not None:
+        asking = await asking_for(await connected(), settings.temporal_namespace, names.LEADS_QUEUE, TEMPORAL_WITHIN)
+        asking.check()
+        if asking.due is None and settings.deployment_name is not None:
             builds = await Deployments(await connected(), settings.deployment_name).builds()
             if not any(build.status == "current" for build in builds):
-                raise ConnectionError("no build is the current one: none gets work")
+                raise NoCurrentBuild("no build is current: none gets work")
 
     async def carrier() -> None:
         if settings.carrier == "sandbox":

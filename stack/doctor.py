@@ -20,10 +20,10 @@ from config.settings import Settings
 from domain.errors import TendError
 from domain.ports import ChannelError
 from relay.sweep_schedule import find_schedule, make_schedule
-from stack.builds import none_current, waits
+from stack.builds import advice, none_current, waits
 from stack.clocks import agree
 from stack.database import Tools, tools
-from stack.pollers import workers_at
+from stack.pollers import asking_at, workers_at
 from stack.preflight import check_ring
 from stack.stuck_leads import several, stuck
 from stack.verdicts import Line, Verdict, length, ok, wrong
@@ -33,6 +33,7 @@ from store.open_claims import held_up
 from store.sweep import kept, waits_too_long
 from store.tables import leads, outbox, tasks, touches
 from wire.connect import register_search_attributes
+from wire.deployments import NoneAtWork
 from workflows import names
 
 PATIENCE = 15.0  # real seconds for one question
@@ -223,17 +224,19 @@ async def _attributes(settings: Settings, found: Tools, repair: bool) -> Line:
 
 
 async def _workers(settings: Settings, found: Tools) -> Line:
-    count = await workers_at(found.client, settings.temporal_namespace)
-    if not count:
-        return wrong("workers", "none asks for work: nothing is sent", "start `tend worker`, or see its log")
+    asking = await asking_at(found.client, settings.temporal_namespace)
+    try:
+        asking.check()
+    except NoneAtWork as error:
+        return wrong("workers", f"{error}: nothing is sent", advice(error))
     if build := await waits(found.client, settings):
         return wrong(
             "workers", f"build {build} is not the current one and gets no work", f"`tend release current {build}`"
         )
-    if await none_current(found.client, settings):
+    if asking.due is None and await none_current(found.client, settings):
         do = "`tend release current BUILD`; if they have no version, leave out TEND_DEPLOYMENT_NAME"
         return wrong("workers", f"no build of {settings.deployment_name} is current: none gets work", do)
-    return ok("workers", f"{count} at work")
+    return ok("workers", f"{asking.workers} at work")
 
 
 async def _schedule(found: Tools, repair: bool) -> Line:

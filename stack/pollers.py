@@ -1,25 +1,22 @@
 """Who asks Temporal for work."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
+from wire.deployments import POLLED_WITHIN, Asking, asking_for
 from workflows import names
 
-POLLED_WITHIN = timedelta(seconds=75)  # a worker's request for work is renewed every minute
+__all__ = ["POLLED_WITHIN", "asking_at", "workers_at"]
+
+_WITHIN = timedelta(seconds=5)
+
+
+async def asking_at(client: Client, namespace: str) -> Asking:
+    """Who has asked for the leads' work lately, and who gets it. Raises RPCError."""
+    return await asking_for(client, namespace, names.LEADS_QUEUE, _WITHIN)
 
 
 async def workers_at(client: Client, namespace: str) -> int:
-    """How many workers have asked for the leads' work lately. Raises RPCError."""
-    request = DescribeTaskQueueRequest(
-        namespace=namespace,
-        task_queue=TaskQueue(name=names.LEADS_QUEUE),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    )
-    found = await client.workflow_service.describe_task_queue(request, timeout=timedelta(seconds=5))
-    now = datetime.now(UTC)
-    lately = {p.identity for p in found.pollers if now - p.last_access_time.ToDatetime(UTC) < POLLED_WITHIN}
-    return len(lately)
+    """How many workers have asked for the leads' work lately, whether they get any or not. Raises RPCError."""
+    return (await asking_at(client, namespace)).workers

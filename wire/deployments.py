@@ -1,12 +1,20 @@
-"""Versions of workers in Temporal: which there are, and which one the leads move to."""
+"""Versions of workers in Temporal: which there are, which one the leads move to, and whether its workers are there."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from temporalio.api.deployment.v1 import WorkerDeploymentInfo
-from temporalio.api.enums.v1 import RoutingConfigUpdateState, WorkerDeploymentVersionStatus
+from temporalio.api.enums.v1 import (
+    RoutingConfigUpdateState,
+    TaskQueueType,
+    WorkerDeploymentVersionStatus,
+    WorkerVersioningMode,
+)
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue, TaskQueueVersioningInfo
 from temporalio.api.workflowservice.v1 import (
+    DescribeTaskQueueRequest,
     DescribeWorkerDeploymentRequest,
     DescribeWorkerDeploymentVersionRequest,
     SetWorkerDeploymentCurrentVersionRequest,
@@ -19,11 +27,79 @@ from domain.errors import TendError
 
 RPC_TIMEOUT = timedelta(seconds=10)  # real
 PATIENCE = timedelta(seconds=30)  # real: for workers that have just been started, and for the server to tell all queues
+POLLED_WITHIN = timedelta(seconds=75)  # real: a worker's request for work is renewed every minute
 _WHO = "tend release"
 
 
 class NotReady(TendError):
     """A build cannot be made the current one yet: no worker of it has polled every queue."""
+
+
+class Version(NamedTuple):
+    """One build of a deployment; in its place None stands for workers without a version."""
+
+    deployment: str
+    build_id: str
+
+
+class NoneAtWork(TendError):
+    """No worker that gets the queue's work asks for it. `asking` are the versions that do, `due` those that get it."""
+
+    def __init__(self, said: str, asking: Collection[Version | None] = (), due: Collection[Version | None] = ()):
+        super().__init__(said)
+        self.asking, self.due = asking, due
+
+
+class NoWorker(NoneAtWork):
+    """Nobody asks."""
+
+
+class NoCurrentBuild(NoneAtWork):
+    """Only builds ask, and none is current."""
+
+
+class NotTheCurrentBuild(NoneAtWork):
+    """Others ask, and not the build that is current."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who has asked for a queue's work lately, and who gets it: None where the server does not tell versions."""
+
+    by: frozenset[tuple[str, Version | None]]  # a worker's identity, and its version
+    due: frozenset[Version | None] | None
+
+    @property
+    def workers(self) -> int:
+        return len({identity for identity, _ in self.by})
+
+    def check(self) -> None:
+        """Raises NoneAtWork, by the kind that it is."""
+        if not self.by:
+            raise NoWorker("none asks for work")
+        versions = {version for _, version in self.by}
+        if self.due is None or versions & self.due:
+            return
+        asking = _words(versions, none="workers without a version")
+        said = f"{_words(self.due, none='no build')} is current, and work is asked for by {asking} only"
+        raise (NoCurrentBuild if None in self.due else NotTheCurrentBuild)(said, versions, self.due)
+
+
+async def asking_for(client: Client, namespace: str, queue: str, timeout: timedelta) -> Asking:
+    """Who asks for the workflows' work of a queue, and who gets it. Raises RPCError.
+
+    Goes for workflows that move to the current build at their next task: a build before it gets nothing any more.
+    """
+    request = DescribeTaskQueueRequest(
+        namespace=namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    found = await client.workflow_service.describe_task_queue(request, timeout=timeout)
+    now = datetime.now(UTC)
+    lately = [p for p in found.pollers if now - p.last_access_time.ToDatetime(UTC) < POLLED_WITHIN]
+    due = _due(found.versioning_info) if found.HasField("versioning_info") else None
+    return Asking(frozenset((p.identity, _version(p)) for p in lately), due)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +203,30 @@ class Deployments:
         )
 
 
+_UNVERSIONED, _ALL = "__unversioned__", 100
 _IN_PROGRESS = RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS
+
+
+def _version(poller: PollerInfo) -> Version | None:
+    """A worker may name its build and have no version all the same."""
+    told = poller.deployment_options
+    if told.worker_versioning_mode != WorkerVersioningMode.WORKER_VERSIONING_MODE_VERSIONED:
+        return None
+    return Version(told.deployment_name, told.build_id)
+
+
+def _due(told: TaskQueueVersioningInfo) -> frozenset[Version | None] | None:
+    """The current version, and the one that gets a share beside it, up to all."""
+    if told.current_version not in {"", _UNVERSIONED} and not told.HasField("current_deployment_version"):
+        return None  # an older server, which has one word for both names
+    share = told.ramping_version_percentage
+    current, ramping = told.current_deployment_version, told.ramping_deployment_version
+    due = [current] * (share < _ALL) + [ramping] * (share > 0)
+    return frozenset(Version(v.deployment_name, v.build_id) if v.build_id else None for v in due)
+
+
+def _words(versions: Collection[Version | None], none: str) -> str:
+    return ", ".join(sorted(none if v is None else f"build {v.build_id} of {v.deployment}" for v in versions))
 
 
 def _word(status: int) -> str:

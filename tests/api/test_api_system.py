@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from store import home
 from store.keys import make_key
 from tests.api.office import PHONE, Office, inquiry, is_problem, ring_text, settings
 from tests.conftest import Server
+from wire.deployments import Asking, Version
 from wire.keyring import KeyRing
 
 API = Path(__file__).parents[2] / "api"
@@ -47,6 +49,30 @@ async def test_a_copy_is_not_ready(office: Office) -> None:
     ready = await office.http.get("/readyz")
     assert ready.status_code == 503
     assert "tend rebuild --restored" in ready.json()["checks"]["copy"]
+
+
+async def test_workers_that_get_nothing_are_no_workers(
+    database_url: str, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their builds are asked of Temporal: the API's own settings name none."""
+    asking = Asking(frozenset({("7@host", Version("tend", "b2"))}), frozenset({Version("tend", "b1")}))
+
+    async def told(*_: object) -> Asking:
+        return asking
+
+    monkeypatch.setattr("api.dependencies.asking_for", told)
+    app = create_app(settings(database_url, ring_text(keyring), temporal_address=f"127.0.0.1:{_closed_port()}"))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api") as http,
+    ):
+        ready = await http.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["workers"] == "away (NotTheCurrentBuild)"
+        asking = replace(asking, due=frozenset({None}))
+        assert (await http.get("/readyz")).json()["checks"]["workers"] == "away (NoCurrentBuild)"
+        asking = replace(asking, due=frozenset({Version("tend", "b2")}))
+        assert (await http.get("/readyz")).json()["checks"]["workers"] == "ok"
 
 
 async def test_a_temporal_that_does_not_answer_does_not_hold_anything_up(database_url: str, keyring: KeyRing) -> None:

@@ -305,8 +305,8 @@ def test_so_many_unknown_ones_are_not_all_of_the_instant_of_their_request() -> N
     run.struck = [Struck("worker-1", "kill", real(at), real(at), 4711) for at in range(100)]
     run.struck.append(Struck("api", "kill", real(101), real(101), 4712))
     rounds = run.rounds()
-    assert too_many_at_the_instant(Share(1000, 9, 3), rounds) == []
-    assert [v.kind for v in too_many_at_the_instant(Share(1000, 9, 4), rounds)] == ["unknown"]
+    assert too_many_at_the_instant(Share(1000, 9, 7), rounds) == []
+    assert [v.kind for v in too_many_at_the_instant(Share(1000, 9, 8), rounds)] == ["unknown"]
     run.faults = {"error_rate": 0.03}
     assert [v.kind for v in too_many_at_the_instant(Share(1000, 9, 2), run.rounds())] == ["unknown"], "other rounds"
 

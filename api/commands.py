@@ -205,7 +205,7 @@ class Commands:
         message_id = str(uuid.uuid4())
         async with self._open(actor, lead_id, "message_written") as held:
             unit = held.unit
-            facts = commands.message(unit.state, channel, message_id, unit.now, read_to)
+            facts = commands.message(unit.state, channel, message_id, unit.now, read_to, actor)
             row = {
                 "id": message_id,
                 "lead_id": lead_id,

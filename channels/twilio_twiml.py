@@ -6,6 +6,7 @@ from twilio.twiml.voice_response import VoiceResponse
 
 from channels.twilio_voice import RING_SECONDS
 from channels.webhook_paths import CALL_STATUS, DIALLED, KEY, MACHINE, callback
+from domain.desk import TALKS
 
 _KEY_WITHIN = 10  # real seconds
 _EVENTS = "initiated ringing answered completed"  # each is a witness that the lead was dialled
@@ -38,14 +39,15 @@ class CallFlow:
         return str(response)
 
     def dial(self, touch_id: str, number: str) -> str:
-        """Connects the coordinator with the lead.
+        """Connects the coordinator with the lead, for as long as a task is its holder's at most.
 
         A machine is listened for on the lead's line while the two are connected: it tells how the call ended, and
         nothing is played to it.
         """
         response = VoiceResponse()
         action = callback(self.public_url, DIALLED, touch_id)
-        response.dial(action=action, timeout=RING_SECONDS, caller_id=self.caller).number(
+        longest = int(TALKS.total_seconds())
+        response.dial(action=action, timeout=RING_SECONDS, caller_id=self.caller, time_limit=longest).number(
             number,
             status_callback=callback(self.public_url, CALL_STATUS, touch_id),
             status_callback_event=_EVENTS,

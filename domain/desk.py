@@ -4,15 +4,17 @@ While the line rings the touch is delayed, and says so; the claim is made when t
 before that is no call to the lead: its task stays with who holds it, and can be dialled again.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from domain import facts as f
-from domain.lead_state import LeadState, Task, Touch
+from domain.lead_state import Touch
 from domain.touches import Disposition, TouchStatus
 
 # Real time from the request for the coordinator's call: 25 s to ring, the whisper, ten to press a key, and a margin.
 WAITS = timedelta(seconds=90)
 
+# No longer is the lead on the line: the carrier sees to that, in real time. Its holder has the task as long.
+TALKS = timedelta(hours=2)
 RINGS = "desk.rings"  # the rule of a touch that waits for the key
 RINGING = "the coordinator's own line is called first"
 NO_LINE = ("desk.no_line", "nobody knows the line of who dialled")  # rules and reasons of those that wait no more
@@ -30,13 +32,6 @@ _ENDED = {
 def rings(touch: Touch) -> bool:
     """Whether the coordinator's line rings for it, or did until a moment ago; when that is over, `until` says."""
     return touch.status is TouchStatus.DELAYED and touch.rule == RINGS
-
-
-def on_the_line(state: LeadState, task: Task) -> list[datetime]:
-    """When (product) the lead was dialled for this task, of calls of which no end is known."""
-    calls = (t for t in state.touches.values() if t.task_id == task.id and t.touch_id not in task.ended)
-    up = (TouchStatus.CLAIMED, TouchStatus.ACCEPTED)
-    return [t.claimed_at for t in calls if t.status in up and t.claimed_at is not None]
 
 
 def ended(touch: Touch, how: Disposition | None = None) -> f.TouchChanged:

@@ -8,7 +8,7 @@ from typing import Any, assert_never
 
 from domain import facts as f
 from domain.appointment_fold import appointed
-from domain.desk import RINGS
+from domain.desk import RINGS, TALKS
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
 from domain.touches import SENT, Disposition, TouchStatus, may_become
 
@@ -192,6 +192,7 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
             task_id=fact.task_id,
             message_id=fact.message_id,
             no=no,
+            first_no=no,
         )
         if fact.status is TouchStatus.PLANNED:
             return replace(state, touches=put(state.touches, key, old))
@@ -211,19 +212,19 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
     if fact.status is TouchStatus.CLAIMED:
         new = replace(new, claimed_at=at)
     if fact.status is TouchStatus.CLAIMED and new.task_id is not None:
-        state = _at_the_desk(state, new.task_id, at)
+        state = _at_the_desk(state, new.task_id, at, TALKS)
     after = replace(state, touches=put(state.touches, key, new), rest=_from_the_answer(state.rest, old, fact, at))
     # a callback that comes after the end is late news, not a lead that moves again
     counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None
     return staged(after, Stage.CONTACTED) if counts else after
 
 
-def _at_the_desk(state: LeadState, task_id: str, at: datetime) -> LeadState:
-    """Who has just pressed the key for this call, or hung up, is at it: the lease counts anew."""
+def _at_the_desk(state: LeadState, task_id: str, at: datetime, least: timedelta = timedelta(0)) -> LeadState:
+    """Who has just pressed the key for this call, or hung up, is at it: the lease counts anew, and lasts the call."""
     task = state.tasks.get(task_id)
     if task is None or task.state is not f.TaskState.CLAIMED or task.lease is None:
         return state
-    return _task(state, task_id, lease_until=at + task.lease)
+    return _task(state, task_id, lease_until=at + max(task.lease, least))
 
 
 def _from_the_answer(rest: Rest | None, old: Touch, fact: f.TouchChanged, at: datetime) -> Rest | None:

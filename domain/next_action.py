@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from domain import desk
 from domain import facts as f
 from domain.contact_window import WINDOW
-from domain.lead_state import STAFF, LeadState, Task
+from domain.lead_state import STAFF, LeadState
 from domain.lead_state import Touch as LeadTouch
 from domain.overdue import overslept, settled
 from domain.patience import PATIENCE, Patience
@@ -79,7 +79,7 @@ def next_action(state: LeadState, sequence: Sequence | None, now: datetime, pati
     for touch in sorted([*direct(state), *left_claimed(state)], key=ready):
         if touch.channel is not None and ready(touch) <= now:
             return Record((desk.ended(touch),)) if desk.rings(touch) else _touch(touch)
-    timers = _timers(state, patience.call)
+    timers = _timers(state)
     if timers and timers[0][0] <= now:
         return timers[0][1]
     if state.exit_reason is not None:
@@ -100,24 +100,17 @@ def _touch(touch: LeadTouch) -> Touch:
     return Touch(touch.enrollment, touch.step, touch.part, touch.channel, touch.touch_id)
 
 
-def _timers(state: LeadState, longest: timedelta) -> list[tuple[datetime, Do]]:
-    """What is done whatever the cadence does, earliest first. `longest`: a call of which nothing is heard is over then.
+def _timers(state: LeadState) -> list[tuple[datetime, Do]]:
+    """What is done whatever the cadence does, earliest first.
 
     Open tasks count as missed or are escalated, leases run out, a touch of unknown fate is looked for. No lease runs
-    out while the line of who holds it rings, or they talk with the lead.
+    out while the line of who holds it rings.
     """
     ringing = {touch.task_id for touch in state.touches.values() if desk.rings(touch)}
     lapsing = (task for task in state.tasks.values() if task.id not in ringing)
-    tasks = [(at, ExpireTask(task.id)) for task in lapsing if (at := _lapses_at(state, task, longest)) is not None]
+    tasks = [(at, ExpireTask(task.id)) for task in lapsing if (at := task.expires_at()) is not None]
     looks = [(touch.look_at, _touch(touch)) for touch in looked_for(state) if touch.look_at is not None]
     return sorted([*tasks, *looks], key=lambda timer: timer[0])
-
-
-def _lapses_at(state: LeadState, task: Task, longest: timedelta) -> datetime | None:
-    at = task.expires_at()
-    if at is None or task.state is not f.TaskState.CLAIMED:
-        return at
-    return max([at, *(called + longest for called in desk.on_the_line(state, task))])
 
 
 def _earlier(action: Action, timers: list[tuple[datetime, Do]]) -> Action:

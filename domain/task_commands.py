@@ -33,22 +33,37 @@ def _mine(task: Task, actor: Actor) -> None:
         raise Refused(f"the task is claimed by {task.claimed_name}", task.state)
 
 
+def texts(state: LeadState) -> list[Task]:
+    """The living tasks of what the lead wrote: one conversation, which one person carries on."""
+    return [task for task in state.tasks.values() if task.living and task.kind is f.TaskKind.REPLY]
+
+
+def _of_one_hand(state: LeadState, task: Task) -> list[Task]:
+    return texts(state) if task.kind is f.TaskKind.REPLY else [task]
+
+
 def claim(state: LeadState, task_id: str, actor: Actor, now: datetime, lease: timedelta) -> list[f.Fact]:
+    """Of a text all of the lead's: no two people answer it beside each other."""
     task = _task(state, task_id)
-    if task.state is f.TaskState.CLAIMED and task.claimed_by != actor.id:
-        raise Refused(f"the task is claimed by {task.claimed_name}", task.state)
+    ours = _of_one_hand(state, task) if task.living else [task]
+    for other in ours:
+        if other.state is f.TaskState.CLAIMED and other.claimed_by != actor.id:
+            what = "task is" if other is task else "lead's texts are"
+            raise Refused(f"the {what} claimed by {other.claimed_name}", task.state)
     if not task.living:
         raise Refused(f"the task is {task.state}", task.state)
     if task.state is f.TaskState.OPEN and task.claim_by is not None and task.claim_by <= now:
         raise Refused("the task's time has passed", f.TaskState.MISSED)
-    return [f.TaskClaimed(task_id=task_id, by_id=actor.id, by_name=actor.name, lease_until=now + lease)]
+    until = now + lease
+    return [f.TaskClaimed(task_id=t.id, by_id=actor.id, by_name=actor.name, lease_until=until) for t in ours]
 
 
 def release(state: LeadState, task_id: str, actor: Actor, now: datetime) -> list[f.Fact]:
     task = _task(state, task_id)
     _mine(task, actor)
     within = task.claim_within if task.disposition is not Disposition.ANSWERED else None
-    return [f.TaskReturned(task_id=task_id, claim_by=now + within if within else None)]
+    held = (t for t in _of_one_hand(state, task) if t.claimed_by == task.claimed_by)
+    return [f.TaskReturned(task_id=t.id, claim_by=now + within if within else None) for t in held]
 
 
 def dial(

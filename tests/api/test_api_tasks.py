@@ -140,3 +140,45 @@ async def test_a_lead_that_cannot_be_read_hides_no_task_of_another(office: Offic
     scripts = {task["id"]: task["script"] for task in (await office.get("/v1/tasks"))["items"]}
     assert scripts.keys() == set(tasks.values())
     assert scripts[tasks[newer]] is None
+
+
+async def test_one_person_answers_a_lead_however_many_texts_it_wrote(office: Office) -> None:
+    lead_id = await office.lead(phone=PHONE)
+    one, other = (Role.COORDINATOR,), (Role.COORDINATOR, "main")
+    for no, text in enumerate(("How much is it?", "And where are you?")):
+        await office.services.inbound.reply(InboundSms(f"SM{no}:received", PHONE, "+12125550100", text))
+    first, second = (await office.get("/v1/tasks?kind=reply&state=open"))["items"]
+    path, read = (
+        f"/v1/leads/{lead_id}",
+        max(i["no"] for i in (await office.get(f"/v1/leads/{lead_id}/timeline"))["items"]),
+    )
+    answer = {"channel": "sms", "body": "At the station.", "read_to": read}
+
+    assert (await office.ask("POST", f"/v1/tasks/{first['id']}/claim", *one)).status_code == 200
+    held = (await office.get("/v1/tasks?kind=reply&state=claimed"))["items"]
+    assert [task["id"] for task in held] == [first["id"], second["id"]]
+    is_problem(await office.ask("POST", f"/v1/tasks/{second['id']}/claim", *other), 409)
+    refused = await office.ask("POST", f"{path}/messages", *other, json=answer)
+    assert "coordinator answers this lead" in is_problem(refused, 409)["detail"]
+    assert (await office.ask("POST", f"/v1/tasks/{second['id']}/release", *one)).status_code == 200
+    assert len((await office.get("/v1/tasks?kind=reply&state=open"))["items"]) == 2
+
+    assert (await office.ask("POST", f"{path}/messages", *one, json=answer)).status_code == 202
+    assert (await office.get("/v1/tasks?kind=reply&state=open"))["items"] == []
+    refused = await office.ask("POST", f"{path}/messages", *other, json=answer)
+    assert "has written since" in is_problem(refused, 409)["detail"]
+    read = max(i["no"] for i in (await office.get(f"{path}/timeline"))["items"])
+    assert (await office.ask("POST", f"{path}/messages", *other, json=answer | {"read_to": read})).status_code == 202
+
+
+async def test_a_text_that_comes_while_somebody_answers_is_nobody_elses(office: Office) -> None:
+    await office.lead(phone=PHONE)
+    await office.services.inbound.reply(InboundSms("SM1:received", PHONE, "+12125550100", "How much is it?"))
+    (task,) = (await office.get("/v1/tasks?kind=reply"))["items"]
+    await office.ask("POST", f"/v1/tasks/{task['id']}/claim", Role.COORDINATOR)
+    await office.services.inbound.reply(InboundSms("SM2:received", PHONE, "+12125550100", "And where are you?"))
+    (new,) = (await office.get("/v1/tasks?kind=reply&state=open"))["items"]
+    told = is_problem(await office.ask("POST", f"/v1/tasks/{new['id']}/claim", Role.COORDINATOR, "main"), 409)
+    assert "lead's texts are claimed by coordinator" in told["detail"]
+    await office.post(f"/v1/tasks/{task['id']}/complete", {})
+    assert (await office.ask("POST", f"/v1/tasks/{new['id']}/claim", Role.COORDINATOR, "main")).status_code == 200

@@ -50,6 +50,6 @@ def test_what_is_forgotten_at_the_end_is_found(
 ) -> None:
     life().run(timedelta(days=40))
     story = life()
-    monkeypatch.setattr(next_action, rule, lambda state, *_: [])
+    monkeypatch.setattr(next_action, rule, lambda state: [])
     with pytest.raises(AssertionError, match=says):
         story.run(timedelta(days=40))

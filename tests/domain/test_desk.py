@@ -9,7 +9,6 @@ from domain import facts as f
 from domain.errors import Refused
 from domain.lead_state import Touch
 from domain.next_action import Wait
-from domain.patience import PATIENCE
 from domain.touches import Channel, Disposition, TouchStatus
 from tests.domain.lead_story import COORDINATOR, LEASE, Story, at_the_call, ny
 
@@ -85,7 +84,7 @@ def test_no_lease_runs_out_while_the_line_rings_and_the_key_makes_it_count_anew(
     assert story.state.tasks[task].state is f.TaskState.CLAIMED
     story.presses_1()
     assert its_touch(story).status is TouchStatus.ACCEPTED
-    assert story.state.tasks[task].lease_until == ny("2026-03-02 10:20:30") + LEASE
+    assert story.state.tasks[task].lease_until == ny("2026-03-02 10:20:30") + desk.TALKS
 
 
 def test_a_lease_that_was_over_ends_with_the_silent_line() -> None:
@@ -101,9 +100,9 @@ def test_no_lease_runs_out_while_they_talk_and_there_is_time_for_what_came_of_it
     story = at_the_call()
     task = dialled(story)
     story.presses_1()
-    talked = PATIENCE.call - timedelta(minutes=2)  # longer than the lease
-    story.run(talked)
+    story.run(timedelta(minutes=45))
     story.tell(f.CallEnded(task_id=task, touch_id=its_touch(story).touch_id, disposition=Disposition.ANSWERED))
+    assert story.state.tasks[task].lease_until == story.now + LEASE
     story.run(LEASE - timedelta(minutes=1))
     assert story.state.tasks[task].state is f.TaskState.CLAIMED
     story.completes(task, f.Outcome.REACHED)
@@ -114,7 +113,9 @@ def test_a_call_whose_end_was_never_told_holds_its_task_no_longer_than_a_call_la
     story = at_the_call()
     task = dialled(story)
     story.presses_1()
-    story.run(PATIENCE.call + timedelta(minutes=1))
+    story.run(desk.TALKS - timedelta(minutes=1))
+    assert story.state.tasks[task].state is f.TaskState.CLAIMED
+    story.run(timedelta(minutes=2))
     assert story.state.tasks[task].state is f.TaskState.OPEN
 
 

@@ -1,6 +1,7 @@
 """Whether anybody is at work, whatever the settings of who asks: a worker that gets nothing looks well."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -104,13 +105,22 @@ async def test_workers_that_get_nothing_are_told_of_in_every_shell(
         await sees(AT_WORK)
 
 
-def poller(build: str | None, mode: Any = VERSIONED, *, ago: int = 1) -> PollerInfo:
-    found = PollerInfo(identity=f"7@{build}")
-    found.last_access_time.FromDatetime(datetime.now(UTC) - timedelta(seconds=ago))
-    if build is not None:
-        told = WorkerDeploymentOptions(deployment_name=NAME, build_id=build, worker_versioning_mode=mode)
-        found.deployment_options.CopyFrom(told)
-    return found
+@dataclass(frozen=True)
+class Asked:
+    """One that asked so many seconds before the test, not before the table was made."""
+
+    build: str | None
+    mode: Any = VERSIONED
+    ago: int = 1
+
+    def told(self) -> PollerInfo:
+        found = PollerInfo(identity=f"7@{self.build}")
+        found.last_access_time.FromDatetime(datetime.now(UTC) - timedelta(seconds=self.ago))
+        if self.build is not None:
+            mode = {"worker_versioning_mode": self.mode}
+            told = WorkerDeploymentOptions(deployment_name=NAME, build_id=self.build, **mode)
+            found.deployment_options.CopyFrom(told)
+        return found
 
 
 def routing(current: str | None, ramping: str | None = None, share: float = 0) -> TaskQueueVersioningInfo:
@@ -132,28 +142,28 @@ OLDER = TaskQueueVersioningInfo(current_version=f"{NAME}.1")
     ("pollers", "told", "raised"),
     [
         ([], routing("1"), NoWorker),
-        ([poller("1", ago=80)], routing("1"), NoWorker),
-        ([poller("1", ago=80), poller("2")], routing("1"), NotTheCurrentBuild),
-        ([poller("1"), poller("2")], routing("1"), None),
-        ([poller("1"), poller("2")], routing(None), NoCurrentBuild),
-        ([poller("1"), poller(None)], routing(None), None),
-        ([poller(None)], routing("1"), NotTheCurrentBuild),
-        ([poller("1", NOT)], routing(None), None),  # it names its build, and has no version all the same
-        ([poller("1", NOT)], routing("1"), NotTheCurrentBuild),
-        ([poller("2")], routing("1", "2", 10), None),
-        ([poller("2")], routing("1", "2", 0), NotTheCurrentBuild),
-        ([poller("1")], routing("1", "2", 100), NotTheCurrentBuild),
-        ([poller(None)], routing("1", None, 10), None),  # a share goes to workers without a version
-        ([poller("2")], OLDER, None),
-        ([poller("2")], None, None),
+        ([Asked("1", ago=80)], routing("1"), NoWorker),
+        ([Asked("1", ago=80), Asked("2")], routing("1"), NotTheCurrentBuild),
+        ([Asked("1"), Asked("2")], routing("1"), None),
+        ([Asked("1"), Asked("2")], routing(None), NoCurrentBuild),
+        ([Asked("1"), Asked(None)], routing(None), None),
+        ([Asked(None)], routing("1"), NotTheCurrentBuild),
+        ([Asked("1", NOT)], routing(None), None),  # it names its build, and has no version all the same
+        ([Asked("1", NOT)], routing("1"), NotTheCurrentBuild),
+        ([Asked("2")], routing("1", "2", 10), None),
+        ([Asked("2")], routing("1", "2", 0), NotTheCurrentBuild),
+        ([Asked("1")], routing("1", "2", 100), NotTheCurrentBuild),
+        ([Asked(None)], routing("1", None, 10), None),  # a share goes to workers without a version
+        ([Asked("2")], OLDER, None),
+        ([Asked("2")], None, None),
         ([], None, NoWorker),
     ],
 )
 async def test_who_gets_work_is_what_temporal_says(
-    pollers: list[PollerInfo], told: TaskQueueVersioningInfo | None, raised: type[NoneAtWork] | None
+    pollers: list[Asked], told: TaskQueueVersioningInfo | None, raised: type[NoneAtWork] | None
 ) -> None:
     async def describe_task_queue(*_: object, **__: object) -> DescribeTaskQueueResponse:
-        return DescribeTaskQueueResponse(pollers=pollers, versioning_info=told)
+        return DescribeTaskQueueResponse(pollers=[p.told() for p in pollers], versioning_info=told)
 
     server: Any = SimpleNamespace(workflow_service=SimpleNamespace(describe_task_queue=describe_task_queue))
     asking = await asking_for(server, "default", names.LEADS_QUEUE, timedelta(seconds=1))

@@ -19,7 +19,7 @@ from domain.lead_state import STAFF, STOP, LeadState, Rest, State
 from domain.overdue import resumed
 from domain.sequence import Sequence
 from domain.task_commands import texts
-from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from domain.touches import Channel, Disposition, TouchStatus, is_second, touch_id
 from domain.unknown import reviews
 
 Mode = Literal["shift", "catch_up", "skip_expired"]
@@ -200,17 +200,21 @@ def message(  # noqa: PLR0917
 ) -> tuple[f.TouchChanged, *tuple[f.TaskClosed, ...]]:
     """A person's own words: first a planned touch for the gate, then the open reply tasks that it answers.
 
-    `read_to`: the newest number on the timeline that the person had read. Raises Refused if the lead or a
-    colleague wrote since, or somebody else than `by` has its texts in hand.
+    `read_to`: the newest number on the timeline that the person had read. Raises Refused if the lead or the
+    practice wrote since, or somebody else than `by` has its texts in hand.
     """
     in_hand = next((t for t in texts(state) if t.state is f.TaskState.CLAIMED), None)
     overrules = by is None or by.role in (Role.ADMIN, Role.MANAGER)
     if in_hand is not None and by is not None and not overrules and in_hand.claimed_by != by.id:
         raise Refused(f"nothing was sent: {in_hand.claimed_name} answers this lead", state.state)
-    own = max((t.first_no for t in state.touches.values() if t.step == STAFF and t.task_id is None), default=0)
-    for no, who in ((state.last_reply_no, "the lead"), (own, "somebody of the practice")):
-        if read_to is not None and no > read_to:
-            raise Refused(f"nothing was sent: {who} has written since (timeline no {no}); read it first", state.state)
+    written = (t for t in state.touches.values() if t.step == STAFF and t.task_id is None and not is_second(t.part))
+    if read_to is not None and state.last_reply_no > read_to:
+        raise Refused(
+            f"nothing was sent: the lead has written since (timeline no {state.last_reply_no}); read it first",
+            state.state,
+        )
+    if read_to is not None and any(t.first_no > read_to for t in written):
+        raise Refused("nothing was sent: the practice has written to the lead since; read that first", state.state)
     if channel is Channel.VOICE:
         raise InvalidInput("channel", "a message goes by sms or email")
     has = state.email if channel is Channel.EMAIL else state.phone

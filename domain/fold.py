@@ -15,6 +15,8 @@ from domain.touches import SENT, Disposition, TouchStatus, may_become
 # Causes of an enrollment that go on with what there was: what a person has decided of the lead holds.
 NO_NEW_START = frozenset({"rescheduled", "cancelled", "no_show", "a further appointment"})
 
+_ON_THE_LINE = frozenset({TouchStatus.CLAIMED, TouchStatus.ACCEPTED})
+
 
 def fold(lead_id: str, records: Iterable[f.Recorded], known: LeadState | None = None) -> LeadState:
     """`known`: the state after the facts that come before `records`."""
@@ -45,15 +47,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.TaskOpened():
             return _opened(state, fact, at)
         case f.TaskClaimed():
-            return _task(
-                state,
-                fact.task_id,
-                state=f.TaskState.CLAIMED,
-                claimed_by=fact.by_id,
-                claimed_name=fact.by_name,
-                lease_until=fact.lease_until,
-                lease=fact.lease_until - at,
-            )
+            return _claimed(state, fact, at)
         case f.TaskReturned():
             before = state.tasks.get(fact.task_id)
             return _task(
@@ -213,10 +207,28 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
         new = replace(new, claimed_at=at)
     if fact.status is TouchStatus.CLAIMED and new.task_id is not None:
         state = _at_the_desk(state, new.task_id, at, TALKS)
+    elif new.task_id is not None and old.status in _ON_THE_LINE and new.status not in _ON_THE_LINE:
+        state = _at_the_desk(state, new.task_id, at)
     after = replace(state, touches=put(state.touches, key, new), rest=_from_the_answer(state.rest, old, fact, at))
     # a callback that comes after the end is late news, not a lead that moves again
     counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None
     return staged(after, Stage.CONTACTED) if counts else after
+
+
+def _claimed(state: LeadState, fact: f.TaskClaimed, at: datetime) -> LeadState:
+    """Claimed once more in the middle of a call, it is its holder's for as long as it was."""
+    before, until = state.tasks.get(fact.task_id), fact.lease_until
+    if before is not None and before.claimed_by == fact.by_id and before.lease_until is not None:
+        until = max(until, before.lease_until)
+    return _task(
+        state,
+        fact.task_id,
+        state=f.TaskState.CLAIMED,
+        claimed_by=fact.by_id,
+        claimed_name=fact.by_name,
+        lease_until=until,
+        lease=fact.lease_until - at,
+    )
 
 
 def _at_the_desk(state: LeadState, task_id: str, at: datetime, least: timedelta = timedelta(0)) -> LeadState:

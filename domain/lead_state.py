@@ -67,7 +67,7 @@ class Touch:
     looks: int = 0  # so often in vain
     tries: int = 0  # so often it was claimed, or its coordinator's line rung
     no: int = 0  # of the fact that gave it this status
-    first_no: int = 0  # of the fact that first told of it, which the timeline shows
+    first_no: int = 0  # of the fact that first told of it
 
 
 @dataclass(frozen=True, slots=True)

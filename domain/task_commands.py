@@ -85,7 +85,7 @@ def dial(
     ended = {touch for other in state.tasks.values() for touch in other.ended}
     if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in calls):
         raise Refused("a call to this lead is already on its way", task.state)
-    fresh = [t for t in calls if now - t.at < patience.call]
+    fresh = [t for t in calls if now - (t.claimed_at or t.at) < patience.call]
     if any(t.status in SENT | {TouchStatus.UNKNOWN} and t.touch_id not in ended for t in fresh):
         raise Refused("a call to this lead is already on its way", task.state)
     dials = [t for t in calls if t.task_id == task_id]
@@ -123,6 +123,9 @@ def complete(  # noqa: PLR0917 - what the form of a finished task holds
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if call or task.state is f.TaskState.CLAIMED:  # or two people would call one lead
         _mine(task, actor)
+    for other in _of_one_hand(state, task):
+        if other.state is f.TaskState.CLAIMED:
+            _mine(other, actor)
     if callback_at is not None and callback_at <= now:
         raise InvalidInput("callback_at", "must lie in the future, on the product's clock")
     if task.candidates and outcome is not None:

@@ -88,7 +88,8 @@ async def enroll(lead_id: fields.LeadId, body: schemas.Enroll, services: Wired, 
 async def message(lead_id: fields.LeadId, body: schemas.Message, services: Wired, actor: Who) -> answers.Written:
     """A person's own words, through the same gate as every touch; it answers the lead's open reply tasks.
 
-    With `read_to`, a text of the lead that arrived meanwhile is not taken as answered: 409, and nothing is sent.
+    With `read_to`, a text of the lead that arrived meanwhile is not taken as answered: 409, and nothing is sent. So it
+    is where the practice has written since, and while another key has the lead's texts in hand.
     """
     touch_id = await services.commands.message(actor, lead_id, Channel(body.channel), body.body, body.read_to)
     return answers.Written(touch_id=touch_id)

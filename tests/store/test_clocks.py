@@ -115,7 +115,8 @@ async def test_what_a_provider_answered_is_written_whatever_the_clock_says(
     monkeypatch.undo()
     soon = timedelta(minutes=3)  # longer than anything of this waits
     touch = (await clinic.state(ref.lead_id)).touches[ref.enrollment, ref.step, ref.part]
-    assert since <= touch.at <= true()
+    measured = timedelta(seconds=1)  # how far two clocks are apart is known to a round trip
+    assert since - measured <= touch.at <= true() + measured
     async with clinic.store.engine.connect() as conn:
         deadline = await conn.scalar(select(tables.touches.c.deadline).where(tables.touches.c.id == ref.touch_id))
         brake = await conn.scalar(select(tables.brakes.c.until))

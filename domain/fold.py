@@ -4,12 +4,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, assert_never
+from typing import assert_never
 
 from domain import facts as f
 from domain.appointment_fold import appointed
 from domain.desk import RINGS, TALKS
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
+from domain.task_fold import (
+    at_the_desk,
+    call_ended,
+    task_claimed,
+    task_closed,
+    task_escalated,
+    task_opened,
+    task_returned,
+)
 from domain.touches import SENT, Disposition, TouchStatus, may_become
 
 # Causes of an enrollment that go on with what there was: what a person has decided of the lead holds.
@@ -45,29 +54,17 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.Replied():
             return state if fact.stranger else _replied(state, fact, at, no)
         case f.TaskOpened():
-            return _opened(state, fact, at)
+            return task_opened(state, fact, at)
         case f.TaskClaimed():
-            return _claimed(state, fact, at)
+            return task_claimed(state, fact, at)
         case f.TaskReturned():
-            before = state.tasks.get(fact.task_id)
-            return _task(
-                state,
-                fact.task_id,
-                state=f.TaskState.OPEN,
-                claimed_by=None,
-                claimed_name=None,
-                lease_until=None,
-                claim_by=fact.claim_by,
-                escalation=(before.escalation if before else 0) + int(fact.escalated),
-                open_since=max(at, before.due_at) if before else at,
-            )
+            return task_returned(state, fact, at)
         case f.TaskEscalated():
-            before = state.tasks.get(fact.task_id)
-            return _task(state, fact.task_id, escalation=(before.escalation if before else 0) + 1, open_since=at)
+            return task_escalated(state, fact, at)
         case f.TaskClosed():
-            return _closed(state, fact, at, no)
+            return task_closed(state, fact, at, no)
         case f.CallEnded():
-            return _call_ended(state, fact, at)
+            return call_ended(state, fact, at)
         case f.AppointmentChanged():
             return appointed(state, fact, no)
         case f.OptedOut():
@@ -206,37 +203,13 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
     if fact.status is TouchStatus.CLAIMED:
         new = replace(new, claimed_at=at)
     if fact.status is TouchStatus.CLAIMED and new.task_id is not None:
-        state = _at_the_desk(state, new.task_id, at, TALKS)
+        state = at_the_desk(state, new.task_id, at, TALKS)
     elif new.task_id is not None and old.status in _ON_THE_LINE and new.status not in _ON_THE_LINE:
-        state = _at_the_desk(state, new.task_id, at)
+        state = at_the_desk(state, new.task_id, at)
     after = replace(state, touches=put(state.touches, key, new), rest=_from_the_answer(state.rest, old, fact, at))
     # a callback that comes after the end is late news, not a lead that moves again
     counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None
     return staged(after, Stage.CONTACTED) if counts else after
-
-
-def _claimed(state: LeadState, fact: f.TaskClaimed, at: datetime) -> LeadState:
-    """Claimed once more in the middle of a call, it is its holder's for as long as it was."""
-    before, until = state.tasks.get(fact.task_id), fact.lease_until
-    if before is not None and before.claimed_by == fact.by_id and before.lease_until is not None:
-        until = max(until, before.lease_until)
-    return _task(
-        state,
-        fact.task_id,
-        state=f.TaskState.CLAIMED,
-        claimed_by=fact.by_id,
-        claimed_name=fact.by_name,
-        lease_until=until,
-        lease=fact.lease_until - at,
-    )
-
-
-def _at_the_desk(state: LeadState, task_id: str, at: datetime, least: timedelta = timedelta(0)) -> LeadState:
-    """Who has just pressed the key for this call, or hung up, is at it: the lease counts anew, and lasts the call."""
-    task = state.tasks.get(task_id)
-    if task is None or task.state is not f.TaskState.CLAIMED or task.lease is None:
-        return state
-    return _task(state, task_id, lease_until=at + max(task.lease, least))
 
 
 def _from_the_answer(rest: Rest | None, old: Touch, fact: f.TouchChanged, at: datetime) -> Rest | None:
@@ -245,96 +218,6 @@ def _from_the_answer(rest: Rest | None, old: Touch, fact: f.TouchChanged, at: da
     if rest is None or not gone or rest.waits or rest.until is None or old.message_id is None:
         return rest
     return replace(rest, until=max(rest.until, at + timedelta(seconds=rest.resume_after)))
-
-
-def _opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
-    task = Task(
-        fact.task_id,
-        fact.task_kind,
-        f.TaskState.OPEN,
-        opened_at=at,
-        due_at=fact.due_at,
-        claim_by=fact.claim_by,
-        claim_within=fact.claim_by - fact.due_at if fact.claim_by else None,
-        enrollment=fact.enrollment,
-        step=fact.step,
-        part=fact.part,
-        script=fact.script,
-        reason=fact.reason,
-        message_id=fact.message_id,
-        candidates=fact.candidates,
-        promised=fact.promised,
-        refused=fact.refused,
-        open_since=max(at, fact.due_at),
-    )
-    return replace(state, tasks=put(state.tasks, fact.task_id, task))
-
-
-def _task(lead: LeadState, task_id: str, /, **changes: Any) -> LeadState:
-    task = lead.tasks.get(task_id)
-    if task is None or not task.living:
-        return lead
-    return replace(lead, tasks=put(lead.tasks, task_id, replace(task, **changes)))
-
-
-def _call_ended(state: LeadState, fact: f.CallEnded, at: datetime) -> LeadState:
-    if any(t.touch_id == fact.touch_id and t.claimed_at is not None for t in state.touches.values()):
-        state = _at_the_desk(state, fact.task_id, at)  # a line that nobody took tells of nobody
-    task = state.tasks.get(fact.task_id)
-    if task is None:
-        return state
-    if not (task.living or task.state is f.TaskState.MISSED):  # completed while the line was open
-        spoken = Disposition.ANSWERED in (task.disposition, fact.disposition)
-        disposition = Disposition.ANSWERED if spoken else task.disposition
-        over = replace(task, disposition=disposition, ended=task.ended | {fact.touch_id})
-        return replace(state, tasks=put(state.tasks, task.id, over))
-    spoken = Disposition.ANSWERED in (task.disposition, fact.disposition)  # whatever a further call comes to
-    disposition = Disposition.ANSWERED if spoken else fact.disposition
-    task = replace(task, disposition=disposition, ended=task.ended | {fact.touch_id})
-    if task.living and fact.disposition is Disposition.ANSWERED:
-        # spoken with: the task waits for its outcome, though its lease ran out while the phone still rang
-        reached = replace(state, tasks=put(state.tasks, task.id, replace(task, claim_by=None)))
-        return staged(reached, Stage.CONTACTED)
-    return replace(state, tasks=put(state.tasks, task.id, task))  # missed, and answered all the same
-
-
-def _closed(state: LeadState, fact: f.TaskClosed, at: datetime, no: int) -> LeadState:
-    state = replace(state, unanswered=state.unanswered - {fact.task_id})
-    task = state.tasks.get(fact.task_id)
-    if task is None:  # a task on a relative's lead, which this one may have waited for
-        return _answered(state, fact.task_id, at)
-    if not task.living:
-        return state
-    after = _task(
-        state,
-        fact.task_id,
-        state=fact.state,
-        disposition=fact.disposition or task.disposition,
-        outcome=fact.outcome,
-        notes=fact.notes,
-        closed_at=at,
-        closed_no=no,
-        lease_until=None,
-    )
-    if fact.outcome in (f.Outcome.NOT_A_FIT, f.Outcome.NOT_NOW):
-        after = replace(after, let_go=True)
-    if fact.disposition is Disposition.ANSWERED:
-        after = staged(after, Stage.CONTACTED)
-    if fact.outcome is f.Outcome.REACHED or fact.outcome is f.Outcome.BOOKED:
-        after = staged(after, Stage.QUALIFIED)
-    return _answered(after, fact.task_id, at)
-
-
-def _answered(state: LeadState, task_id: str, at: datetime) -> LeadState:
-    """The rest no longer waits for this task; with the last one its end is known."""
-    rest = state.rest
-    if rest is None or task_id not in rest.waits:
-        return state
-    waits, until = rest.waits - {task_id}, rest.until
-    if not waits:
-        after = at + timedelta(seconds=rest.resume_after)
-        until = None if rest.is_last else max(after, until or after)
-    return replace(state, rest=replace(rest, waits=waits, until=until))
 
 
 def _rested(state: LeadState, fact: f.Rested, at: datetime) -> LeadState:

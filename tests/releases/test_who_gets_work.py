@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from temporalio.api.deployment.v1 import WorkerDeploymentOptions, WorkerDeploymentVersion
-from temporalio.api.enums.v1 import WorkerVersioningMode
-from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueueVersioningInfo
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueResponse
+from temporalio.api.enums.v1 import TaskQueueType, WorkerVersioningMode
+from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue, TaskQueueVersioningInfo
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
 
 from api.dependencies import checks
 from config.settings import Settings
@@ -51,27 +51,37 @@ async def look(tend: Installation, ring: str) -> list[Seen]:
     return found
 
 
+async def last_asked(tend: Installation, builds: set[str]) -> datetime:
+    """When the server last had a request of one of these for the leads' work; a minute ago without any."""
+    request = DescribeTaskQueueRequest(
+        namespace=tend.client.namespace,
+        task_queue=TaskQueue(name=names.LEADS_QUEUE),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    )
+    found = await tend.client.workflow_service.describe_task_queue(request)
+    theirs = [p.last_access_time.ToDatetime(UTC) for p in found.pollers if p.deployment_options.build_id in builds]
+    return max(theirs, default=datetime.now(UTC) - timedelta(minutes=1))
+
+
 async def test_workers_that_get_nothing_are_told_of_in_every_shell(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring = KeyRing.make()
     async with open_installation(store, KeyRing.parse(ring)) as tend:
-        began = datetime.now(UTC) - timedelta(minutes=1)
+        stopped: set[str] = set()
 
         async def sees(seen: Seen) -> None:
-            """A worker's first request is with the server a moment after its start."""
+            """A worker's first request is with the server a moment after its start.
+
+            Who asked after the last request of those that were stopped asks lately.
+            """
             deadline = asyncio.get_running_loop().time() + 30
             while True:
-                monkeypatch.setattr(LATELY, datetime.now(UTC) - began)
+                monkeypatch.setattr(LATELY, datetime.now(UTC) - await last_asked(tend, stopped))
                 if (found := await look(tend, ring)) == [seen, seen]:
                     return
                 assert asyncio.get_running_loop().time() < deadline, found
                 await asyncio.sleep(0.1)
-
-        async def gone() -> datetime:
-            """A time after that: who asks from then on asks lately."""
-            await asyncio.sleep(2)
-            return datetime.now(UTC) - timedelta(seconds=1)
 
         await sees(("none asks for work: nothing is sent", "start `tend worker`, or see its log", NoWorker))
         first = await tend.start("1")
@@ -87,7 +97,7 @@ async def test_workers_that_get_nothing_are_told_of_in_every_shell(
         await sees(AT_WORK)
 
         await first.stop()
-        began = await gone()
+        stopped.add("1")
         second = await tend.start("2")
         said = "build 1 of tend is current, and work is asked for by build 2 of tend only: nothing is sent"
         do = "`tend release current 2` with TEND_DEPLOYMENT_NAME=tend, or start workers of build 1"
@@ -96,7 +106,7 @@ async def test_workers_that_get_nothing_are_told_of_in_every_shell(
         await sees(AT_WORK)
 
         await second.stop()
-        began = await gone()
+        stopped.add("2")
         await tend.start(None)
         said = "build 2 of tend is current, and work is asked for by workers without a version only: nothing is sent"
         do = "`tend release unversioned` with TEND_DEPLOYMENT_NAME=tend, or start workers of build 2"

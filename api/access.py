@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from api.services import of
 from domain.access import Actor, Role
-from domain.errors import NoSuchLead, TendError
+from domain.errors import TendError
 from store.keys import find_key
 
 
@@ -144,12 +144,6 @@ async def actor_of(request: Request) -> Actor:
 
 def may(actor: Actor, right: Right) -> bool:
     return right in GRANTS[actor.role]
-
-
-def in_scope(actor: Actor, facility: str | None) -> None:
-    """A key of some facilities sees their leads only. Raises NotFound."""
-    if actor.facilities and facility not in actor.facilities:
-        raise NoSuchLead("no lead with this id")
 
 
 def rule_names(route: Route) -> list[str]:

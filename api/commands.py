@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import commands, task_commands
 from domain import facts as f
-from domain.access import Actor, Role
-from domain.errors import InvalidInput, NoSuchLead, NotFound
+from domain.access import Actor, Role, in_scope
+from domain.errors import InvalidInput, NotFound
 from domain.schedule import in_flight
 from domain.touches import Channel, Disposition
 from relay.delivered import DeliveredListener, Waiter
@@ -84,7 +84,7 @@ class Commands:
     async def _open(self, actor: Actor, lead_id: str, action: str) -> AsyncIterator[_Open]:
         async with self.transaction() as conn:
             async with self.leads.within(conn, lead_id) as unit:
-                _scope(actor, unit.state.facility)
+                in_scope(actor, unit.state.facility)
                 unit.audit(actor, action)
                 held = _Open(unit)
                 yield held
@@ -156,7 +156,7 @@ class Commands:
             raise
         except Exception:
             async with self.leads.store.engine.begin() as conn:
-                _scope(actor, await facility_of(conn, lead_id))
+                in_scope(actor, await facility_of(conn, lead_id))
                 await stop_at(self.leads, conn, await lock_own(conn, lead_id, wanted))
                 await audit.append(conn, actor, action, lead_id, "addresses")
             raise
@@ -290,12 +290,6 @@ async def _claimed(unit: LeadUnit, channels: tuple[Channel, ...]) -> list[str]:
     kinds = {KIND_OF[channel] for channel in channels}
     query = may_arrive_at(a for a in unit.addresses if a.kind in kinds and not a.wrong)
     return [str(i) for i in (await unit.conn.execute(query)).scalars()]
-
-
-def _scope(actor: Actor, facility: str | None) -> None:
-    """A key of some facilities sees only their leads."""
-    if actor.facilities and facility not in actor.facilities:
-        raise NoSuchLead("no lead with this id")
 
 
 def _uuid(field_: str, text: str) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from domain.errors import NoSuchLead
+
 
 class Role(StrEnum):
     ADMIN = "admin"
@@ -24,3 +26,9 @@ class Actor:
     role: Role
     facilities: tuple[str, ...] = ()
     phone: str | None = field(default=None, repr=False)
+
+
+def in_scope(actor: Actor, facility: str | None) -> None:
+    """A key of some facilities sees the leads of these only. Raises NoSuchLead."""
+    if actor.facilities and facility not in actor.facilities:
+        raise NoSuchLead("no lead with this id")

@@ -82,9 +82,8 @@ class Rebuild:
         async with self.engine.begin() as conn:
             asked = await outbox.who_just_asked(conn, self.sweep.clock.now())
         async with self._delivering():
-            begun = set[
-                str
-            ]()  # each counts once: it may be that Temporal has not yet heard of one as it is looked at again
+            # each counts once: it may be that Temporal has not yet heard of one as it is looked at again
+            begun = set[str]()
             for start in range(0, len(asked), PAGE):
                 missing = await self._patiently(partial(self._without, asked[start : start + PAGE]), seen, tell)
                 begun |= {one.lead_id for one in missing}

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from api import answers, fields, history_answers, schemas
-from api.access import Right, in_scope, may
+from api.access import Right, may
 from api.intake_form import IntakeForm
 from api.once import ApiRoute
 from api.sequences_ready import sequences_ready
 from api.services import Services, Who, Wired
-from domain.access import Actor, Role
+from domain.access import Actor, Role, in_scope
 from domain.lead_state import Stage, State
 from domain.same_person import fold_name
 from domain.sequence import DEFAULT_SEQUENCE

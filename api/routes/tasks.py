@@ -7,12 +7,12 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import fields, schemas, task_answers
-from api.access import Right, in_scope, may
+from api.access import Right, may
 from api.intake_form import Form
 from api.once import ApiRoute
 from api.services import Services, Who, Wired
 from content.templates import Template, render_script
-from domain.access import Actor
+from domain.access import Actor, in_scope
 from domain.consequences import task_id as opened_id
 from domain.errors import NotFound
 from domain.facts import TaskKind, TaskState

@@ -8,11 +8,11 @@ from typing import assert_never
 
 from domain import facts as f
 from domain.appointment_fold import appointed
-from domain.desk import RINGS, TALKS
+from domain.desk import RINGS
 from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
 from domain.task_fold import (
-    at_the_desk,
     call_ended,
+    in_a_call,
     task_claimed,
     task_closed,
     task_escalated,
@@ -23,8 +23,6 @@ from domain.touches import SENT, Disposition, TouchStatus, may_become
 
 # Causes of an enrollment that go on with what there was: what a person has decided of the lead holds.
 NO_NEW_START = frozenset({"rescheduled", "cancelled", "no_show", "a further appointment"})
-
-_ON_THE_LINE = frozenset({TouchStatus.CLAIMED, TouchStatus.ACCEPTED})
 
 
 def fold(lead_id: str, records: Iterable[f.Recorded], known: LeadState | None = None) -> LeadState:
@@ -202,10 +200,7 @@ def _touched(state: LeadState, fact: f.TouchChanged, at: datetime, no: int) -> L
         new = replace(new, until=fact.until, until_set=at, was_due=was_due, delayed_at=old.delayed_at or at)
     if fact.status is TouchStatus.CLAIMED:
         new = replace(new, claimed_at=at)
-    if fact.status is TouchStatus.CLAIMED and new.task_id is not None:
-        state = at_the_desk(state, new.task_id, at, TALKS)
-    elif new.task_id is not None and old.status in _ON_THE_LINE and new.status not in _ON_THE_LINE:
-        state = at_the_desk(state, new.task_id, at)
+    state = in_a_call(state, old, new, at)
     after = replace(state, touches=put(state.touches, key, new), rest=_from_the_answer(state.rest, old, fact, at))
     # a callback that comes after the end is late news, not a lead that moves again
     counts = fact.status in SENT and fact.step != STOP and state.exit_reason is None

@@ -12,7 +12,8 @@ from domain.clock import APART
 class Patience:
     """`overslept`: a step so much later than planned was carried out in time by nobody: server or workers were away.
 
-    `call`: a call of which nothing is heard for so long has ended, and what the carrier had to say of it was lost.
+    `call`: a call of which nothing is heard for so long is over to who dials anew, and what the carrier had to say of
+    it was lost.
     `clocks`: facts so much ahead of now were dated by a clock that has been set back since.
     `confirmation`: a confirmation of an opt-out is presumed fine within 5 minutes: 47 CFR 64.1200(a)(12).
     """

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from domain import facts as f
 from domain.access import Actor, Role
 from domain.contact_window import next_open
+from domain.desk import TALKS
 from domain.errors import InvalidInput, Refused
-from domain.lead_state import DIAL, STAFF, LeadState, Task
+from domain.lead_state import DIAL, STAFF, LeadState, Task, Touch
 from domain.patience import PATIENCE, Patience
 from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
 
@@ -29,8 +30,18 @@ def _task(state: LeadState, task_id: str) -> Task:
 def _mine(task: Task, actor: Actor) -> None:
     if task.state is not f.TaskState.CLAIMED:
         raise Refused(f"the task is {task.state}; claim it first", task.state)
-    if task.claimed_by != actor.id and actor.role not in (Role.ADMIN, Role.MANAGER):
-        raise Refused(f"the task is claimed by {task.claimed_name}", task.state)
+    if not _may_act(task, actor):
+        raise _in_hand(task, task)
+
+
+def _may_act(task: Task, actor: Actor) -> bool:
+    return task.claimed_by == actor.id or actor.role in (Role.ADMIN, Role.MANAGER)
+
+
+def _in_hand(task: Task, of: Task) -> Refused:
+    """`of`: the task itself, or another text of the lead's that somebody has claimed."""
+    what = "task is" if of is task else "lead's texts are"
+    return Refused(f"the {what} claimed by {of.claimed_name}", task.state)
 
 
 def texts(state: LeadState) -> list[Task]:
@@ -48,8 +59,7 @@ def claim(state: LeadState, task_id: str, actor: Actor, now: datetime, lease: ti
     ours = _of_one_hand(state, task) if task.living else [task]
     for other in ours:
         if other.state is f.TaskState.CLAIMED and other.claimed_by != actor.id:
-            what = "task is" if other is task else "lead's texts are"
-            raise Refused(f"the {what} claimed by {other.claimed_name}", task.state)
+            raise _in_hand(task, other)
     if not task.living:
         raise Refused(f"the task is {task.state}", task.state)
     if task.state is f.TaskState.OPEN and task.claim_by is not None and task.claim_by <= now:
@@ -85,9 +95,15 @@ def dial(
     ended = {touch for other in state.tasks.values() for touch in other.ended}
     if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in calls):
         raise Refused("a call to this lead is already on its way", task.state)
-    fresh = [t for t in calls if now - (t.claimed_at or t.at) < patience.call]
-    if any(t.status in SENT | {TouchStatus.UNKNOWN} and t.touch_id not in ended for t in fresh):
-        raise Refused("a call to this lead is already on its way", task.state)
+    for call in calls:
+        again = (call.claimed_at or call.at) + _may_last(state, call, task_id, patience)
+        if call.touch_id in ended or again <= now:
+            continue
+        if call.status is TouchStatus.UNKNOWN:
+            may = f"it can be dialled again at {again.isoformat(timespec='seconds')}"
+            raise Refused(f"nobody knows whether the last call to this lead was made: {may}", task.state)
+        if call.status in SENT:
+            raise Refused("a call to this lead is already on its way", task.state)
     dials = [t for t in calls if t.task_id == task_id]
     number = task.enrollment or state.enrollment_no
     step, part = task.step or STAFF, f"{DIAL}{task_id[:8]}.{len(dials) + 1}"
@@ -103,6 +119,13 @@ def dial(
             task_id=task_id,
         )
     ]
+
+
+def _may_last(state: LeadState, call: Touch, task_id: str, patience: Patience) -> timedelta:
+    """How long a call may be going on whose end nobody has told: who dials again for the same task has hung up."""
+    theirs = state.tasks.get(call.task_id or "")
+    talking = theirs is not None and theirs.id != task_id and theirs.state is f.TaskState.CLAIMED
+    return max(TALKS, patience.call) if talking and call.status is TouchStatus.ACCEPTED else patience.call
 
 
 def complete(  # noqa: PLR0917 - what the form of a finished task holds
@@ -124,8 +147,8 @@ def complete(  # noqa: PLR0917 - what the form of a finished task holds
     if call or task.state is f.TaskState.CLAIMED:  # or two people would call one lead
         _mine(task, actor)
     for other in _of_one_hand(state, task):
-        if other.state is f.TaskState.CLAIMED:
-            _mine(other, actor)
+        if other.state is f.TaskState.CLAIMED and not _may_act(other, actor):
+            raise _in_hand(task, other)
     if callback_at is not None and callback_at <= now:
         raise InvalidInput("callback_at", "must lie in the future, on the product's clock")
     if task.candidates and outcome is not None:

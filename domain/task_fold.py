@@ -5,8 +5,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from domain import facts as f
-from domain.lead_state import LeadState, Stage, Task, put, staged
-from domain.touches import Disposition
+from domain.desk import TALKS
+from domain.lead_state import LeadState, Stage, Task, Touch, put, staged
+from domain.patience import PATIENCE
+from domain.touches import Disposition, TouchStatus
+
+_UNDER_WAY = frozenset({TouchStatus.CLAIMED, TouchStatus.ACCEPTED, TouchStatus.UNKNOWN})  # or perhaps so
 
 
 def task_opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
@@ -68,17 +72,37 @@ def task_escalated(state: LeadState, fact: f.TaskEscalated, at: datetime) -> Lea
     return _task(state, fact.task_id, escalation=(before.escalation if before else 0) + 1, open_since=at)
 
 
-def at_the_desk(state: LeadState, task_id: str, at: datetime, least: timedelta = timedelta(0)) -> LeadState:
-    """Who has just pressed the key for this call, or hung up, is at it: the lease counts anew, and lasts the call."""
-    task = state.tasks.get(task_id)
-    if task is None or task.state is not f.TaskState.CLAIMED or task.lease is None:
+def in_a_call(state: LeadState, before: Touch, now: Touch, at: datetime) -> LeadState:
+    """The lease of who pressed the key lasts the call, and counts anew from its end.
+
+    Of a call that perhaps never was, it counts from when that may be dialled again: see task_commands.dial.
+    """
+    task = state.tasks.get(now.task_id) if now.task_id is not None else None
+    if task is None or task.lease is None or task.lease_until is None or now.status is before.status:
         return state
-    return _task(state, task_id, lease_until=at + max(task.lease, least))
+    claimed = now.claimed_at or at
+    match now.status:
+        case TouchStatus.CLAIMED | TouchStatus.ACCEPTED:
+            return _held(state, task, max(task.lease_until, claimed + max(task.lease, TALKS)))
+        case TouchStatus.UNKNOWN:
+            return _held(state, task, max(at, claimed + PATIENCE.call) + task.lease)
+        case _ if before.status in _UNDER_WAY:
+            return _anew(state, task.id, at)
+    return state
+
+
+def _anew(state: LeadState, task_id: str, at: datetime) -> LeadState:
+    task = state.tasks.get(task_id)
+    return state if task is None or task.lease is None else _held(state, task, at + task.lease)
+
+
+def _held(state: LeadState, task: Task, until: datetime) -> LeadState:
+    return _task(state, task.id, lease_until=until) if task.state is f.TaskState.CLAIMED else state
 
 
 def call_ended(state: LeadState, fact: f.CallEnded, at: datetime) -> LeadState:
     if any(t.touch_id == fact.touch_id and t.claimed_at is not None for t in state.touches.values()):
-        state = at_the_desk(state, fact.task_id, at)  # a line that nobody took tells of nobody
+        state = _anew(state, fact.task_id, at)  # a line that nobody took tells of nobody
     task = state.tasks.get(fact.task_id)
     if task is None:
         return state

@@ -181,6 +181,7 @@ async def test_a_text_that_comes_while_somebody_answers_is_nobody_elses(office: 
     told = is_problem(await office.ask("POST", f"/v1/tasks/{new['id']}/claim", Role.COORDINATOR, "main"), 409)
     assert "lead's texts are claimed by coordinator" in told["detail"]
     answer = await office.ask("POST", f"/v1/tasks/{new['id']}/complete", Role.COORDINATOR, "main", json={})
-    is_problem(answer, 409)
+    told = is_problem(answer, 409)
+    assert ("lead's texts are claimed by coordinator" in told["detail"], told["state"]) == (True, "open")
     await office.post(f"/v1/tasks/{task['id']}/complete", {})
     assert (await office.ask("POST", f"/v1/tasks/{new['id']}/claim", Role.COORDINATOR, "main")).status_code == 200

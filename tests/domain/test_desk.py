@@ -7,10 +7,8 @@ import pytest
 from domain import desk, task_commands
 from domain import facts as f
 from domain.errors import Refused
-from domain.fold import apply
 from domain.lead_state import Touch
 from domain.next_action import Wait
-from domain.patience import PATIENCE
 from domain.touches import Channel, Disposition, TouchStatus
 from tests.domain.lead_story import COORDINATOR, LEASE, Story, at_the_call, ny
 
@@ -128,20 +126,6 @@ def test_who_claims_once_more_in_the_middle_of_a_call_keeps_the_task_as_long() -
     story.tell(*task_commands.claim(story.state, task, COORDINATOR, story.now, LEASE))
     story.run(timedelta(minutes=40))
     assert story.state.tasks[task].state is f.TaskState.CLAIMED
-
-
-def test_of_a_call_that_may_never_have_been_the_lease_is_as_ever_and_it_is_dialled_again_after_half_an_hour() -> None:
-    story = at_the_call()
-    task = dialled(story)
-    touch, state, later = its_touch(story), story.state, story.now + PATIENCE.call
-    for status, at in (
-        (TouchStatus.CLAIMED, story.now),
-        (TouchStatus.UNKNOWN, story.now),
-        (TouchStatus.UNKNOWN, later),
-    ):
-        state = apply(state, f.Recorded(state.last_no + 1, at, "system", f.TouchChanged.of(touch, status)))
-        assert state.tasks[task].lease_until == story.now + (desk.TALKS if status is TouchStatus.CLAIMED else LEASE)
-    assert task_commands.dial(state, task, COORDINATOR, later)
 
 
 @pytest.mark.parametrize("channels", [(Channel.VOICE,), (Channel.SMS,)])

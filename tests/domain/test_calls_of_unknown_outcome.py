@@ -1,0 +1,100 @@
+"""A call of which nobody knows whether it was made, or whether it is over: who has its task, and who may dial."""
+
+from datetime import timedelta
+
+import pytest
+
+from domain import desk, task_commands
+from domain import facts as f
+from domain.access import Actor, Role
+from domain.errors import Refused
+from domain.lead_state import Touch
+from domain.patience import PATIENCE
+from domain.signals import WITNESS
+from domain.touches import Disposition, TouchStatus
+from tests.domain.lead_story import COORDINATOR, LEASE, NEW_YORK, Story, at_the_call
+
+COLLEAGUE = Actor("k2", "Colleague", Role.COORDINATOR, phone="+12025550144")
+MINUTE = timedelta(minutes=1)
+
+
+def in_a_call(story: Story, *, unknown: bool = False) -> str:
+    """The key was pressed just now; the task. `unknown`: nobody heard what came of it, and a first look was in vain."""
+    task = story.call("call1")
+    if unknown:
+        story.slow = TouchStatus.UNKNOWN, None
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
+    story.run(timedelta(0))
+    story.lands()
+    assert its_touch(story).status is (TouchStatus.UNKNOWN if unknown else TouchStatus.ACCEPTED)
+    return task
+
+
+def its_touch(story: Story) -> Touch:
+    return next(t for t in story.state.touches.values() if t.task_id is not None)
+
+
+def who_dials(story: Story, task: str, actor: Actor = COORDINATOR) -> str:
+    try:
+        return task_commands.dial(story.state, task, actor, story.now)[0].part
+    except Refused as error:
+        return error.reason
+
+
+def test_whose_call_may_never_have_been_dials_again_after_half_an_hour_and_has_a_lease_for_it() -> None:
+    story = at_the_call()
+    task = in_a_call(story, unknown=True)
+    again = (story.now + PATIENCE.call).isoformat(timespec="seconds")
+    story.run(PATIENCE.call - MINUTE)
+    assert who_dials(story, task) == (
+        f"nobody knows whether the last call to this lead was made: it can be dialled again at {again}"
+    )
+    story.run(LEASE)
+    assert who_dials(story, task).endswith(".2")
+    story.run(2 * MINUTE)
+    assert story.state.tasks[task].state is f.TaskState.OPEN  # nobody did
+
+
+@pytest.mark.parametrize("how", ["in the list", "by a callback"])
+def test_a_call_that_was_unknown_for_a_moment_keeps_its_task_while_they_talk(how: str) -> None:
+    story = at_the_call()
+    task = in_a_call(story, unknown=True)
+    began, touch = story.now, its_touch(story)
+    story.run(timedelta(seconds=1))
+    if how == "in the list":
+        story.listed.add(touch.touch_id)
+        story.run(MINUTE)
+    else:
+        story.tell(f.TouchChanged.of(touch, TouchStatus.ACCEPTED, rule=WITNESS))
+    assert its_touch(story).status is TouchStatus.ACCEPTED
+    assert story.state.tasks[task].lease_until == began + desk.TALKS
+    story.run(began + desk.TALKS - MINUTE)
+    assert story.state.tasks[task].state is f.TaskState.CLAIMED
+    story.tell(f.CallEnded(task_id=task, touch_id=touch.touch_id, disposition=Disposition.ANSWERED))
+    assert story.state.tasks[task].lease_until == story.now + LEASE
+
+
+def test_what_comes_late_of_an_earlier_call_takes_no_time_from_who_has_the_task_now() -> None:
+    story = at_the_call()
+    task = in_a_call(story, unknown=True)
+    touch = its_touch(story)
+    story.run(PATIENCE.call + LEASE + MINUTE)
+    story.tell(*task_commands.claim(story.state, task, COLLEAGUE, story.now, 2 * desk.TALKS))
+    until = story.now + 2 * desk.TALKS
+    story.tell(f.TouchChanged.of(touch, TouchStatus.ACCEPTED, rule=WITNESS))
+    assert story.state.tasks[task].lease_until == until
+
+
+def test_nobody_else_dials_a_lead_who_may_be_talking_for_two_hours() -> None:
+    story = at_the_call()
+    task = in_a_call(story)
+    began = story.now
+    story.run(5 * MINUTE)
+    story.tell(f.Inquired(source="web_form", zones=(NEW_YORK,), phone=True, email=True, repeat=True))
+    other = next(t.id for t in story.state.tasks.values() if t.kind is f.TaskKind.CALLBACK)
+    story.tell(*task_commands.claim(story.state, other, COLLEAGUE, story.now, 2 * desk.TALKS))
+    story.run(began + PATIENCE.call + MINUTE)
+    assert who_dials(story, other, COLLEAGUE) == "a call to this lead is already on its way"
+    assert who_dials(story, task).endswith(".2")  # who has hung up knows
+    story.completes(task, disposition=Disposition.NO_ANSWER)
+    assert who_dials(story, other, COLLEAGUE).endswith(".1")

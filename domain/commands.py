@@ -39,9 +39,12 @@ def pause(state: LeadState, reason: str, until: datetime | None, now: datetime) 
 
 
 def resume(state: LeadState, sequence: Sequence | None, now: datetime, mode: Mode) -> list[f.Fact]:
-    """Ends the pause; where none stands, the rest, unless it waits for somebody. `mode`: see facts.Resumed."""
+    """Ends the pause, with a rest whose time has passed; where none stands, the rest, unless it waits for somebody.
+
+    `mode`: see facts.Resumed.
+    """
     _living(state, "resume")
-    if state.pause is not None and state.rest is not None:
+    if state.pause is not None and state.rest is not None and not state.rest.is_over(now):
         # the rest goes on after it, whatever it waits for: an answer, a call, or the time the lead was told
         if mode != "shift" and sequence is not None:
             raise Refused(

@@ -94,13 +94,21 @@ def _dialled(state: LeadState, task_id: str, now: datetime) -> Verdict:
 
 
 def _in_touch_since(state: LeadState, touch: Touch) -> bool:
-    """Whether the lead wrote or was spoken with after the first try: what it says is no longer news."""
+    """Whether what the first try says is no longer news: the lead wrote or was spoken with since.
+
+    A person's own words are so by a talk, or by newer ones; the lead may have written without having had them.
+    """
     first = state.touches.get((touch.enrollment, touch.step, first_of(touch.part)))
     if first is None or first.claimed_at is None:
         return False
     spoken = (t.closed_at or t.opened_at for t in state.tasks.values() if t.disposition is Disposition.ANSWERED)
-    news = [*spoken, *([state.last_reply_at] if state.last_reply_at else [])]
-    return any(at > first.claimed_at for at in news)
+    if any(at > first.claimed_at for at in spoken):
+        return True
+    if touch.step != STAFF:
+        return state.last_reply_at is not None and state.last_reply_at > first.claimed_at
+    over = (TouchStatus.SKIPPED, TouchStatus.FAILED)
+    written = (t for t in state.touches.values() if t.step == STAFF and t.task_id is None and not is_second(t.part))
+    return any(t.first_no > first.first_no and t.status not in over for t in written)
 
 
 def _useless_at(state: LeadState, sequence: Sequence | None, step_key: str, at: datetime) -> bool:
@@ -125,7 +133,7 @@ def _overtaken(state: LeadState, sequence: Sequence | None, touch: Touch, now: d
         return Refused("late.appointment", "the appointment has begun")
     if (why := needless(state, touch.enrollment, touch.step, touch.part)) is not None:
         return Refused(*why)
-    if touch.step != STAFF and is_second(touch.part) and _in_touch_since(state, touch):
+    if is_second(touch.part) and _in_touch_since(state, touch):
         return Refused("retry.overtaken", "the lead was reached in another way since")
     step, appointment, enrollment = sequence.step(touch.step) if sequence else None, state.anchor(), state.enrollment
     if sequence is None or step is None or appointment is None or appointment.starts_at is None or enrollment is None:

@@ -178,6 +178,10 @@ class Rest:
     resume_after: float
     is_last: bool = False
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether its time has passed, and nothing but a pause keeps it from ending."""
+        return not self.waits and self.until is not None and self.until <= now
+
     @property
     def ends_at(self) -> datetime | None:
         """None while nobody knows, for it waits for a person."""

@@ -12,7 +12,8 @@ from domain.desk import TALKS
 from domain.errors import InvalidInput, Refused
 from domain.lead_state import DIAL, STAFF, LeadState, Task, Touch
 from domain.patience import PATIENCE, Patience
-from domain.touches import SENT, Channel, Disposition, TouchStatus, touch_id
+from domain.touches import Channel, Disposition, TouchStatus, touch_id
+from domain.unknown import review_id
 
 NO_PHONE = (
     "your key has no phone, and a call is connected by way of your own line: "
@@ -96,14 +97,15 @@ def dial(
     if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in calls):
         raise Refused("a call to this lead is already on its way", task.state)
     for call in calls:
-        again = (call.claimed_at or call.at) + _may_last(state, call, task_id, patience)
-        if call.touch_id in ended or again <= now:
+        again = (call.claimed_at or call.at) + _may_last(state, call, actor, patience)
+        if call.touch_id in ended or again <= now or _looked_up(state, call):
             continue
+        until = f"it can be dialled again at {again.isoformat(timespec='seconds')}"
         if call.status is TouchStatus.UNKNOWN:
-            may = f"it can be dialled again at {again.isoformat(timespec='seconds')}"
-            raise Refused(f"nobody knows whether the last call to this lead was made: {may}", task.state)
-        if call.status in SENT:
-            raise Refused("a call to this lead is already on its way", task.state)
+            raise Refused(f"nobody knows whether the last call to this lead was made: {until}", task.state)
+        if call.status is TouchStatus.ACCEPTED:
+            told = f"a call to this lead is already on its way; if nothing is heard of it, {until}"
+            raise Refused(told, task.state)
     dials = [t for t in calls if t.task_id == task_id]
     number = task.enrollment or state.enrollment_no
     step, part = task.step or STAFF, f"{DIAL}{task_id[:8]}.{len(dials) + 1}"
@@ -121,11 +123,17 @@ def dial(
     ]
 
 
-def _may_last(state: LeadState, call: Touch, task_id: str, patience: Patience) -> timedelta:
-    """How long a call may be going on whose end nobody has told: who dials again for the same task has hung up."""
+def _may_last(state: LeadState, call: Touch, actor: Actor, patience: Patience) -> timedelta:
+    """How long a call may be going on whose end nobody has told: who dialled it themselves has hung up."""
     theirs = state.tasks.get(call.task_id or "")
-    talking = theirs is not None and theirs.id != task_id and theirs.state is f.TaskState.CLAIMED
+    talking = theirs is not None and theirs.state is f.TaskState.CLAIMED and theirs.claimed_by != actor.id
     return max(TALKS, patience.call) if talking and call.status is TouchStatus.ACCEPTED else patience.call
+
+
+def _looked_up(state: LeadState, call: Touch) -> bool:
+    """Whether a person has found out about a call of unknown outcome."""
+    review = state.tasks.get(review_id(state.lead_id, call.touch_id))
+    return call.status is TouchStatus.UNKNOWN and review is not None and review.state is f.TaskState.DONE
 
 
 def complete(  # noqa: PLR0917 - what the form of a finished task holds

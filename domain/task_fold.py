@@ -10,7 +10,8 @@ from domain.lead_state import LeadState, Stage, Task, Touch, put, staged
 from domain.patience import PATIENCE
 from domain.touches import Disposition, TouchStatus
 
-_UNDER_WAY = frozenset({TouchStatus.CLAIMED, TouchStatus.ACCEPTED, TouchStatus.UNKNOWN})  # or perhaps so
+_ON_THE_LINE = frozenset({TouchStatus.CLAIMED, TouchStatus.ACCEPTED})
+_UNDER_WAY = _ON_THE_LINE | {TouchStatus.UNKNOWN}  # or perhaps so
 
 
 def task_opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
@@ -87,13 +88,18 @@ def in_a_call(state: LeadState, before: Touch, now: Touch, at: datetime) -> Lead
         case TouchStatus.UNKNOWN:
             return _held(state, task, max(at, claimed + PATIENCE.call) + task.lease)
         case _ if before.status in _UNDER_WAY:
-            return _anew(state, task.id, at)
+            return _anew(state, now, at)
     return state
 
 
-def _anew(state: LeadState, task_id: str, at: datetime) -> LeadState:
-    task = state.tasks.get(task_id)
-    return state if task is None or task.lease is None else _held(state, task, at + task.lease)
+def _anew(state: LeadState, over: Touch, at: datetime) -> LeadState:
+    """From the end of a call, but for one that comes late, while the next is under way."""
+    task = state.tasks.get(over.task_id or "")
+    if task is None or task.lease is None:
+        return state
+    ended = task.ended | {over.touch_id}
+    others = (t for t in state.touches.values() if t.task_id == task.id and t.touch_id not in ended)
+    return state if any(t.status in _ON_THE_LINE for t in others) else _held(state, task, at + task.lease)
 
 
 def _held(state: LeadState, task: Task, until: datetime) -> LeadState:
@@ -101,8 +107,9 @@ def _held(state: LeadState, task: Task, until: datetime) -> LeadState:
 
 
 def call_ended(state: LeadState, fact: f.CallEnded, at: datetime) -> LeadState:
-    if any(t.touch_id == fact.touch_id and t.claimed_at is not None for t in state.touches.values()):
-        state = _anew(state, fact.task_id, at)  # a line that nobody took tells of nobody
+    touch = next((t for t in state.touches.values() if t.touch_id == fact.touch_id), None)
+    if touch is not None and touch.claimed_at is not None:  # a line that nobody took tells of nobody
+        state = _anew(state, touch, at)
     task = state.tasks.get(fact.task_id)
     if task is None:
         return state

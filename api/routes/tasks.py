@@ -88,7 +88,7 @@ async def _readable(services: Services, conn: AsyncConnection, actor: Actor, tas
 
 @router.post("/{task_id}/claim", response_model=task_answers.TaskView, summary="Take a task on")
 async def claim(task_id: fields.TaskId, services: Wired, actor: Who) -> dict[str, Any]:
-    """It is held for the lease; without an outcome by then it goes back to the queue."""
+    """It is held for the lease, and during a call; without an outcome by then it goes back to the queue."""
     await services.commands.claim_task(actor, task_id)
     return await _show(services, actor, task_id)
 

@@ -12,9 +12,11 @@ from domain.lead_state import Touch
 from domain.patience import PATIENCE
 from domain.signals import WITNESS
 from domain.touches import Disposition, TouchStatus
+from domain.unknown import review_id
 from tests.domain.lead_story import COORDINATOR, LEASE, NEW_YORK, Story, at_the_call
 
 COLLEAGUE = Actor("k2", "Colleague", Role.COORDINATOR, phone="+12025550144")
+MANAGER = Actor("k3", "Manager", Role.MANAGER, phone="+12025550145")
 MINUTE = timedelta(minutes=1)
 
 
@@ -55,6 +57,15 @@ def test_whose_call_may_never_have_been_dials_again_after_half_an_hour_and_has_a
     assert story.state.tasks[task].state is f.TaskState.OPEN  # nobody did
 
 
+def test_who_has_looked_up_that_no_call_was_made_dials_at_once() -> None:
+    story = at_the_call()
+    task = in_a_call(story, unknown=True)
+    story.run(timedelta(seconds=10))
+    assert "nobody knows" in who_dials(story, task)
+    story.completes(review_id(story.state.lead_id, its_touch(story).touch_id))
+    assert who_dials(story, task).endswith(".2")
+
+
 @pytest.mark.parametrize("how", ["in the list", "by a callback"])
 def test_a_call_that_was_unknown_for_a_moment_keeps_its_task_while_they_talk(how: str) -> None:
     story = at_the_call()
@@ -85,6 +96,20 @@ def test_what_comes_late_of_an_earlier_call_takes_no_time_from_who_has_the_task_
     assert story.state.tasks[task].lease_until == until
 
 
+def test_the_end_of_an_earlier_call_takes_no_time_from_the_next_one() -> None:
+    story = at_the_call()
+    task = in_a_call(story, unknown=True)
+    first = its_touch(story)
+    story.run(PATIENCE.call)
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
+    story.run(timedelta(0))
+    until = story.now + desk.TALKS
+    assert story.state.tasks[task].lease_until == until
+    story.tell(f.TouchChanged.of(first, TouchStatus.UNDELIVERED, rule=WITNESS))
+    story.tell(f.CallEnded(task_id=task, touch_id=first.touch_id, disposition=Disposition.ANSWERED))
+    assert story.state.tasks[task].lease_until == until
+
+
 def test_nobody_else_dials_a_lead_who_may_be_talking_for_two_hours() -> None:
     story = at_the_call()
     task = in_a_call(story)
@@ -94,7 +119,15 @@ def test_nobody_else_dials_a_lead_who_may_be_talking_for_two_hours() -> None:
     other = next(t.id for t in story.state.tasks.values() if t.kind is f.TaskKind.CALLBACK)
     story.tell(*task_commands.claim(story.state, other, COLLEAGUE, story.now, 2 * desk.TALKS))
     story.run(began + PATIENCE.call + MINUTE)
-    assert who_dials(story, other, COLLEAGUE) == "a call to this lead is already on its way"
+    again = (began + desk.TALKS).isoformat(timespec="seconds")
+    said = f"a call to this lead is already on its way; if nothing is heard of it, it can be dialled again at {again}"
+    assert who_dials(story, other, COLLEAGUE) == said
+    assert who_dials(story, task, MANAGER) == said
     assert who_dials(story, task).endswith(".2")  # who has hung up knows
+    story.tell(*task_commands.release(story.state, other, COLLEAGUE, story.now))
+    story.claims(other)
+    assert who_dials(story, other).endswith(".1")
+    story.tell(*task_commands.release(story.state, other, COORDINATOR, story.now))
+    story.tell(*task_commands.claim(story.state, other, COLLEAGUE, story.now, LEASE))
     story.completes(task, disposition=Disposition.NO_ANSWER)
     assert who_dials(story, other, COLLEAGUE).endswith(".1")

@@ -76,3 +76,25 @@ def test_what_waited_under_a_pause_is_answered_after_it_and_the_cadence_goes_on(
     story.run("2026-06-03 13:00")
     resume(story)
     assert going_on(story) == moved(timedelta(hours=25))
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_a_rest_that_has_run_out_under_a_pause_ends_with_it_in_its_mode(mode: Mode) -> None:
+    story = at_noon()
+    story.replies()
+    story.answers()
+    story.run(timedelta(seconds=1))
+    rest = story.state.rest
+    assert rest is not None
+    assert rest.until is not None
+    paused(story)
+    story.run(rest.until - timedelta(minutes=1))
+    if mode != "shift":
+        with pytest.raises(Refused, match="a rest stands under the pause"):
+            resume(story, mode)
+    story.run(timedelta(days=3))
+    resume(story, mode)
+    assert (story.stands(), story.state.pause, story.state.rest) == (State.ACTIVE, None, None)
+    assert [x.mode for r in story.records if isinstance(x := r.fact, f.Resumed)] == [mode]
+    skipped = [t for t in story.state.touches.values() if t.rule == "resume.expired"]
+    assert bool(skipped) == (mode == "skip_expired")

@@ -161,6 +161,25 @@ def test_a_persons_own_message_is_tried_again_even_on_a_lead_that_rests_or_is_fi
         assert [r[1:] for r in story.sent()] == [("staff", "own.retry1", "sent")]
 
 
+@pytest.mark.parametrize("how", ["written", "spoken"])
+def test_a_persons_own_message_is_not_tried_again_behind_newer_words(how: str) -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:03")
+    story.claims(story.call("call1"))
+    story.answers("today")
+    story.run(timedelta(minutes=1))
+    story.provider_says("staff", "today", S.UNDELIVERED, remedy=Remedy.RETRY)
+    if how == "written":
+        story.answers("tomorrow")
+    else:
+        story.completes(story.call("call1"), f.Outcome.REACHED, Disposition.ANSWERED)
+    story.run(timedelta(hours=2))
+    assert story.state.touches[1, "staff", "today.retry1"].rule == "retry.overtaken"
+    if how == "written":
+        assert story.state.touches[1, "staff", "tomorrow"].status is S.ACCEPTED
+    told = [t for t in story.state.tasks.values() if t.living and "did not reach the lead" in (t.reason or "")]
+    assert len(told) == 1  # a person may see to it that nothing of it is missed
+
+
 def test_a_fault_of_our_account_calls_a_person_once() -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:01")
     for _ in range(2):

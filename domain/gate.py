@@ -12,7 +12,7 @@ from domain.patience import PATIENCE, Patience
 from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence, Step
 from domain.touches import SENT, Channel, Disposition, TouchStatus, first_of, is_second
-from domain.unknown import needless
+from domain.unknown import OVERTAKEN, needless
 
 A_MOMENT_AGO = timedelta(minutes=15)  # what has just been told is not told again
 
@@ -134,7 +134,8 @@ def _overtaken(state: LeadState, sequence: Sequence | None, touch: Touch, now: d
     if (why := needless(state, touch.enrollment, touch.step, touch.part)) is not None:
         return Refused(*why)
     if is_second(touch.part) and _in_touch_since(state, touch):
-        return Refused("retry.overtaken", "the lead was reached in another way since")
+        newer = "newer words of ours went to the lead since"
+        return Refused(OVERTAKEN, newer if touch.step == STAFF else "the lead was reached in another way since")
     step, appointment, enrollment = sequence.step(touch.step) if sequence else None, state.anchor(), state.enrollment
     if sequence is None or step is None or appointment is None or appointment.starts_at is None or enrollment is None:
         return None

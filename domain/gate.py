@@ -12,7 +12,7 @@ from domain.patience import PATIENCE, Patience
 from domain.schedule import NO_ADDRESS
 from domain.sequence import FromAppointment, Sequence, Step
 from domain.touches import SENT, Channel, Disposition, TouchStatus, first_of, is_second
-from domain.unknown import needless
+from domain.unknown import OVERTAKEN, needless
 
 A_MOMENT_AGO = timedelta(minutes=15)  # what has just been told is not told again
 
@@ -38,6 +38,8 @@ class Refused:
 
 
 Verdict = Allowed | Delayed | Refused
+
+_DID_NOT_ARRIVE = frozenset({TouchStatus.SKIPPED, TouchStatus.FAILED, TouchStatus.UNDELIVERED})
 
 
 def check(  # noqa: PLR0917 - one answer from all that matters
@@ -96,19 +98,17 @@ def _dialled(state: LeadState, task_id: str, now: datetime) -> Verdict:
 def _in_touch_since(state: LeadState, touch: Touch) -> bool:
     """Whether what the first try says is no longer news: the lead wrote or was spoken with since.
 
-    A person's own words are so by a talk, or by newer ones; the lead may have written without having had them.
+    A person's own words are so by newer ones of theirs alone: they may have promised these on the phone.
     """
     first = state.touches.get((touch.enrollment, touch.step, first_of(touch.part)))
     if first is None or first.claimed_at is None:
         return False
+    if touch.step == STAFF:
+        written = (t for t in state.touches.values() if t.step == STAFF and t.task_id is None and not is_second(t.part))
+        return any(t.first_no > first.first_no and t.status not in _DID_NOT_ARRIVE for t in written)
     spoken = (t.closed_at or t.opened_at for t in state.tasks.values() if t.disposition is Disposition.ANSWERED)
-    if any(at > first.claimed_at for at in spoken):
-        return True
-    if touch.step != STAFF:
-        return state.last_reply_at is not None and state.last_reply_at > first.claimed_at
-    over = (TouchStatus.SKIPPED, TouchStatus.FAILED)
-    written = (t for t in state.touches.values() if t.step == STAFF and t.task_id is None and not is_second(t.part))
-    return any(t.first_no > first.first_no and t.status not in over for t in written)
+    news = [*spoken, *([state.last_reply_at] if state.last_reply_at else [])]
+    return any(at > first.claimed_at for at in news)
 
 
 def _useless_at(state: LeadState, sequence: Sequence | None, step_key: str, at: datetime) -> bool:
@@ -134,7 +134,8 @@ def _overtaken(state: LeadState, sequence: Sequence | None, touch: Touch, now: d
     if (why := needless(state, touch.enrollment, touch.step, touch.part)) is not None:
         return Refused(*why)
     if is_second(touch.part) and _in_touch_since(state, touch):
-        return Refused("retry.overtaken", "the lead was reached in another way since")
+        newer = "newer words of ours went to the lead since"
+        return Refused(OVERTAKEN, newer if touch.step == STAFF else "the lead was reached in another way since")
     step, appointment, enrollment = sequence.step(touch.step) if sequence else None, state.anchor(), state.enrollment
     if sequence is None or step is None or appointment is None or appointment.starts_at is None or enrollment is None:
         return None

@@ -102,7 +102,8 @@ def dial(
             continue
         until = f"it can be dialled again at {again.isoformat(timespec='seconds')}"
         if call.status is TouchStatus.UNKNOWN:
-            raise Refused(f"nobody knows whether the last call to this lead was made: {until}", task.state)
+            told = f"nobody knows whether the last call to this lead was made: {until}, or once its review is complete"
+            raise Refused(told, task.state)
         if call.status is TouchStatus.ACCEPTED:
             told = f"a call to this lead is already on its way; if nothing is heard of it, {until}"
             raise Refused(told, task.state)
@@ -124,7 +125,7 @@ def dial(
 
 
 def _may_last(state: LeadState, call: Touch, actor: Actor, patience: Patience) -> timedelta:
-    """How long a call may be going on whose end nobody has told: who dialled it themselves has hung up."""
+    """How long a call may be going on whose end nobody has told: who has its task in hand has hung up."""
     theirs = state.tasks.get(call.task_id or "")
     talking = theirs is not None and theirs.state is f.TaskState.CLAIMED and theirs.claimed_by != actor.id
     return max(TALKS, patience.call) if talking and call.status is TouchStatus.ACCEPTED else patience.call

@@ -97,9 +97,9 @@ def _anew(state: LeadState, over: Touch, at: datetime) -> LeadState:
     task = state.tasks.get(over.task_id or "")
     if task is None or task.lease is None:
         return state
-    ended = task.ended | {over.touch_id}
-    others = (t for t in state.touches.values() if t.task_id == task.id and t.touch_id not in ended)
-    return state if any(t.status in _ON_THE_LINE for t in others) else _held(state, task, at + task.lease)
+    later = (t for t in state.touches.values() if t.task_id == task.id and t.first_no > over.first_no)
+    under_way = any(t.status in _ON_THE_LINE and t.touch_id not in task.ended for t in later)
+    return state if under_way else _held(state, task, at + task.lease)
 
 
 def _held(state: LeadState, task: Task, until: datetime) -> LeadState:

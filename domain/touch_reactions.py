@@ -9,7 +9,7 @@ from domain.lead_state import STAFF, STOP, LeadState, Touch
 from domain.ports import Remedy
 from domain.sequence import IfUnknown
 from domain.touches import Channel, Disposition, TouchStatus, is_second, second_of, touch_id
-from domain.unknown import KNOWN, became_unknown, if_unknown, is_given_up, resending_is_over, review_id
+from domain.unknown import KNOWN, OVERTAKEN, became_unknown, if_unknown, is_given_up, resending_is_over, review_id
 
 SKIPPED = ("staff.skipped", "skipped by a person")  # rule and reason
 RETRY_AFTER = timedelta(minutes=30)
@@ -112,6 +112,10 @@ def _is_skipped(state: LeadState, fact: f.TouchChanged) -> bool:
 
 def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
     """A person's own words did not reach the lead: it is a person's turn again, if there is a way left to write."""
+    if fact.rule == OVERTAKEN:  # but the newer ones did: nothing waits for these
+        reason = f"a message of ours did not arrive, and {fact.reason}: see whether it is still needed"
+        yield opened(state, no, at, f.TaskKind.REVIEW, reason)
+        return
     left = {way for way in Channel if state.reachable(way)}
     if fact.remedy is Remedy.SUPPRESS_NUMBER:
         left -= set(PHONE)

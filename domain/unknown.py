@@ -28,6 +28,7 @@ _UNREAD = timedelta(minutes=1)
 KNOWN = "resend.known"
 TAKEN = (KNOWN, "the carrier took the first one")
 ANSWERED = ("resend.answered", "a person has seen to the first one")
+OVERTAKEN = "retry.overtaken"
 
 _GIVEN_UP = 6  # looks; after these, or the last one, nine minutes all in all, a step that says so is sent once more
 

@@ -11,7 +11,7 @@ import typer
 from stack.preflight import StartError, read_settings
 
 if TYPE_CHECKING:
-    from wire.deployments import Deployments
+    from wire.deployments import Build, Deployments
 
 T = TypeVar("T")
 
@@ -27,7 +27,11 @@ def show(
     data_dir: DataDirOption = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """List the builds whose workers have polled, newest first."""
-    found = _run(data_dir, lambda deployments: deployments.builds())
+
+    async def work(deployments: "Deployments") -> "tuple[list[Build], list[str]]":
+        return await deployments.builds(), await deployments.untold(_queues())
+
+    found, untold = _run(data_dir, work)
     if as_json:
         print(json.dumps([{"build": b.build_id, "status": b.status} for b in found]))
         return
@@ -35,6 +39,8 @@ def show(
         print(f"{build.build_id}  {build.status}")
     if not any(build.status == "current" for build in found):
         print("no build is current: leads run on workers without a version")
+    if untold:
+        print(f"not told of it yet: {', '.join(untold)}")
 
 
 @app.command()
@@ -44,24 +50,25 @@ def current(
 ) -> None:
     """Let all leads run on this build: each moves at its next step or signal. Also the way back."""
 
-    async def work(deployments: "Deployments") -> None:
-        from workflows import names  # noqa: PLC0415 - as below
-
-        await deployments.make_current(build_id, (names.LEADS_QUEUE, *names.CHANNEL_QUEUES.values()))
-
-    _run(data_dir, work)
+    _run(data_dir, lambda deployments: deployments.make_current(build_id, _queues()))
     print(f"build {build_id} is current")
 
 
 @app.command()
 def unversioned(data_dir: DataDirOption = None) -> None:
     """Let all leads run on workers that were started without a version."""
-    _run(data_dir, lambda deployments: deployments.make_unversioned())
+    _run(data_dir, lambda deployments: deployments.make_unversioned(_queues()))
     print("no build is current: leads run on workers without a version")
 
 
+def _queues() -> tuple[str, ...]:
+    from workflows import names  # noqa: PLC0415 - as below
+
+    return (names.LEADS_QUEUE, *names.CHANNEL_QUEUES.values())
+
+
 def _run(data_dir: Path | None, work: "Callable[[Deployments], Awaitable[T]]") -> T:
-    """Raises StartError, NotReady."""
+    """Raises StartError, NotReady, NotTold."""
     from temporalio.service import RPCError  # noqa: PLC0415 - takes a while, and not every verb of `tend` needs it
 
     from wire.connect import connect  # noqa: PLC0415
@@ -86,8 +93,9 @@ def _run(data_dir: Path | None, work: "Callable[[Deployments], Awaitable[T]]") -
     try:
         return asyncio.run(main())
     except RPCError as error:
-        raise StartError(f"Temporal did not do it ({error.status.name}): see its log, and TEND_TEMPORAL_*") from None
-    except TimeoutError as error:
-        raise StartError(str(error)) from None
+        raise StartError(
+            f"Temporal did not do it ({error.status.name}): run it again, and if it stays so see Temporal's log, "
+            "and TEND_TEMPORAL_*"
+        ) from None
     except RuntimeError:
         raise StartError(f"no Temporal at {address}: is it up, and TEND_TEMPORAL_ADDRESS right?") from None

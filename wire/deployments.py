@@ -1,6 +1,7 @@
 """Versions of workers in Temporal: which there are, which one the leads move to, and whether its workers are there."""
 
-from collections.abc import Callable, Collection
+import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from temporalio.api.enums.v1 import (
 from temporalio.api.taskqueue.v1 import PollerInfo, TaskQueue, TaskQueueVersioningInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
+    DescribeTaskQueueResponse,
     DescribeWorkerDeploymentRequest,
     DescribeWorkerDeploymentVersionRequest,
     SetWorkerDeploymentCurrentVersionRequest,
@@ -29,10 +31,15 @@ RPC_TIMEOUT = timedelta(seconds=10)  # real
 PATIENCE = timedelta(seconds=30)  # real: for workers that have just been started, and for the server to tell all queues
 POLLED_WITHIN = timedelta(seconds=75)  # real: a worker's request for work is renewed every minute
 _WHO = "tend release"
+_KINDS = (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
 
 
 class NotReady(TendError):
     """A build cannot be made the current one yet: no worker of it has polled every queue."""
+
+
+class NotTold(TendError):
+    """Another build is current, and some queues may still give their tasks to the one before."""
 
 
 class Version(NamedTuple):
@@ -85,17 +92,22 @@ class Asking:
         raise (NoCurrentBuild if None in self.due else NotTheCurrentBuild)(said, versions, self.due)
 
 
+async def describe_queue(
+    client: Client, queue: str, kind: TaskQueueType.ValueType, timeout: timedelta, namespace: str | None = None
+) -> DescribeTaskQueueResponse:
+    """Raises RPCError."""
+    request = DescribeTaskQueueRequest(
+        namespace=namespace or client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
+    )
+    return await client.workflow_service.describe_task_queue(request, timeout=timeout)
+
+
 async def asking_for(client: Client, namespace: str, queue: str, timeout: timedelta) -> Asking:
     """Who asks for the workflows' work of a queue, and who gets it. Raises RPCError.
 
     Goes for workflows that move to the current build at their next task: a build before it gets nothing any more.
     """
-    request = DescribeTaskQueueRequest(
-        namespace=namespace,
-        task_queue=TaskQueue(name=queue),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    )
-    found = await client.workflow_service.describe_task_queue(request, timeout=timeout)
+    found = await describe_queue(client, queue, _KINDS[0], timeout, namespace)
     now = datetime.now(UTC)
     lately = [p for p in found.pollers if now - p.last_access_time.ToDatetime(UTC) < POLLED_WITHIN]
     due = _due(found.versioning_info) if found.HasField("versioning_info") else None
@@ -133,20 +145,52 @@ class Deployments:
     async def make_current(self, build_id: str, queues: Collection[str]) -> None:
         """Leads move to this build at their next task; answers when every queue knows it.
 
-        Waits for workers that have just been started. Raises NotReady if they do not poll all `queues`.
+        Waits for workers that have just been started. Raises NotReady if they do not poll all `queues`, and NotTold.
         """
         async for attempt in self._patiently(NotReady):
             with attempt:
                 await self._check(build_id, queues)
-                await self._set(build_id)
-        await self._settled(lambda found: found.routing_config.current_deployment_version.build_id == build_id)
+        await self._choose(build_id, queues)
 
-    async def make_unversioned(self) -> None:
-        """Leads move to workers without a version at their next task; harmless where there is no deployment."""
-        if await self._describe() is None:
-            return
-        await self._set("")
-        await self._settled(lambda found: not found.routing_config.current_deployment_version.build_id)
+    async def make_unversioned(self, queues: Collection[str]) -> None:
+        """Leads move to workers without a version at their next task; harmless where there is no deployment.
+
+        Raises NotTold.
+        """
+        if await self._describe() is not None:
+            await self._choose("", queues)
+
+    async def untold(self, queues: Collection[str]) -> list[str]:
+        """The queues that do not yet know which build is current, or that none is."""
+        found = await self._describe()
+        if found is None or found.routing_config_update_state != _IN_PROGRESS:
+            return []
+        # The server may never find the time to say that it has told them all: then each is asked.
+        current = found.routing_config.current_deployment_version.build_id
+        due = Version(self.name, current) if current else None
+        everywhere = {(queue, kind) for queue in queues for kind in _KINDS}
+        asked = sorted(everywhere & await self._polled(current) if current else everywhere)
+        told = await asyncio.gather(*(describe_queue(self.client, queue, kind, RPC_TIMEOUT) for queue, kind in asked))
+        known = zip(asked, told, strict=True)
+        return sorted({queue for (queue, _), one in known if _due(one.versioning_info) not in (None, frozenset({due}))})
+
+    async def _choose(self, build_id: str, queues: Collection[str]) -> None:
+        """A server with much to do may give it up, or do it and not say so."""
+        async for attempt in self._patiently(NotReady, RPCError):
+            with attempt:
+                if await self._current() != build_id:
+                    await self._set(build_id)
+        async for attempt in self._patiently(NotTold):
+            with attempt:
+                if untold := await self.untold(queues):
+                    raise NotTold(
+                        f"it is done, but Temporal has not told every queue yet ({', '.join(untold)}): "
+                        "look again with `tend release show`"
+                    )
+
+    async def _current(self) -> str | None:
+        found = await self._describe()
+        return found.routing_config.current_deployment_version.build_id if found is not None else None
 
     async def _describe(self) -> WorkerDeploymentInfo | None:
         request = DescribeWorkerDeploymentRequest(namespace=self.client.namespace, deployment_name=self.name)
@@ -160,19 +204,23 @@ class Deployments:
 
     async def _check(self, build_id: str, queues: Collection[str]) -> None:
         """A queue that the build does not poll would keep its tasks for ever."""
+        polled = {queue for queue, _ in await self._polled(build_id)}
+        if not polled:
+            raise NotReady(f"no worker of build {build_id} has polled: start one with TEND_BUILD_ID={build_id}")
+        if missing := set(queues) - polled:
+            raise NotReady(f"no worker of build {build_id} polls {', '.join(sorted(missing))}")
+
+    async def _polled(self, build_id: str) -> set[tuple[str, TaskQueueType.ValueType]]:
+        """The queues, and kinds of their tasks, that workers of the build have asked for."""
         request = DescribeWorkerDeploymentVersionRequest(namespace=self.client.namespace)
         request.deployment_version.deployment_name, request.deployment_version.build_id = self.name, build_id
         try:
             answer = await self.client.workflow_service.describe_worker_deployment_version(request, timeout=RPC_TIMEOUT)
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            raise NotReady(
-                f"no worker of build {build_id} has polled: start one with TEND_BUILD_ID={build_id}"
-            ) from None
-        polled = {queue.name for queue in answer.worker_deployment_version_info.task_queue_infos}
-        if missing := set(queues) - polled:
-            raise NotReady(f"no worker of build {build_id} polls {', '.join(sorted(missing))}")
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return set()
+            raise
+        return {(queue.name, queue.type) for queue in answer.worker_deployment_version_info.task_queue_infos}
 
     async def _set(self, build_id: str) -> None:
         request = SetWorkerDeploymentCurrentVersionRequest(
@@ -185,18 +233,9 @@ class Deployments:
                 raise NotReady(f"build {build_id} cannot be the current one: its workers do not poll") from None
             raise
 
-    async def _settled(self, holds: Callable[[WorkerDeploymentInfo], bool]) -> None:
-        """Until all queues route by it: for a moment some still hand tasks to the build before."""
-        async for attempt in self._patiently(TimeoutError):
-            with attempt:
-                found = await self._describe()
-                told = found is not None and found.routing_config_update_state != _IN_PROGRESS
-                if found is None or not told or not holds(found):
-                    raise TimeoutError("Temporal has not told every queue yet: look again with `tend release show`")
-
-    def _patiently(self, error: type[Exception]) -> AsyncRetrying:
+    def _patiently(self, *errors: type[Exception]) -> AsyncRetrying:
         return AsyncRetrying(
-            retry=retry_if_exception_type(error),
+            retry=retry_if_exception_type(errors),
             wait=wait_fixed(0.1),
             stop=stop_after_delay(self.patience),
             reraise=True,

@@ -35,6 +35,12 @@ async def test_a_lead_that_cannot_be_read_keeps_nobody_elses_unsubscribe_out(off
     assert (await _sendgrid(office, batch)).status_code == 204
 
 
+async def test_an_unsubscribe_of_nobody_holds_for_who_asks_with_that_address_later(office: Office) -> None:
+    event = {"event": "unsubscribe", "sg_event_id": "stop9", "email": OTHER.upper()}
+    assert (await _sendgrid(office, [event])).status_code == 204
+    assert await stops(office, await office.lead(email=OTHER, phone=None)) == {"email": ["email"]}
+
+
 async def test_an_unsubscribe_that_fails_keeps_out_nobody_elses_and_nothing_after_it(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,8 @@ def test_whose_call_may_never_have_been_dials_again_after_half_an_hour_and_has_a
     again = (story.now + PATIENCE.call).isoformat(timespec="seconds")
     story.run(PATIENCE.call - MINUTE)
     assert who_dials(story, task) == (
-        f"nobody knows whether the last call to this lead was made: it can be dialled again at {again}"
+        f"nobody knows whether the last call to this lead was made: it can be dialled again at {again}, "
+        "or once its review is complete"
     )
     story.run(LEASE)
     assert who_dials(story, task).endswith(".2")
@@ -110,6 +111,18 @@ def test_the_end_of_an_earlier_call_takes_no_time_from_the_next_one() -> None:
     assert story.state.tasks[task].lease_until == until
 
 
+def test_a_call_whose_end_was_lost_keeps_no_later_one_from_ending_the_lease() -> None:
+    story = at_the_call()
+    task = in_a_call(story)
+    story.run(PATIENCE.call + MINUTE)
+    story.tell(*task_commands.dial(story.state, task, COORDINATOR, story.now))
+    story.run(MINUTE)
+    second = next(t for t in story.state.touches.values() if t.task_id is not None and t.part.endswith(".2"))
+    story.tell(f.TouchChanged.of(second, TouchStatus.DELIVERED))
+    story.tell(f.CallEnded(task_id=task, touch_id=second.touch_id, disposition=Disposition.ANSWERED))
+    assert story.state.tasks[task].lease_until == story.now + LEASE
+
+
 def test_nobody_else_dials_a_lead_who_may_be_talking_for_two_hours() -> None:
     story = at_the_call()
     task = in_a_call(story)
@@ -123,7 +136,7 @@ def test_nobody_else_dials_a_lead_who_may_be_talking_for_two_hours() -> None:
     said = f"a call to this lead is already on its way; if nothing is heard of it, it can be dialled again at {again}"
     assert who_dials(story, other, COLLEAGUE) == said
     assert who_dials(story, task, MANAGER) == said
-    assert who_dials(story, task).endswith(".2")  # who has hung up knows
+    assert who_dials(story, task).endswith(".2")  # who has it in hand has hung up
     story.tell(*task_commands.release(story.state, other, COLLEAGUE, story.now))
     story.claims(other)
     assert who_dials(story, other).endswith(".1")

@@ -161,23 +161,43 @@ def test_a_persons_own_message_is_tried_again_even_on_a_lead_that_rests_or_is_fi
         assert [r[1:] for r in story.sent()] == [("staff", "own.retry1", "sent")]
 
 
-@pytest.mark.parametrize("how", ["written", "spoken"])
-def test_a_persons_own_message_is_not_tried_again_behind_newer_words(how: str) -> None:
+def test_a_persons_own_message_is_not_tried_again_behind_newer_words() -> None:
     story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:03")
-    story.claims(story.call("call1"))
     story.answers("today")
     story.run(timedelta(minutes=1))
     story.provider_says("staff", "today", S.UNDELIVERED, remedy=Remedy.RETRY)
-    if how == "written":
-        story.answers("tomorrow")
-    else:
-        story.completes(story.call("call1"), f.Outcome.REACHED, Disposition.ANSWERED)
+    story.answers("tomorrow")
+    rest = story.state.rest
     story.run(timedelta(hours=2))
     assert story.state.touches[1, "staff", "today.retry1"].rule == "retry.overtaken"
-    if how == "written":
-        assert story.state.touches[1, "staff", "tomorrow"].status is S.ACCEPTED
-    told = [t for t in story.state.tasks.values() if t.living and "did not reach the lead" in (t.reason or "")]
-    assert len(told) == 1  # a person may see to it that nothing of it is missed
+    assert story.state.touches[1, "staff", "tomorrow"].status is S.ACCEPTED
+    (told,) = [t for t in story.state.tasks.values() if t.living and "did not arrive" in (t.reason or "")]
+    assert told.kind is f.TaskKind.REVIEW  # a person may see to it that nothing of it is missed
+    assert story.state.rest == rest  # and nothing waits for that
+
+
+def test_what_a_person_wrote_while_they_talked_is_tried_again_though_the_form_is_filled_in_later() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:03")
+    story.claims(story.call("call1"))
+    story.answers("the address")
+    story.run(timedelta(minutes=1))
+    story.provider_says("staff", "the address", S.UNDELIVERED, remedy=Remedy.RETRY)
+    story.completes(story.call("call1"), f.Outcome.REACHED, Disposition.ANSWERED)
+    story.run(timedelta(hours=1))
+    assert story.state.touches[1, "staff", "the address.retry1"].status is S.ACCEPTED
+
+
+def test_of_two_messages_in_a_row_that_did_not_arrive_both_are_tried_again_in_order() -> None:
+    story = Story(ny("2026-06-02 10:00")).run("2026-06-02 10:03")
+    for words in ("where", "when"):
+        story.answers(words)
+        story.run(timedelta(minutes=1))
+    for words in ("where", "when"):
+        story.provider_says("staff", words, S.UNDELIVERED, remedy=Remedy.RETRY)
+        story.run(timedelta(seconds=1))
+    story.table()
+    story.run(timedelta(hours=1))
+    assert [r[2] for r in story.sent() if r[1] == "staff"] == ["where.retry1", "when.retry1"]
 
 
 def test_a_fault_of_our_account_calls_a_person_once() -> None:

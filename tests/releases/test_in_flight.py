@@ -64,7 +64,7 @@ async def test_a_build_without_workers_on_every_queue_is_not_made_current(store:
         assert await deployments.builds() == []
         with pytest.raises(NotReady, match="no worker of build 1 has polled"):
             await deployments.make_current("1", QUEUES)
-        await deployments.make_unversioned()  # there is nothing to leave
+        await deployments.make_unversioned(QUEUES)  # there is nothing to leave
         await tend.make_current(await tend.start("1"))
         assert [(b.build_id, b.status) for b in await deployments.builds()] == [("1", "current")]
         with pytest.raises(NotReady, match="no worker of build 1 polls tend-fax"):

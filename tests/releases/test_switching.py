@@ -1,7 +1,7 @@
 """Versions switched on for an installation that runs without, and off again, with leads in flight."""
 
 from store.engine import Store
-from tests.releases.installation import open_installation
+from tests.releases.installation import QUEUES, open_installation
 from wire.keyring import KeyRing
 
 LEADS = 4
@@ -27,7 +27,7 @@ async def test_versions_are_switched_on_and_off_with_leads_in_flight(store: Stor
         again = await tend.start(None)
         await tend.write(late)
         assert again.sent == [], "as long as a build is current, workers without a version get nothing"
-        await tend.deployments.make_unversioned()
+        await tend.deployments.make_unversioned(QUEUES)
         await first.stop()
         for lead in leads:
             await tend.write(lead)

@@ -18,7 +18,7 @@ from config.settings import Settings
 from stack import doctor
 from stack.builds import advice
 from store.engine import Store
-from tests.releases.installation import NAME, Installation, open_installation
+from tests.releases.installation import NAME, QUEUES, Installation, open_installation
 from wire.deployments import NoCurrentBuild, NoneAtWork, NotTheCurrentBuild, NoWorker, Version, asking_for
 from wire.keyring import KeyRing
 from workflows import names
@@ -111,7 +111,7 @@ async def test_workers_that_get_nothing_are_told_of_in_every_shell(
         said = "build 2 of tend is current, and work is asked for by workers without a version only: nothing is sent"
         do = "`tend release unversioned` with TEND_DEPLOYMENT_NAME=tend, or start workers of build 2"
         await sees((said, do, NotTheCurrentBuild))
-        await tend.deployments.make_unversioned()
+        await tend.deployments.make_unversioned(QUEUES)
         await sees(AT_WORK)
 
 

@@ -251,7 +251,7 @@ def make_workers(
         workflow_runner=UnsandboxedWorkflowRunner(),
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=GRACE,
-        interceptors=[Heartbeat()],
+        interceptors=[Heartbeat(GRACE)],
         max_heartbeat_throttle_interval=THROTTLE,
         deployment_config=version,
     )
@@ -261,7 +261,7 @@ def make_workers(
             task_queue=queue,
             activities=[touches.touch],
             graceful_shutdown_timeout=GRACE,
-            interceptors=[Heartbeat()],
+            interceptors=[Heartbeat(GRACE)],
             max_heartbeat_throttle_interval=THROTTLE,
             max_task_queue_activities_per_second=limits.per_second.get(Channel(channel)) if limits else None,
             deployment_config=version,

@@ -16,11 +16,20 @@ THROTTLE = timedelta(seconds=1)  # the SDK would hold them back for four fifths 
 
 
 class Heartbeat(Interceptor):
+    """`grace`: what the worker grants, once it stops, to what is under way."""
+
+    def __init__(self, grace: timedelta) -> None:
+        self._grace = grace
+
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        return _Beating(next)
+        return _Beating(next, self._grace)
 
 
 class _Beating(ActivityInboundInterceptor):
+    def __init__(self, next: ActivityInboundInterceptor, grace: timedelta) -> None:
+        super().__init__(next)
+        self._grace = grace
+
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         lost_after = activity.info().heartbeat_timeout
         if not lost_after:
@@ -33,16 +42,26 @@ class _Beating(ActivityInboundInterceptor):
             details = activity.cancellation_details()
             if details is None or details.worker_shutdown:
                 work.cancel()
-            await _ended(work, lost_after.total_seconds() / BEATS)
+            await _ended(work, lost_after.total_seconds() / BEATS, self._grace)
             raise
         return work.result()
 
 
-async def _ended(work: "asyncio.Future[Any]", beat: float) -> None:
-    """It lives until then. A second cancellation, as the worker stops, is the work's."""
+async def _ended(work: "asyncio.Future[Any]", beat: float, grace: timedelta) -> None:
+    """It lives until then. As the worker stops, the work is cut off once its grace is over.
+
+    Counted here: what Temporal has cancelled once the SDK does not cancel again, and the worker would never end.
+    """
+    cut_off = asyncio.ensure_future(_over(grace))
     try:
-        while not (await asyncio.wait({work}, timeout=beat))[0]:
+        while not (await asyncio.wait({work, cut_off}, timeout=beat, return_when=asyncio.FIRST_COMPLETED))[0]:
             activity.heartbeat()
-    except asyncio.CancelledError:
+    finally:
+        cut_off.cancel()
         work.cancel()
         await asyncio.wait({work})
+
+
+async def _over(grace: timedelta) -> None:
+    await activity.wait_for_worker_shutdown()
+    await asyncio.sleep(grace.total_seconds())

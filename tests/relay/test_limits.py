@@ -13,10 +13,13 @@ SELDOM = Limits(per_second={Channel.SMS: 0.001})
 
 async def test_who_is_written_to_does_not_wait_for_the_turn_of_its_text(clinic: Clinic) -> None:
     async with clinic.working(SELDOM):
-        waiting = await _who_waits(clinic)
-        await clinic.append(waiting, await clinic.own_words(waiting, Channel.EMAIL))
-        await clinic.until_sent(waiting, "staff")
-        assert not await _is_sent(clinic, waiting), "its turn has not come"
+        for _ in range(10):  # what was about to be handed out looks as if it waited
+            waiting = await _who_waits(clinic)
+            await clinic.append(waiting, await clinic.own_words(waiting, Channel.EMAIL))
+            await clinic.until_sent(waiting, "staff")
+            if not await _is_sent(clinic, waiting):
+                return
+    pytest.fail("every text had its turn, though its limit is one in a quarter of an hour")
 
 
 async def _who_waits(clinic: Clinic) -> str:

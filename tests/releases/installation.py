@@ -195,6 +195,17 @@ class Installation:
             assert asyncio.get_running_loop().time() < deadline, f"never came: {what}; {[kind(e) for e in events]}"
             await asyncio.sleep(0.02)
 
+    async def until_tried_again(self, lead_id: str) -> None:
+        """Temporal has given up the first attempt of an activity of the lead's."""
+        deadline = asyncio.get_running_loop().time() + 2 * LONGEST
+        while not await self._tried_again(lead_id):
+            assert asyncio.get_running_loop().time() < deadline, "never came: a second attempt"
+            await asyncio.sleep(0.02)
+
+    async def _tried_again(self, lead_id: str) -> bool:
+        described = (await self.handle(lead_id).describe()).raw_description
+        return any(work.attempt > 1 for work in described.pending_activities)
+
     def assert_nothing_twice(self) -> None:
         times = Counter(touch for build in self.builds for touch in build.sent)
         assert {touch: n for touch, n in times.items() if n > 1} == {}

@@ -1,9 +1,12 @@
 """What is under way at the very moment of a release: it is done once, by the build that has it or by the next."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
+from temporalio import activity
 
+import worker
 from domain.touches import TouchStatus
 from store.engine import Store
 from tests.releases.installation import NAME, QUEUES, Build, Installation, open_installation, status
@@ -55,6 +58,40 @@ async def test_a_text_whose_build_was_cut_off_is_looked_for_by_the_next(store: S
         await tend.write(lead)
         assert (len(old.sent), len(new.sent)) == (1, 1)
         await tend.finish([lead])
+        tend.assert_nothing_twice()
+
+
+class GivenUp(Held):
+    """Waits for Temporal to have given up what is held, and for ever after."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given_up = asyncio.Event()
+
+    async def wait(self) -> None:
+        self._reached.set()
+        await activity.wait_for_cancelled()
+        self.given_up.set()
+        await super().wait()
+
+
+async def test_a_build_whose_text_temporal_has_given_to_another_comes_to_its_end(
+    store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told once already to leave it, and is not told again as it stops."""
+    monkeypatch.setattr(worker, "GRACE", timedelta(seconds=1))
+    async with open_installation(store, keyring) as tend:
+        old = await tend.start("1")
+        await tend.make_current(old)
+        old.channels["sms"].held = held = GivenUp()
+        with monkeypatch.context() as silent:
+            silent.setattr(activity, "heartbeat", lambda *details: None)
+            lead = await tend.inquire(0)
+            await held.reached()
+            await tend.until_tried_again(lead)
+        async with asyncio.timeout(LONGEST):
+            await held.given_up.wait()
+            await old.stop()
         tend.assert_nothing_twice()
 
 

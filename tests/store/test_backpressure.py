@@ -1,7 +1,7 @@
 """What holds a touch back though it may go out: a day's limit, taken lines, a provider that asked for patience."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import select, update
@@ -304,7 +304,11 @@ async def test_patience_that_is_over_begins_anew(clinic: Clinic) -> None:
         assert third is not None and third.until == first.until
 
 
-async def test_a_stop_is_not_confirmed_on_a_full_day_and_it_is_said_at_once(clinic: Clinic) -> None:
+async def test_a_stop_is_not_confirmed_on_a_full_day_and_it_is_said_at_once(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noon_here = timezone(timedelta(hours=12 - datetime.now(UTC).hour))  # the next day is not near, whenever this runs
+    monkeypatch.setattr("domain.backpressure._DAY_IN", noon_here)
     limited(clinic, per_day={Channel.SMS: 1})
     first, other = await texts(clinic, 2)
     assert isinstance(await clinic.ledger.claim(first, datetime.now(UTC)), Claim)

@@ -48,6 +48,7 @@ from wire.keyring import KeyRing
 
 CONFIG = Path(__file__).parent.parent / "config"
 POOL = 10
+NEWS_AT_ONCE = 2
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -145,6 +146,7 @@ def _services(settings: Settings, keyring: KeyRing, leads: Leads, listener: Deli
         dependencies=checks(settings, keyring),
         # each may need two connections; there are twice as many as the pool keeps
         once=asyncio.Semaphore(POOL),
+        news_at_once=asyncio.Semaphore(NEWS_AT_ONCE),
     )
 
 

@@ -33,7 +33,8 @@ class Services:
     """`twilio` and `sendgrid` are None where their secrets are not set: then no callback is believed.
 
     `dependencies` are asked by name whether they answer. `once` bounds requests that write: each may need a second
-    connection.
+    connection. `news_at_once` bounds the work on what carriers tell of touches, which comes in bursts: a stop does not
+    wait for all of it (decision 0024).
     """
 
     production: bool
@@ -56,6 +57,7 @@ class Services:
     pages: Environment
     dependencies: Mapping[str, Check]
     once: asyncio.Semaphore
+    news_at_once: asyncio.Semaphore
 
 
 def of(request: Request) -> Services:

@@ -22,7 +22,7 @@ from config.settings import Settings
 from stack.ports import free_port
 from stack.postgres import EmbeddedPostgres
 from stack.preflight import make_directory
-from stack.process import ChildSpec
+from stack.process import BEHIND, ChildSpec
 from stack.product import answers, python_environment
 from stack.supervisor import Supervisor
 from stack.temporal_server import Temporal as Server
@@ -75,7 +75,7 @@ def _bare_specs(address: str, database: str, carrier: str, workers: int, queue: 
     specs = [ChildSpec("web", (*line, "web", address, database, str(port)), answers(f"{web}/healthz"), env=env)]
     for n in range(workers):
         own = (*line, "worker", address, database, carrier, web, queue)
-        specs.append(ChildSpec(f"worker-{n + 1}", own, _there, env=env, stage=1, grace=11.0))
+        specs.append(ChildSpec(f"worker-{n + 1}", own, _there, env=env, stage=1, grace=11.0, nice=BEHIND))
     return specs
 
 

@@ -17,6 +17,7 @@ from stack.preflight import StartError
 LOG_LIMIT = 10_000_000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 1.0
 _STEADY = 10.0
+BEHIND = 5  # `nice` of what works behind the answers to people: a third of their share of the processors (sched(7))
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
@@ -26,7 +27,7 @@ class ChildSpec:
     """What a child is. `ready` gets its process id; `before` runs before each start, `prepare` once it answers.
 
     `grace` and `ready_within` are real seconds. `user` is (uid, gid) to run as. Children of one `stage` stop together,
-    the highest stage first.
+    the highest stage first. `nice`, as the kernel counts it: how far it steps back where the processors are all taken.
     """
 
     name: str
@@ -42,19 +43,43 @@ class ChildSpec:
     ready_within: float = 60.0
     user: tuple[int, int] | None = None
     cwd: Path | None = None
+    nice: int = 0
 
 
-def _with_parent(death: signal.Signals) -> Callable[[], None]:
+def _with_parent(death: signal.Signals, nice: int) -> Callable[[], None]:
     """Run in the child before exec: on Linux the kernel ends it when the supervisor dies, however that happens."""
     parent = os.getpid()
 
     def arm() -> None:
+        os.nice(nice)
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, int(death), 0, 0, 0)
             if os.getppid() != parent:  # it died in between
                 os._exit(1)
 
     return arm
+
+
+async def _step_back(pid: int, nice: int) -> None:
+    """Where the kernel shares processors out among sessions, of which each child has its own, `nice` is the session's.
+
+    It lets an ordinary user say so ten times a second, and may not know it at all: then the child goes on as it is.
+    """
+    for _ in range(3):
+        if _session_told(pid, nice):
+            return
+        await asyncio.sleep(0.15)
+
+
+def _session_told(pid: int, nice: int) -> bool:
+    """False: it wants to be asked later."""
+    try:
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+    except BlockingIOError:
+        return False
+    except OSError:  # a kernel without them
+        return True
+    return True
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
@@ -114,13 +139,15 @@ class Child:
                 env=None if spec.env is None else dict(spec.env),
                 cwd=spec.cwd,
                 start_new_session=True,  # Ctrl-C in the terminal reaches the supervisor alone
-                preexec_fn=_with_parent(spec.death_signal),
+                preexec_fn=_with_parent(spec.death_signal, spec.nice),
                 user=user,
                 group=group,
                 umask=0o077,  # what it writes is for its own user
                 extra_groups=None if spec.user is None else [],
             )
         self._spawned()
+        if spec.nice:
+            await _step_back(process.pid, spec.nice)
         await self._until_ready(process)
         if spec.prepare is not None:
             await spec.prepare()

@@ -11,7 +11,7 @@ from config.data_dir import DataDir
 from config.settings import Settings
 from stack import carrier
 from stack.endpoints import Endpoints
-from stack.process import ChildSpec
+from stack.process import BEHIND, ChildSpec
 from stack.temporal_server import Temporal
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +70,7 @@ def api_spec(directory: DataDir, environment: dict[str, str], endpoints: Endpoin
 
 def worker_spec(directory: DataDir, environment: dict[str, str], temporal: Temporal, number: int) -> ChildSpec:
     line = _tend("worker", directory)
-    return ChildSpec(f"worker-{number}", line, temporal.polls, env=environment, stage=4, grace=11.0)
+    return ChildSpec(f"worker-{number}", line, temporal.polls, env=environment, stage=4, grace=11.0, nice=BEHIND)
 
 
 def _tend(verb: str, directory: DataDir, *more: str) -> tuple[str, ...]:

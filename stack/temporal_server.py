@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 from config.data_dir import DataDir
 from config.settings import Settings
 from stack.preflight import StartError
-from stack.process import ChildSpec
+from stack.process import BEHIND, ChildSpec
 from wire.connect import WrongSearchAttribute, connect, prepare_namespace, register_search_attributes
 from wire.keyring import KeyRing
 from workflows import names
@@ -149,6 +149,7 @@ def server_spec(directory: DataDir, temporal: Temporal, *, ui_port: int, codec: 
         prepare=prepare,
         grace=5.0,
         cwd=directory.path.absolute(),
+        nice=BEHIND,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a provider tells of a touch: taken in, and counted by what it was."""
+"""What a provider tells of a touch: taken in, few at once, and counted by what it was."""
 
 from api.services import Services
 from domain.errors import NotFound
@@ -7,7 +7,8 @@ from domain.ports import TouchUpdate
 
 async def take_in(services: Services, provider: str, update: TouchUpdate) -> None:
     try:
-        result = "taken" if await services.news.update(update) else "repeated"
+        async with services.news_at_once:
+            result = "taken" if await services.news.update(update) else "repeated"
     except NotFound:
         result = "unknown_touch"
     services.meters.webhooks.labels(provider, result).inc()

@@ -61,6 +61,12 @@ def test_no_part_is_told_what_it_needs_not(production: ComposeFile, production_e
         assert known == expected, name
 
 
+def test_who_answers_people_has_the_processors_first(production: ComposeFile) -> None:
+    """By what the kernel makes of `nice` 5, which `tend up` gives the others: 1024 to 335, see sched(7)."""
+    ahead = {n: s.raw["cpu_shares"] / 1024 for n, s in production.services.items() if "cpu_shares" in s.raw}
+    assert ahead == {"postgres": 3, "api": 3}
+
+
 def test_nothing_secret_stands_in_the_file() -> None:
     for name, ways in variables().items():
         if re.search(r"PASSWORD|KEY|TOKEN", name):

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -11,7 +12,7 @@ import pytest
 
 from config.data_dir import DataDir
 from stack.preflight import StartError
-from stack.process import ChildSpec
+from stack.process import BEHIND, ChildSpec
 from stack.supervisor import end_leftovers
 from tests.stack.conftest import ROOT, Stage, Until, gone, launch, script, web_server
 
@@ -45,6 +46,24 @@ async def test_a_killed_child_is_back_and_said_so(stage: Stage, until: Until) ->
     assert stage.changes > changes
     assert "worker-1 ended (signal 9); starting it again" in stage.said
     assert psutil.Process(stage.supervisor.pids["worker-1"]).is_running()
+
+
+async def test_a_child_that_steps_back_does_so_with_its_whole_session_at_every_start(
+    stage: Stage, until: Until
+) -> None:
+    await stage.supervisor.start(replace(web_server("worker-1"), nice=BEHIND), web_server("api"))
+    first = stage.supervisor.pids["worker-1"]
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: stage.supervisor.pids["worker-1"] != first, "a new process")
+    assert _nice(stage.supervisor.pids["worker-1"]) == {BEHIND}
+    assert _nice(stage.supervisor.pids["api"]) == {0}
+
+
+def _nice(pid: int) -> set[int]:
+    """Of the process, and of its session where the kernel shares processors out among sessions."""
+    session = Path(f"/proc/{pid}/autogroup")
+    told = {int(session.read_text().split()[-1])} if session.exists() else set()
+    return {os.getpriority(os.PRIO_PROCESS, pid)} | told
 
 
 async def test_what_a_child_needs_is_prepared_at_every_start(stage: Stage, until: Until) -> None:

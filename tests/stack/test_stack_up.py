@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from config.data_dir import DataDir
 from domain.clock import Clock
+from stack.process import BEHIND
 from tests.stack.conftest import ROOT, Until, gone
 from wire.keyring import KeyRing
 
@@ -91,6 +92,8 @@ async def test_up_heals_stops_and_goes_on(tend: Up, directory: DataDir, until: U
     first = await tend.start("--workers", "2", "--clock", "2026-03-02T10:00:00-06:00", "--pace", "60")
     pids = first["pids"]
     assert list(pids) == ["postgres", "temporal", "sandbox", "api", "worker-1", "worker-2"]
+    behind = {name for name, pid in pids.items() if psutil.Process(pid).nice() == BEHIND}
+    assert behind == {"temporal", "worker-1", "worker-2"}, "people who ask are answered first"
     async with httpx.AsyncClient(trust_env=False) as client:
         for name in ("api", "sandbox"):
             assert (await client.get(f"{first[name]}/healthz")).status_code == 200

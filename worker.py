@@ -5,6 +5,7 @@ import signal
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from importlib.metadata import version as release
 from pathlib import Path
 
 import structlog
@@ -243,6 +244,7 @@ def make_workers(
     Temporal itself holds the touches a second of a queue, over all workers, and hands out by priority what waits.
     All are of one `version`: a task that goes to a version is lost to it on a queue that the version does not poll.
     """
+    build = None if version else release("tend")  # else the SDK would go through all that is loaded for a name
     leads = Worker(
         client,
         task_queue=names.LEADS_QUEUE,
@@ -254,6 +256,7 @@ def make_workers(
         interceptors=[Heartbeat(GRACE)],
         max_heartbeat_throttle_interval=THROTTLE,
         deployment_config=version,
+        build_id=build,
     )
     channels = [
         Worker(
@@ -265,6 +268,7 @@ def make_workers(
             max_heartbeat_throttle_interval=THROTTLE,
             max_task_queue_activities_per_second=limits.per_second.get(Channel(channel)) if limits else None,
             deployment_config=version,
+            build_id=build,
         )
         for channel, queue in names.CHANNEL_QUEUES.items()
     ]

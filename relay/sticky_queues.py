@@ -7,7 +7,7 @@ only after ten seconds: until then each of its leads waits for that offer to run
 import asyncio
 import os
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import psutil
 from temporalio.api.common.v1 import WorkflowExecution
@@ -16,19 +16,21 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverse
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-_NEWEST = 8  # leads that are asked which queue they had last
+_NEWEST = 16  # leads that are asked which queue they had last
 _EVENTS = 20  # of each, from the last one backwards
 _RPC_LIMIT = timedelta(seconds=2)
 
 
-async def let_go_of_dead(client: Client, namespace: str) -> int:
+async def let_go_of_dead(client: Client, namespace: str, born: datetime | None = None) -> int:
     """Tells Temporal of the dead ones; how many. To be called before this process has workers of its own.
 
-    They are found by the newest leads: what is not found costs seconds after a crash, and nothing else.
+    They are found by the newest leads that are older than this process, `born` (UTC): of those that began since, other
+    workers have all. What is not found costs seconds after a crash, and nothing else.
     """
+    born = born or datetime.fromtimestamp(psutil.Process().create_time(), UTC)
     try:
-        running = "ExecutionStatus = 'Running'"
-        newest = client.list_workflows(running, limit=_NEWEST, page_size=_NEWEST, rpc_timeout=_RPC_LIMIT)
+        older = f"ExecutionStatus = 'Running' AND StartTime < '{born.isoformat()}'"
+        newest = client.list_workflows(older, limit=_NEWEST, page_size=_NEWEST, rpc_timeout=_RPC_LIMIT)
         ids = [found.id async for found in newest]
         asked = await asyncio.gather(*(_last_queue(client, namespace, one) for one in ids))
         dead = {name for name in asked if name is not None and is_dead(name)}

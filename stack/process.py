@@ -146,9 +146,9 @@ class Child:
                 extra_groups=None if spec.user is None else [],
             )
         self._spawned()
-        if spec.nice:
-            await _step_back(process.pid, spec.nice)
         await self._until_ready(process)
+        if spec.nice:  # not before: meanwhile nobody does its work
+            await _step_back(process.pid, spec.nice)
         if spec.prepare is not None:
             await spec.prepare()
         self.pid = process.pid

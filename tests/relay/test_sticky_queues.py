@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from temporalio.api.enums.v1 import EventType
@@ -25,8 +26,39 @@ async def _count(handle: WorkflowHandle[Waiting, None], kind: EventType.ValueTyp
 
 @pytest.mark.parametrize("let_go", [True, False])
 async def test_a_lead_of_a_killed_worker_is_at_once_anothers(temporal: Client, let_go: bool) -> None:
-    address = temporal.service_client.config.target_host
-    client = await Client.connect(address)
+    client = await Client.connect(temporal.service_client.config.target_host)
+    handle = await _held_by_a_killed_worker(client)
+    if let_go:
+        assert await let_go_of_dead(client, client.namespace, datetime.now(UTC)) >= 1
+    await handle.signal(Waiting.end)
+    async with worker(client):
+        await handle.result()
+    assert await _count(handle, TIMED_OUT) == (0 if let_go else 1), "whether it was first offered to the dead one"
+
+
+async def test_the_leads_that_others_began_since_hide_none_of_the_dead_one(temporal: Client) -> None:
+    client = await Client.connect(temporal.service_client.config.target_host)
+    handle = await _held_by_a_killed_worker(client)
+    killed = datetime.now(UTC)
+    async with worker(client):
+        since = [
+            await client.start_workflow(Waiting.run, id=f"waiting/{uuid.uuid4()}", task_queue=QUEUE) for _ in range(20)
+        ]
+        while await _count(since[-1], DONE) < 1:
+            pass
+        begun = f"ExecutionStatus = 'Running' AND StartTime > '{killed.isoformat()}'"
+        while (await client.count_workflows(begun)).count < len(since):
+            pass
+        assert await let_go_of_dead(client, client.namespace, datetime.now(UTC)) == 0, "they are the newest"
+        assert await let_go_of_dead(client, client.namespace, killed) == 1
+        for each in (handle, *since):
+            await each.signal(Waiting.end)
+            await each.result()
+
+
+async def _held_by_a_killed_worker(client: Client) -> WorkflowHandle[Waiting, None]:
+    """A lead that a worker had in memory which was killed."""
+    address = client.service_client.config.target_host
     line = (sys.executable, "-m", "tests.relay.waiting_worker", address, client.namespace)
     process = await asyncio.create_subprocess_exec(*line)
     try:
@@ -39,12 +71,7 @@ async def test_a_lead_of_a_killed_worker_is_at_once_anothers(temporal: Client, l
     finally:
         process.send_signal(signal.SIGKILL)
         await process.wait()
-    if let_go:
-        assert await let_go_of_dead(client, client.namespace) >= 1
-    await handle.signal(Waiting.end)
-    async with worker(client):
-        await handle.result()
-    assert await _count(handle, TIMED_OUT) == (0 if let_go else 1), "whether it was first offered to the dead one"
+    return handle
 
 
 @pytest.mark.parametrize(

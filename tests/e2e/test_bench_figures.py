@@ -85,9 +85,9 @@ def test_what_was_in_flight_at_a_kill_is_told_apart_from_other_leads() -> None:
     on_time, late, flying, never = (101.0, 101.0, 101.1), (102.0, 104.0, 105.0), (99.0, 99.9, 112.0), (103.0,)
     after, again, in_flight = killed._after([100.0], [on_time, late, flying, (*never, math.inf, math.inf)])
     assert [round(value, 1) for value in after] == [0.1, 3.0, math.inf]
-    assert (again, in_flight) == ([math.inf], 1)
-    assert killed._after([100.0], [on_time, late])[1] == [5.0]
-    assert killed._after([100.0], [on_time])[1] == [0.0]
+    assert (again, in_flight) == ({100.0: math.inf}, 1)
+    assert killed._after([100.0], [on_time, late])[1] == {100.0: 5.0}
+    assert killed._after([100.0], [on_time])[1] == {100.0: 0.0}
 
 
 def test_all_of_the_burst_wait_for_one_opening() -> None:

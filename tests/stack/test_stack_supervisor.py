@@ -60,10 +60,10 @@ async def test_a_child_that_steps_back_does_so_with_its_whole_session_at_every_s
 
 
 def _nice(pid: int) -> set[int]:
-    """Of the process, and of its session where the kernel shares processors out among sessions."""
+    """Of the process beside ours, and of its session where the kernel shares processors out among sessions."""
     session = Path(f"/proc/{pid}/autogroup")
     told = {int(session.read_text().split()[-1])} if session.exists() else set()
-    return {os.getpriority(os.PRIO_PROCESS, pid)} | told
+    return {os.getpriority(os.PRIO_PROCESS, pid) - os.getpriority(os.PRIO_PROCESS, 0)} | told
 
 
 async def test_what_a_child_needs_is_prepared_at_every_start(stage: Stage, until: Until) -> None:

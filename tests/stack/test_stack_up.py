@@ -92,7 +92,7 @@ async def test_up_heals_stops_and_goes_on(tend: Up, directory: DataDir, until: U
     first = await tend.start("--workers", "2", "--clock", "2026-03-02T10:00:00-06:00", "--pace", "60")
     pids = first["pids"]
     assert list(pids) == ["postgres", "temporal", "sandbox", "api", "worker-1", "worker-2"]
-    behind = {name for name, pid in pids.items() if psutil.Process(pid).nice() == BEHIND}
+    behind = {name for name, pid in pids.items() if psutil.Process(pid).nice() == psutil.Process().nice() + BEHIND}
     assert behind == {"temporal", "worker-1", "worker-2"}, "people who ask are answered first"
     async with httpx.AsyncClient(trust_env=False) as client:
         for name in ("api", "sandbox"):

@@ -134,7 +134,7 @@ def _overtaken(state: LeadState, sequence: Sequence | None, touch: Touch, now: d
     if (why := needless(state, touch.enrollment, touch.step, touch.part)) is not None:
         return Refused(*why)
     if is_second(touch.part) and _in_touch_since(state, touch):
-        newer = "newer words of ours went to the lead since"
+        newer = "newer words of ours have gone to the lead since, or wait to go"
         return Refused(OVERTAKEN, newer if touch.step == STAFF else "the lead was reached in another way since")
     step, appointment, enrollment = sequence.step(touch.step) if sequence else None, state.anchor(), state.enrollment
     if sequence is None or step is None or appointment is None or appointment.starts_at is None or enrollment is None:

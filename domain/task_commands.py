@@ -97,7 +97,7 @@ def dial(
     if any(t.status in (TouchStatus.PLANNED, TouchStatus.DELAYED, TouchStatus.CLAIMED) for t in calls):
         raise Refused("a call to this lead is already on its way", task.state)
     for call in calls:
-        again = (call.claimed_at or call.at) + _may_last(state, call, actor, patience)
+        again = (call.claimed_at or call.at) + _may_last(state, call, actor, task_id, patience)
         if call.touch_id in ended or again <= now or _looked_up(state, call):
             continue
         until = f"it can be dialled again at {again.isoformat(timespec='seconds')}"
@@ -124,10 +124,14 @@ def dial(
     ]
 
 
-def _may_last(state: LeadState, call: Touch, actor: Actor, patience: Patience) -> timedelta:
-    """How long a call may be going on whose end nobody has told: who has its task in hand has hung up."""
+def _may_last(state: LeadState, call: Touch, actor: Actor, task_id: str, patience: Patience) -> timedelta:
+    """How long a call may be going on whose end nobody has told: who has its task in hand, and dials for it, hung up.
+
+    For another task it may be somebody else with the same key.
+    """
     theirs = state.tasks.get(call.task_id or "")
-    talking = theirs is not None and theirs.state is f.TaskState.CLAIMED and theirs.claimed_by != actor.id
+    again = theirs is not None and theirs.claimed_by == actor.id and theirs.id == task_id
+    talking = theirs is not None and theirs.state is f.TaskState.CLAIMED and not again
     return max(TALKS, patience.call) if talking and call.status is TouchStatus.ACCEPTED else patience.call
 
 

@@ -1,5 +1,6 @@
 """The fold's part of tasks: opened, claimed for a lease, returned, closed; and a call's end. Pure."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from domain.touches import Disposition, TouchStatus
 
 _ON_THE_LINE = frozenset({TouchStatus.CLAIMED, TouchStatus.ACCEPTED})
 _UNDER_WAY = _ON_THE_LINE | {TouchStatus.UNKNOWN}  # or perhaps so
+_NOT_OVER = _UNDER_WAY | {TouchStatus.PLANNED, TouchStatus.DELAYED}
 
 
 def task_opened(state: LeadState, fact: f.TaskOpened, at: datetime) -> LeadState:
@@ -97,9 +99,21 @@ def _anew(state: LeadState, over: Touch, at: datetime) -> LeadState:
     task = state.tasks.get(over.task_id or "")
     if task is None or task.lease is None:
         return state
-    later = (t for t in state.touches.values() if t.task_id == task.id and t.first_no > over.first_no)
-    under_way = any(t.status in _ON_THE_LINE and t.touch_id not in task.ended for t in later)
+    under_way = any(t.status in _ON_THE_LINE for t in _later(state, over))
     return state if under_way else _held(state, task, at + task.lease)
+
+
+def dialled_again(state: LeadState, over: Touch) -> bool:
+    """Whether a later call of its task waits, or is on the line or perhaps so: that one's end says what came of it."""
+    return any(t.status in _NOT_OVER for t in _later(state, over))
+
+
+def _later(state: LeadState, over: Touch) -> Iterator[Touch]:
+    """The calls of the same task after this one whose end nobody has told."""
+    task = state.tasks.get(over.task_id or "")
+    ended = task.ended if task is not None else frozenset()
+    calls = (t for t in state.touches.values() if t.task_id == over.task_id and t.first_no > over.first_no)
+    return (t for t in calls if t.touch_id not in ended)
 
 
 def _held(state: LeadState, task: Task, until: datetime) -> LeadState:

@@ -19,6 +19,7 @@ from domain.consequences import (
 from domain.desk import never_left
 from domain.lead_state import LeadState, Task
 from domain.sequence import Stop
+from domain.task_fold import dialled_again
 from domain.touches import Channel, Disposition, TouchStatus, touch_id
 from domain.unknown import review_answered
 
@@ -50,6 +51,8 @@ def call_ended(state: LeadState, fact: f.CallEnded, no: int, at: datetime) -> It
         yield asked
         if state.exit_reason is None:
             yield f.Rested(cause=cause, task_id=asked.task_id, resume_after=0.0)
+    elif touch is not None and dialled_again(state, touch):
+        return  # the end of an earlier call, which comes late: who has the task is calling
     elif held.living and held.kind is f.TaskKind.CALL:  # a callback was promised: one try does not keep it
         yield f.TaskClosed(task_id=task, state=f.TaskState.DONE, disposition=disposition)
 

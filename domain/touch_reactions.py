@@ -112,7 +112,7 @@ def _is_skipped(state: LeadState, fact: f.TouchChanged) -> bool:
 
 def _unanswered(state: LeadState, fact: f.TouchChanged, no: int, at: datetime, book: Book) -> Iterator[f.Fact]:
     """A person's own words did not reach the lead: it is a person's turn again, if there is a way left to write."""
-    if fact.rule == OVERTAKEN:  # but the newer ones did: nothing waits for these
+    if fact.rule == OVERTAKEN:  # the newer ones speak for them: nothing waits
         reason = f"a message of ours did not arrive, and {fact.reason}: see whether it is still needed"
         yield opened(state, no, at, f.TaskKind.REVIEW, reason)
         return

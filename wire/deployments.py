@@ -176,17 +176,33 @@ class Deployments:
 
     async def _choose(self, build_id: str, queues: Collection[str]) -> None:
         """A server with much to do may give it up, or do it and not say so."""
-        async for attempt in self._patiently(NotReady, RPCError):
-            with attempt:
-                if await self._current() != build_id:
-                    await self._set(build_id)
-        async for attempt in self._patiently(NotTold):
-            with attempt:
-                if untold := await self.untold(queues):
-                    raise NotTold(
-                        f"it is done, but Temporal has not told every queue yet ({', '.join(untold)}): "
-                        "look again with `tend release show`"
-                    )
+        asked = False
+        try:
+            async for attempt in self._patiently(NotReady, RPCError):
+                with attempt:
+                    if await self._current() != build_id:
+                        asked = True
+                        await self._set(build_id)
+        except RPCError as error:
+            if not asked:
+                raise
+            raise NotTold(
+                f"Temporal does not say whether it was done ({error.status.name}): run it again, and stop no worker, "
+                "of the build before or of this one, until it answers"
+            ) from None
+        try:
+            async for attempt in self._patiently(NotTold, RPCError):
+                with attempt:
+                    if untold := await self.untold(queues):
+                        raise NotTold(
+                            f"it is done, but Temporal has not told every queue yet ({', '.join(untold)}): "
+                            "look again with `tend release show`"
+                        )
+        except RPCError as error:
+            raise NotTold(
+                f"it is done, but Temporal does not say whether every queue knows it ({error.status.name}): stop no "
+                "worker of the build before until `tend release show` answers"
+            ) from None
 
     async def _current(self) -> str | None:
         found = await self._describe()

@@ -81,6 +81,45 @@ async def test_what_the_server_gives_up_is_tried_again_unless_it_was_done(
         assert (await current(tend), GivesUp.tried) == (["1"], ["1"] * (1 if does else 2))
 
 
+async def test_who_cannot_be_told_whether_it_was_done_stops_no_worker(
+    store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_much(*_: object) -> None:
+        raise RPCError("too much to do", RPCStatusCode.DEADLINE_EXCEEDED, b"")
+
+    async with open_installation(store, keyring) as tend:
+        await tend.start("1")
+        await tend.deployments.make_current("1", QUEUES)
+        hasty = Deployments(tend.client, NAME, SHORT)
+        with monkeypatch.context() as patch:
+            patch.setattr(Deployments, "untold", too_much)
+            with pytest.raises(NotTold, match=r"it is done, but .* \(DEADLINE_EXCEEDED\): stop no worker"):
+                await hasty.make_unversioned(QUEUES)
+        assert await current(tend) == []
+        with monkeypatch.context() as patch:
+            patch.setattr(Deployments, "_set", too_much)
+            with pytest.raises(NotTold, match=r"does not say whether it was done \(DEADLINE_EXCEEDED\): run it again"):
+                await hasty.make_current("1", QUEUES)
+
+
+async def test_what_fails_while_queues_are_asked_is_asked_again(
+    store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = Deployments.untold, []
+
+    async def fails_once(deployments: Deployments, queues: tuple[str, ...]) -> list[str]:
+        asked.append(queues)
+        if len(asked) == 1:
+            raise RPCError("too much to do", RPCStatusCode.CANCELLED, b"")
+        return await real(deployments, queues)
+
+    monkeypatch.setattr(Deployments, "untold", fails_once)
+    async with open_installation(store, keyring) as tend:
+        await tend.start("1")
+        await tend.deployments.make_current("1", QUEUES)
+        assert (await current(tend), len(asked) > 1) == (["1"], True)
+
+
 def test_the_command_says_to_run_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def connected(*_: Any, **__: Any) -> Client:
         raise RPCError("too much to do", RPCStatusCode.CANCELLED, b"")

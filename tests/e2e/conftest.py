@@ -16,7 +16,7 @@ from tests.e2e.story import BEGINS, PEOPLE, Person, Story, Told, read, until
 
 # Slow while people reply and claim calls, and again a day after the start, when the link to book is out. Each ends in a
 # walk, which is left when that has come which is waited for: what a busy machine takes is then no matter.
-FIRST_CALLS = "1:5s,60:14m,2500:3.6h,300:40m,60"
+FIRST_CALLS = "1:5s,60:20m,2500:3.5h,150:40m,60"
 VISITS = "10000:19.4h,900:4h,60"
 THE_REST = "30000"
 STOPPED_AT = BEGINS + timedelta(hours=4.4)

@@ -43,8 +43,11 @@ async def test_a_text_under_way_is_settled_by_the_build_that_sends_it(store: Sto
         tend.assert_nothing_twice()
 
 
-async def test_a_text_whose_build_was_cut_off_is_looked_for_by_the_next(store: Store, keyring: KeyRing) -> None:
+async def test_a_text_whose_build_was_cut_off_is_looked_for_by_the_next(
+    store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It does not answer within what a stop grants it: the new build finds the claim and asks the carrier's list."""
+    monkeypatch.setattr(worker, "GRACE", timedelta(seconds=1))
     async with open_installation(store, keyring) as tend:
         old = await tend.start("1")
         await tend.make_current(old)

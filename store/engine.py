@@ -28,6 +28,9 @@ HOLDS = f"set_config('transaction_timeout', '8000' || left({_STOPPED}, 0), true)
 # What a transaction says that goes through everybody: it takes as long as it does, and holds nothing others wait for.
 UNLIMITED = f"set_config('statement_timeout', '0', true), {_STOPPED}"
 _LIMITS = f"-c statement_timeout={STATEMENT_TIMEOUT}s -c transaction_timeout={TRANSACTION_TIMEOUT}s"
+# Of a server whose machine or way vanished nobody tells us: what it has not acknowledged, or a sign of life that it
+# owes, ends the connection within so long (s, ms). Linux would wait for a quarter of an hour, or two hours.
+_VANISHED = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 # A claim must be on disk before its request is written, and a stop before its answer, however the server is set.
 _KEPT = "-c synchronous_commit=on"
 
@@ -59,6 +62,7 @@ def make_engine(database_url: str, *, pool_size: int = 10, limited: bool = True)
         connect_args={
             "application_name": "tend",
             "connect_timeout": CONNECT_TIMEOUT,
+            **_VANISHED,
             "options": " ".join(filter(None, (_LIMITS if limited else "", options, _KEPT))),
         },
     )
@@ -109,9 +113,7 @@ async def listen(database_url: str | URL, channel: str) -> psycopg.AsyncConnecti
         autocommit=True,
         application_name=f"tend {channel}",
         connect_timeout=CONNECT_TIMEOUT,
-        keepalives_idle=15,
-        keepalives_interval=5,
-        keepalives_count=3,
+        **_VANISHED,  # type: ignore[arg-type]
     )
     try:
         await conn.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))

@@ -157,7 +157,8 @@ def test_nobody_else_dials_a_lead_who_may_be_talking_for_two_hours() -> None:
     story.tell(*task_commands.claim(story.state, other, COLLEAGUE, story.now, 2 * desk.TALKS))
     story.run(began + PATIENCE.call + MINUTE)
     again = (began + desk.TALKS).isoformat(timespec="seconds")
-    said = f"a call to this lead is already on its way; if nothing is heard of it, it can be dialled again at {again}"
+    said = f"a call to this lead is already on its way; if nothing is heard of it, it can be dialled again at {again}, "
+    said += "or sooner, once the task of that call is completed"
     assert who_dials(story, other, COLLEAGUE) == said
     assert who_dials(story, task, MANAGER) == said
     assert who_dials(story, task).endswith(".2")  # who has it in hand has hung up

@@ -22,7 +22,7 @@ demo: setup  ## the main job on view: tend demo
 	@exec $(TEND) demo
 
 test: $(VENV)/.setup-dev  ## run every test
-	@$(PY) -m pytest -n 3 --dist loadgroup
+	@$(PY) -m pytest -n 4 --dist loadgroup
 
 check: $(VENV)/.setup-dev  ## linter, formatter, types, import contracts, docs
 	@$(PY) -m ruff check .

@@ -15,6 +15,18 @@ from wire.deployments import Deployments, NotReady
 from wire.keyring import KeyRing
 
 
+@pytest.fixture
+def soon_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that stops grants a second to what is under way."""
+    monkeypatch.setattr(worker, "GRACE", timedelta(seconds=1))
+
+
+async def current_build(tend: Installation) -> Build:
+    build = await tend.start("1")
+    await tend.make_current(build)
+    return build
+
+
 async def sending(tend: Installation, build: Build) -> tuple[str, Held]:
     """A lead whose first text has reached the carrier, and the build does not know it yet."""
     held = build.channels["sms"].held = Held()
@@ -26,8 +38,7 @@ async def sending(tend: Installation, build: Build) -> tuple[str, Held]:
 
 async def test_a_text_under_way_is_settled_by_the_build_that_sends_it(store: Store, keyring: KeyRing) -> None:
     async with open_installation(store, keyring) as tend:
-        old = await tend.start("1")
-        await tend.make_current(old)
+        old = await current_build(tend)
         lead, held = await sending(tend, old)
         new = await tend.start("2")
         await tend.make_current(new)
@@ -44,13 +55,11 @@ async def test_a_text_under_way_is_settled_by_the_build_that_sends_it(store: Sto
 
 
 async def test_a_text_whose_build_was_cut_off_is_looked_for_by_the_next(
-    store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+    store: Store, keyring: KeyRing, soon_cut_off: None
 ) -> None:
     """It does not answer within what a stop grants it: the new build finds the claim and asks the carrier's list."""
-    monkeypatch.setattr(worker, "GRACE", timedelta(seconds=1))
     async with open_installation(store, keyring) as tend:
-        old = await tend.start("1")
-        await tend.make_current(old)
+        old = await current_build(tend)
         lead, _ = await sending(tend, old)
         (touch_id,) = old.sent
         new = await tend.start("2")
@@ -79,13 +88,11 @@ class GivenUp(Held):
 
 
 async def test_a_build_whose_text_temporal_has_given_to_another_comes_to_its_end(
-    store: Store, keyring: KeyRing, monkeypatch: pytest.MonkeyPatch
+    store: Store, keyring: KeyRing, soon_cut_off: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was told once already to leave it, and is not told again as it stops."""
-    monkeypatch.setattr(worker, "GRACE", timedelta(seconds=1))
     async with open_installation(store, keyring) as tend:
-        old = await tend.start("1")
-        await tend.make_current(old)
+        old = await current_build(tend)
         old.channels["sms"].held = held = GivenUp()
         with monkeypatch.context() as silent:
             silent.setattr(activity, "heartbeat", lambda *details: None)

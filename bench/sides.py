@@ -83,11 +83,14 @@ async def product(carrier: Carrier, sequence: str, *words: str, workers: int = 1
             caller.close()
 
 
-def taker(caller: Caller, sequence: Callable[[], str]) -> Callable[[int], Coroutine[Any, Any, str | None]]:
-    """Gives the API behind `caller` a lead by its number."""
+def taker(
+    caller: Caller, sequence: Callable[[], str], channel: str = "web_form"
+) -> Callable[[int], Coroutine[Any, Any, str | None]]:
+    """Gives the API behind `caller` a lead by its number, as from this source."""
 
     async def take_in(number: int) -> str | None:
-        body = json.dumps(lead(number) | {"sequence": sequence()}).encode()
+        source = {"channel": channel, "form": "bench"}
+        body = json.dumps(lead(number) | {"source": source, "sequence": sequence()}).encode()
         try:
             status, answer = await caller.post("/v1/leads", body, {"Content-Type": "application/json"})
         except (OSError, TimeoutError, asyncio.IncompleteReadError):

@@ -106,8 +106,9 @@ def dial(
             raise Refused(told, task.state)
         if call.status is TouchStatus.ACCEPTED:
             told = f"a call to this lead is already on its way; if nothing is heard of it, {until}"
-            if again > (call.claimed_at or call.at) + patience.call:
-                told += ", or sooner, once the task of that call is completed"
+            if again > (sooner := (call.claimed_at or call.at) + patience.call):
+                then = f" from {sooner.isoformat(timespec='seconds')} on," if sooner > now else ""
+                told += f", or{then} once the task of that call is completed"
             raise Refused(told, task.state)
     dials = [t for t in calls if t.task_id == task_id]
     number = task.enrollment or state.enrollment_no

@@ -62,13 +62,18 @@ def make_engine(database_url: str, *, pool_size: int = 10, limited: bool = True)
         connect_args={
             "application_name": "tend",
             "connect_timeout": CONNECT_TIMEOUT,
-            **_VANISHED,
+            **_vanished(url),
             "options": " ".join(filter(None, (_LIMITS if limited else "", options, _KEPT))),
         },
     )
     event.listen(engine.sync_engine, "checkout", _still_there)
     event.listen(engine.sync_engine, "handle_error", lambda context: ended(context.original_exception), retval=True)
     return engine
+
+
+def _vanished(url: URL) -> dict[str, int]:
+    """What the address says itself goes before."""
+    return {name: value for name, value in _VANISHED.items() if name not in url.query}
 
 
 def ended(error: BaseException | None) -> OperationalError | None:
@@ -106,14 +111,14 @@ def plain_url(database_url: str | URL) -> str:
 async def listen(database_url: str | URL, channel: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
     """A connection of its own that listens on `channel`. The caller closes it. Raises psycopg.OperationalError.
 
-    Keepalives find out within half a minute that the other side vanished without a word.
+    It finds out within half a minute that the other side vanished without a word.
     """
     conn = await psycopg.AsyncConnection.connect(
         plain_url(database_url),
         autocommit=True,
         application_name=f"tend {channel}",
         connect_timeout=CONNECT_TIMEOUT,
-        **_VANISHED,  # type: ignore[arg-type]
+        **_vanished(make_url(database_url)),  # type: ignore[arg-type]
     )
     try:
         await conn.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))

@@ -147,6 +147,21 @@ def test_a_call_whose_end_was_lost_keeps_no_later_one_from_ending_the_lease() ->
     assert story.state.tasks[task].lease_until == story.now + LEASE
 
 
+def test_a_completed_task_lets_a_colleague_dial_half_an_hour_after_the_key() -> None:
+    story = at_the_call()
+    task = in_a_call(story)
+    sooner = story.now + PATIENCE.call
+    story.run(5 * MINUTE)
+    story.tell(f.Inquired(source="web_form", zones=(NEW_YORK,), phone=True, email=True, repeat=True))
+    other = next(t.id for t in story.state.tasks.values() if t.kind is f.TaskKind.CALLBACK)
+    story.tell(*task_commands.claim(story.state, other, COLLEAGUE, story.now, desk.TALKS))
+    story.completes(task, disposition=Disposition.NO_ANSWER)
+    said = "a call to this lead is already on its way; if nothing is heard of it, it can be dialled again at "
+    assert who_dials(story, other, COLLEAGUE) == said + sooner.isoformat(timespec="seconds")
+    story.run(sooner)
+    assert who_dials(story, other, COLLEAGUE).endswith(".1")
+
+
 def test_nobody_else_dials_a_lead_who_may_be_talking_for_two_hours() -> None:
     story = at_the_call()
     task = in_a_call(story)
@@ -155,10 +170,12 @@ def test_nobody_else_dials_a_lead_who_may_be_talking_for_two_hours() -> None:
     story.tell(f.Inquired(source="web_form", zones=(NEW_YORK,), phone=True, email=True, repeat=True))
     other = next(t.id for t in story.state.tasks.values() if t.kind is f.TaskKind.CALLBACK)
     story.tell(*task_commands.claim(story.state, other, COLLEAGUE, story.now, 2 * desk.TALKS))
+    sooner, again = ((began + until).isoformat(timespec="seconds") for until in (PATIENCE.call, desk.TALKS))
+    told = f"a call to this lead is already on its way; if nothing is heard of it, it can be dialled again at {again}, "
+    told += "or{} once the task of that call is completed"
+    assert who_dials(story, other, COLLEAGUE) == told.format(f" from {sooner} on,")
     story.run(began + PATIENCE.call + MINUTE)
-    again = (began + desk.TALKS).isoformat(timespec="seconds")
-    said = f"a call to this lead is already on its way; if nothing is heard of it, it can be dialled again at {again}, "
-    said += "or sooner, once the task of that call is completed"
+    said = told.format("")
     assert who_dials(story, other, COLLEAGUE) == said
     assert who_dials(story, task, MANAGER) == said
     assert who_dials(story, task).endswith(".2")  # who has it in hand has hung up

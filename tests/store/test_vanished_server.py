@@ -18,18 +18,26 @@ FOUND_OUT = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the options have these names on Linux")
-async def test_every_connection_finds_out_within_seconds_that_its_server_vanished(store: Store) -> None:
-    async with _over_the_network(store) as url:
+@pytest.mark.parametrize(
+    ("address", "found_out"),
+    [({}, {}), ({"tcp_user_timeout": "7000", "keepalives_idle": "9"}, {"TCP_USER_TIMEOUT": 7000, "TCP_KEEPIDLE": 9})],
+    ids=["by itself", "as the address says"],
+)
+async def test_every_connection_finds_out_within_seconds_that_its_server_vanished(
+    store: Store, address: dict[str, str], found_out: dict[str, int]
+) -> None:
+    async with _over_the_network(store) as plain:
+        url = plain.update_query_dict(address)
         engine = make_engine(url.render_as_string(hide_password=False))
         try:
             async with engine.connect() as conn:
                 raw = (await conn.get_raw_connection()).driver_connection
                 assert raw is not None
-                assert _found_out(raw.pgconn.socket) == FOUND_OUT
+                assert _found_out(raw.pgconn.socket) == {**FOUND_OUT, **found_out}
         finally:
             await engine.dispose()
         async with await listen(url, "tend_test") as listening:
-            assert _found_out(listening.pgconn.socket) == FOUND_OUT
+            assert _found_out(listening.pgconn.socket) == {**FOUND_OUT, **found_out}
 
 
 def _found_out(number: int) -> dict[str, int]:

@@ -233,6 +233,8 @@ def rebuild(
     as_json: JsonOption = False,
 ) -> None:
     """Start a workflow for every lead with something to come that has none, after Temporal was lost."""
+    if without_unread and not restored:
+        raise typer.BadParameter("it goes with --restored", param_hint="--without-unread")
     settings = _ready_settings(data_dir)
     from stack.rebuild import Options, run  # noqa: PLC0415
 

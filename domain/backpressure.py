@@ -40,7 +40,8 @@ def next_day(now: datetime) -> datetime:
 
 
 def share_of_day(limit: int, priority: Priority) -> int:
-    return int(limit * _IMPORTS_MAY_USE) if priority is Priority.IMPORTED else limit
+    """Of any limit imports get at least one."""
+    return max(1, int(limit * _IMPORTS_MAY_USE)) if priority is Priority.IMPORTED else limit
 
 
 def comes_back(until: datetime, place: int, priority: Priority, per_second: float | None) -> datetime:

@@ -10,14 +10,13 @@ from datetime import datetime, timedelta
 from domain import facts as f
 from domain.clock import DATED_BEFORE
 from domain.consequences import PUT_BACK, task_id
-from domain.contact_window import closes, is_open
 from domain.lead_state import LeadState, Touch
 from domain.ports import Listed
 from domain.schedule import Due, direct, pending, ready
 from domain.sequence import Sequence
 from domain.standing import held_until, once_over
-from domain.touches import SETTLED, Channel, TouchStatus, touch_id
-from domain.unknown import ALONE_FOR
+from domain.touches import SETTLED, Channel, TouchStatus, second_of, touch_id
+from domain.unknown import ALONE_FOR, given_up_after, may_be_resent
 
 RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
@@ -167,8 +166,9 @@ def perhaps_mailed(
             now = compared
         copied = state
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
+    to_come |= {(due.step, due.part) for due in _second_tries(state, sequence)}
     due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None)
-    for due in _mails(state, [due for due in due_then if (due.step, due.part) in to_come], now):
+    for due in _mails([due for due in due_then if (due.step, due.part) in to_come]):
         known = state.touches.get((number, due.step, due.part))
         if known is not None and known.status in SETTLED:
             continue
@@ -197,27 +197,36 @@ def _due_then(copied: LeadState, sequence: Sequence, now: datetime, wrote_at: da
     held = min((at for at in (since, wrote_at) if at is not None), default=None)
     return [
         due
-        for due in pending(copied, sequence)
+        for due in [*pending(copied, sequence), *_second_tries(copied, sequence)]
         if due.at is not None and due.at <= now and (held is None or due.at < held)
     ]
 
 
-def _mails(state: LeadState, due_then: list[Due], now: datetime) -> Iterator[Due]:
-    """The mails among these, and those that went at once if their text or call was put off: the copy knows of none."""
+def _mails(due_then: list[Due]) -> Iterator[Due]:
+    """The mails among these, and those that went at once if their text or call was put off: the copy knows of none.
+
+    Put off for whatever reason: the night, a day's limit, a carrier that was busy.
+    """
     yield from (due for due in due_then if due.channel is Channel.EMAIL)
     known = {(due.step, due.part) for due in due_then}
     for due in due_then:
         at_once = due.spec.at_once if due.spec is not None and due.channel is not None else None
-        if at_once is None or at_once.channel is not Channel.EMAIL or (due.step, at_once.name) in known:
-            continue
-        if not state.phone or (due.at is not None and _met_a_night(state.zones, due.at, now)):
+        if at_once is not None and at_once.channel is Channel.EMAIL and (due.step, at_once.name) not in known:
             known.add((due.step, at_once.name))
             yield replace(due, part=at_once.name, channel=Channel.EMAIL)
 
 
-def _met_a_night(zones: tuple[str, ...], since: datetime, now: datetime) -> bool:
-    """Whether the window was shut at some time by `now`: nobody knows when a worker came to what was due then."""
-    return not is_open(since, zones) or any(closes(since, (zone,)) <= now for zone in zones)
+def _second_tries(state: LeadState, sequence: Sequence) -> list[Due]:
+    """Mails of unknown outcome that their step has sent once more; not those that wait to be."""
+    firsts = (t for t in state.touches.values() if t.status in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN))
+    after = given_up_after(Channel.EMAIL)
+    return [
+        Due(t.step, second_of(t.part), t.channel, (t.claimed_at or t.at) + after, spec=None, action=None)
+        for t in firsts
+        if t.channel is Channel.EMAIL
+        and may_be_resent(state, sequence, t)
+        and (t.enrollment, t.step, second_of(t.part)) not in state.touches
+    ]
 
 
 def _unknown(name: f.TouchChanged, status: TouchStatus | None) -> Iterator[f.Fact]:

@@ -65,17 +65,27 @@ def is_given_up(channel: Channel, looks: int) -> bool:
     return looks >= min(_GIVEN_UP, len(_LOOKS[channel]))
 
 
+def given_up_after(channel: Channel) -> timedelta:
+    """So long (real) after its claim at the least."""
+    return timedelta(seconds=sum(_LOOKS[channel][:_GIVEN_UP]))
+
+
 def awaits_resending(state: LeadState, sequence: Sequence) -> bool:
     """Whether a touch of the present enrollment may yet have to be sent once more."""
-    number = state.enrollment.number if state.enrollment else None
-    return any(
-        t.enrollment == number
-        and t.channel is not None
-        and (step := sequence.step(t.step)) is not None
+    return any(may_be_resent(state, sequence, touch) for touch in looked_for(state))
+
+
+def may_be_resent(state: LeadState, sequence: Sequence, touch: Touch) -> bool:
+    """Whether a touch whose outcome is unknown, or may become so, will be sent once more if it stays so."""
+    step = sequence.step(touch.step)
+    return (
+        state.enrollment is not None
+        and touch.enrollment == state.enrollment.number
+        and touch.channel is not None
+        and step is not None
         and step.if_unknown is IfUnknown.RESEND
-        and not is_second(t.part)
-        and not is_given_up(t.channel, t.looks)
-        for t in looked_for(state)
+        and not is_second(touch.part)
+        and not is_given_up(touch.channel, touch.looks)
     )
 
 

@@ -30,8 +30,11 @@ class Copies:
         if not self._embedded:
             return
         async with self._connection() as conn:
-            if await self._is_behind(conn, worked=False):
-                write_private(self._directory.postgres_mark, _FAR_AHEAD + "\n")
+            behind = await self._is_behind(conn, worked=False)
+            if behind and self._mark() != _FAR_AHEAD:
+                await home.put_back_again(conn)
+        if behind:
+            write_private(self._directory.postgres_mark, _FAR_AHEAD + "\n")
 
     async def put_back(self) -> bool:
         """Whether it is a copy that was not compared yet. One of the files is noted as such, for all who look later."""
@@ -47,8 +50,11 @@ class Copies:
     async def _is_behind(self, conn: AsyncConnection, *, worked: bool) -> bool:
         """Older than its mark. One that was worked on and has no mark is somebody's copy too."""
         with contextlib.suppress(FileNotFoundError):
-            return await home.is_behind(conn, self._directory.postgres_mark.read_text().strip())
+            return await home.is_behind(conn, self._mark())
         return worked
+
+    def _mark(self) -> str:
+        return self._directory.postgres_mark.read_text().strip()
 
     async def mark(self) -> None:
         if self._embedded:

@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+from sqlalchemy import func, select
 from temporalio.service import RPCError
 
 from channels.twilio_client import TwilioClient
@@ -27,10 +29,13 @@ from store.restored import Compared, Comparison
 from wire.connect import register_search_attributes
 from workflows import names
 
+# Real: what was handed over just before the copy was noticed may not be in the carrier's list yet.
+LISTED_WITHIN = timedelta(minutes=5)
 LOOKING = "leads looked at"
+WAITING = "what was sent last may not be in the carrier's list yet: it is read in a while; Ctrl-C stops this"
 AWAY = "Temporal takes nothing at present: waiting for it, some minutes at most; Ctrl-C stops this"
 BACK = "Temporal is back: going on"
-AGAIN = "Nothing is lost: run `tend rebuild` again, and it goes on from here"
+AGAIN = "Nothing is lost: run it again, and it goes on from here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +96,13 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
         if known.noticed_at is None:
             if busy := await workers_at(found.client, settings.temporal_namespace):
                 raise StartError(
-                    f"this database was not put back from a copy, as far as it can tell, and {busy} worker(s) are at "
-                    "work on it: stop them first if it was"
+                    "this database was not put back from a copy, as far as it can tell, or it was compared since, and "
+                    f"{busy} worker(s) are at work on it: stop them first if it was put back"
                 )
             await home.put_back(conn)
             known = await home.find(conn)
             assert known is not None
+    await _until_listed(found, known)
     assert settings.twilio_account_sid and settings.twilio_auth_token
     twilio = TwilioClient(
         settings.twilio_account_sid,
@@ -117,10 +123,24 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
             _tell_unsettled(options, compared)
             raise StartError(_unread(compared))
         await comparison.owe_reviews(known, compared)
+    if not options.as_json:  # before it is settled: no other run tells of it
+        _tell_compared(compared)
+        _tell_unread(compared)
     async with found.engine.begin() as conn:
         await outbox.wake_all(conn, outbox.ANY_SIGNAL, found.clock.now())
         await home.settle(conn)
     return compared
+
+
+async def _until_listed(found: Tools, known: home.Home) -> None:
+    """Nobody has sent since it was noticed; a list that lags holds all of that after a while."""
+    assert known.noticed_at is not None
+    async with found.engine.connect() as conn:
+        now: datetime = (await conn.execute(select(func.clock_timestamp()))).scalar_one()
+    left = min(known.noticed_at + LISTED_WITHIN - now, LISTED_WITHIN)
+    if left > timedelta(0):
+        print(f"{WAITING} ({left.total_seconds():.0f} s)", file=sys.stderr, flush=True)
+        await asyncio.sleep(left.total_seconds())
 
 
 @contextmanager
@@ -149,15 +169,6 @@ def _tell(options: Options, compared: Compared | None, done: Progress, seconds: 
             answer["compared"] = _as_json(compared)
         print(json.dumps(answer))
         return
-    if compared is not None:
-        _tell_compared(compared)
-        if compared.unread:
-            print(f"  {len(compared.unread)} leads could not be compared. Once it can be read each has a review task,")
-            print("  and is paused unless it is finished:")
-            for failure, ids in _by_failure(compared).items():
-                print(f"    {failure}: {', '.join(ids)}")
-        if compared.untaken:
-            print(f"  {compared.untaken} texts were not taken in: read them in the carrier's log")
     verb = "woken" if options.all_ or compared is not None else "started"
     print(f"{done.looked_at} leads with something to come, {done.started} {verb} ({seconds:.1f} s)")
 
@@ -181,6 +192,17 @@ def _tell_compared(compared: Compared) -> None:
     if compared.strangers:
         print(f"  {compared.strangers} went to numbers of no living lead: inquiries are lost, ask their source;")
         print("  what begins at one of these numbers is stopped for review")
+
+
+def _tell_unread(compared: Compared) -> None:
+    if compared.unread:
+        print(f"  {len(compared.unread)} leads could not be compared. Once it can be read each has a review task,")
+        print("  and is paused unless it is finished:")
+        for failure, ids in _by_failure(compared).items():
+            print(f"    {failure}: {', '.join(ids)}")
+    if compared.untaken:
+        print(f"  {compared.untaken} texts were not taken in: read them in the carrier's log")
+    sys.stdout.flush()
 
 
 def _unread(compared: Compared) -> str:

@@ -28,6 +28,7 @@ from store.vault import Vault
 Places = tuple[str | None, ...]  # keys of facilities; None: appointments of no place
 _OPEN = (TouchStatus.CLAIMED.value, TouchStatus.UNKNOWN.value)  # of touches that may be on their way
 AHEAD = timedelta(hours=1)  # so far a scheduler's clock may be ahead of ours
+_NOBODYS = "no lead has this phone or e-mail"
 
 
 class Unmatched(NotFound):
@@ -98,8 +99,8 @@ class Bookings:
         if free_at and booking.starts_at is not None:
             await self._must_be_free(conn, booking, free_at)
         async with self.leads.within(conn, lead_id) as unit:
-            if not _may_tell(actor, unit.state, booking.appointment_id):
-                raise NoSuchLead("no lead with this id")
+            if not _may_tell(actor, unit.state, booking.appointment_id):  # nor that there is one
+                raise NoSuchLead("no lead with this id" if booking.lead_id is not None else _NOBODYS)
             if free_at and await next_of_person(conn, self.leads.store.vault, lead_id, unit.now) is not None:
                 raise Refused("an appointment to come stands already")
             selves = await living_selves(conn, self.leads.store.vault, lead_id)
@@ -172,7 +173,7 @@ class Bookings:
         finished = list(dict.fromkeys(str(i) for i, reason in rows if reason is not None))
         here = await people(conn, self.leads.store.vault, [], living or finished)
         if not here:
-            raise Unmatched("no lead has this phone or e-mail")
+            raise Unmatched(_NOBODYS)
         if len(here) > 1:
             raise Refused(f"{len(here)} people share this address: give lead_id")
         return here[0]

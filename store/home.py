@@ -32,7 +32,9 @@ _PLACE = (
 _OWN = f"place = {_PLACE} AND written_by = xmin::text"
 _THIS = "CAST(CAST(pg_current_xact_id() AS xid) AS text)"
 _LOOK = f"SELECT {_OWN}, restored_at FROM homes"  # noqa: S608 - no input
-_NOTICE = "UPDATE homes SET restored_at = clock_timestamp() WHERE restored_at IS NULL"
+# Who has noticed it writes the row, as who settles it: a copy of a copy is known as another one, of a later time.
+_NOTICE = f"UPDATE homes SET restored_at = clock_timestamp(), place = {_PLACE}, written_by = {_THIS}"  # noqa: S608
+_NOTICE_ONCE = f"{_NOTICE} WHERE restored_at IS NULL OR NOT ({_OWN})"
 
 
 class Unready(TendError):
@@ -88,8 +90,8 @@ def guard(engine: AsyncEngine) -> AsyncEngine:
             cursor.execute(_LOOK)
             row = cursor.fetchone()
             own, noticed = row or (False, None)
-            if row is not None and not own and noticed is None:
-                cursor.execute(_NOTICE)
+            if row is not None and not own:
+                cursor.execute(_NOTICE_ONCE)
             connection.commit()
         except psycopg.errors.UndefinedTable:
             row, own, noticed = None, False, None
@@ -107,8 +109,8 @@ async def find(conn: AsyncConnection) -> Home | None:
     row = (await conn.execute(text(_LOOK))).first()
     if row is None:
         return None
-    own, noticed = row
-    if not own and noticed is None:
+    own, _ = row
+    if not own:
         await put_back(conn)
     found = (await conn.execute(select(homes.c.alive_at, homes.c.worked, homes.c.restored_at))).one()
     return Home(found.alive_at, found.worked, found.restored_at)
@@ -139,8 +141,17 @@ async def make(conn: AsyncConnection) -> None:
 
 
 async def put_back(conn: AsyncConnection) -> None:
-    """Notes that it was put back from a copy: from now on nobody who sends gets a connection."""
-    await conn.execute(text(_NOTICE))
+    """Notes that it was put back from a copy: from now on nobody who sends gets a connection.
+
+    Noted once: the time stays that of the first who noticed it here.
+    """
+    await conn.execute(text(_NOTICE_ONCE))
+
+
+async def put_back_again(conn: AsyncConnection) -> None:
+    """Older files were put there: what they say of when they were put back is of the time before, if they say any."""
+    if await conn.scalar(text("SELECT to_regclass('homes')")) is not None:
+        await conn.execute(text(_NOTICE))
 
 
 async def settle(conn: AsyncConnection) -> None:

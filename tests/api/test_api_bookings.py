@@ -262,6 +262,22 @@ async def test_a_key_of_one_place_books_there_alone(office: Office) -> None:
     assert (await office.post("/v1/bookings", told, role=Role.SCHEDULER))["changed"]
 
 
+async def test_to_a_key_of_one_place_who_is_known_elsewhere_is_unknown(office: Office) -> None:
+    await office.lead(phone=PHONE, preferred_facility="north")
+    told = {"event": "booked", "starts_at": (office.now + timedelta(days=2)).isoformat(), "facility": "south"}
+    told |= {"occurred_at": office.now.isoformat()}
+    answers = [
+        is_problem(
+            await office.ask(
+                "POST", "/v1/bookings", Role.SCHEDULER, "south", json=told | {"appointment_id": n, "phone": phone}
+            ),
+            404,
+        )
+        for n, phone in (("a-1", PHONE), ("a-2", "+12125550178"))
+    ]
+    assert answers[0]["detail"] == answers[1]["detail"]
+
+
 # --- before its booking -----------------------------------------------------------------------------------------------
 
 

@@ -9,9 +9,11 @@ import pytest
 from domain import facts as f
 from domain.consequences import PUT_BACK
 from domain.restored import perhaps_mailed, stop_for_review
+from domain.signals import WITNESS
 from domain.touches import Channel, TouchStatus
 from tests.domain.lead_story import Story, ny, paused
 from tests.domain.sequences import BOOK, sequence
+from tests.domain.test_unknown import loses
 
 BIO = ["bio/email"]
 NIGHT = ["confirm/at_once"]
@@ -181,14 +183,55 @@ def test_what_is_left_out_since_is_not_unknown() -> None:
         ("2026-03-02 22:00", "2026-03-02 22:30", NIGHT),
         ("2026-03-02 20:50", "2026-03-02 21:10", NIGHT),  # a worker may have come to it at nine
         ("2026-03-02 05:00", "2026-03-02 05:30", NIGHT),
-        ("2026-03-02 10:00", "2026-03-02 10:30", []),
+        ("2026-03-02 10:00", "2026-03-02 10:30", NIGHT),  # the day may have been full, or the carrier busy
     ],
 )
-def test_a_mail_in_place_of_a_text_by_night_is_unknown_though_the_copy_knows_of_no_such_mail(
+def test_a_mail_in_place_of_a_text_is_unknown_though_the_copy_knows_of_no_such_mail(
     asked: str, noticed: str, mails: list[str]
 ) -> None:
     copied = Story(ny(asked))
     assert unknown(copied, noticed) == mails
+    assert unknown(copied.run(timedelta(minutes=1)), noticed) == []
+
+
+MAIL = {"key": "first", "after": "0 s", "email": "bio"}
+AGAIN = ["first/email.retry1"]
+
+
+def lost(policy: str) -> Story:
+    """Nobody knows whether its mail of ten o'clock went out."""
+    only = sequence(MAIL | {"if_unknown": policy}, {"key": "last", "after": "9 d", "sms": "a"}, key="consultation")
+    return loses(Story(ny("2026-03-02 10:00"), book=BOOK.with_(only)))
+
+
+@pytest.mark.parametrize(
+    ("policy", "noticed", "mails"),
+    [
+        ("resend", "2026-03-02 10:08", []),
+        ("resend", "2026-03-02 10:10", AGAIN),
+        ("resend", "2026-03-03 10:00", AGAIN),
+        ("go_on", "2026-03-03 10:00", []),
+    ],
+)
+@pytest.mark.parametrize("looked", [timedelta(seconds=1), timedelta(minutes=5)], ids=str)
+def test_what_its_step_has_sent_once_more_is_unknown_and_not_sent_again(
+    policy: str, noticed: str, mails: list[str], looked: timedelta
+) -> None:
+    copied = lost(policy).run(looked)
+    assert unknown(copied, noticed) == mailed(copied, ny(noticed)) == mails
+    since = again(copied, ny(noticed))
+    assert compared(since, copied, ny(noticed)) == mails
+    assert mailed(since, ny("2026-03-04 10:00")) == (AGAIN if noticed.endswith("10:08") else [])
+
+
+def test_nor_is_it_where_it_is_known_by_now_what_became_of_the_first_or_a_pause_held_the_second() -> None:
+    def told(story: Story) -> None:
+        story.tell(f.TouchChanged.of(story.state.touches[1, "first", "email"], TouchStatus.DELIVERED, rule=WITNESS))
+
+    copied = lost("resend")
+    assert unknown(copied, "2026-03-02 11:00", entered=told) == []
+    paused(copied)
+    assert unknown(copied, "2026-03-02 11:00") == mailed(copied, ny("2026-03-02 11:00")) == []
 
 
 def test_it_is_so_of_a_later_step_too() -> None:

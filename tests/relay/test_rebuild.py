@@ -159,7 +159,7 @@ async def test_the_command_ends_with_one_line_where_temporal_stays_away(
         temporal_address=frozen.address,
         keys=SecretStr(ring_text(keyring)),
     )
-    with pytest.raises(StartError, match=r"has taken nothing for .* run `tend rebuild` again") as caught:
+    with pytest.raises(StartError, match=r"has taken nothing for .* run it again") as caught:
         await rebuild(settings, Options(all_=True, as_json=True))
     assert "\n" not in str(caught.value)
 
@@ -257,15 +257,23 @@ async def test_who_has_just_asked_has_a_workflow_before_those_who_sleep(
 
 
 async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worker_is_there(
-    frozen: Frozen, database_url: str, keyring: KeyRing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frozen: Frozen,
+    database_url: str,
+    keyring: KeyRing,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """As docs/hosting.md has it done: what fell due until the command counts as perhaps sent."""
-    clinic, homes = frozen.clinic, list[home.Home]()
+    clinic, homes, listed = frozen.clinic, list[home.Home](), timedelta(seconds=1)
+    monkeypatch.setattr("stack.rebuild.LISTED_WITHIN", listed)
     lead = await clinic.take_in_unheard()
     async with clinic.store.engine.begin() as conn:
         await home.settle(conn)  # a snapshot's own row is right
 
     async def compare(_: object, known: home.Home) -> Compared:
+        assert known.noticed_at is not None
+        assert datetime.now(UTC) > known.noticed_at + listed  # what was sent last is in the list by now
         homes.append(known)
         return Compared(known.alive_at)
 
@@ -294,3 +302,4 @@ async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worke
         with pytest.raises(StartError, match=r"at work on it: stop them first"):
             await rebuild(settings, asked)
     assert len(homes) == 1
+    assert "not be in the carrier's list yet" in capsys.readouterr().err

@@ -34,6 +34,26 @@ async def test_what_a_start_writes_does_not_hide_that_they_are_older(tmp_path: P
     await engine.dispose()
 
 
+async def test_older_files_of_a_copy_are_one_of_a_later_time(tmp_path: Path, database_url: str) -> None:
+    """They were made while it was held: of what was sent since they know nothing."""
+    engine = make_engine(database_url, pool_size=1)
+    copies = await _older_files(DataDir(tmp_path), engine)
+    times = []
+    for look in (False, True, True):
+        if look:
+            await copies.look()
+        async with engine.begin() as conn:
+            await home.put_back(conn)
+            known = await home.find(conn)
+        assert known is not None
+        times.append(known.noticed_at)
+    before, since, again = times
+    assert before is not None
+    assert since is not None
+    assert before < since == again
+    await engine.dispose()
+
+
 async def test_nor_does_a_start_that_is_killed_after_it(tmp_path: Path, database_url: str) -> None:
     engine = make_engine(database_url, pool_size=1)
     copies = await _older_files(DataDir(tmp_path), engine)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest_asyncio
 
 from demo.client import Client, Json, client
@@ -19,6 +20,7 @@ from demo.disaster import lose_temporal
 from demo.launch import Launched
 from stack.postgres import _binaries
 from tests.stack.conftest import ROOT
+from tests.store.a_copy import NOTICED_BEFORE
 
 BEGINS = "2026-03-02T10:00:00-05:00"
 WITHIN = 60.0
@@ -126,6 +128,8 @@ async def test_nobody_is_written_to_twice_from_a_dump_that_was_put_back(launched
     assert "rebuild --restored" in await tend(launched, "rebuild", code=1)
     found = {line["check"]: line["verdict"] for line in (await tend(launched, "doctor", code=1))["checks"]}
     assert found["copy"] == "wrong"
+    async with await psycopg.AsyncConnection.connect(endpoints["database_url"]) as conn:
+        await conn.execute(NOTICED_BEFORE)
     compared = (await tend(launched, "rebuild", "--restored"))["compared"]
     del compared["since"]
     counted = {"known": 4, "found": 0, "stopped": 1, "strangers": 1, "replies": 1, "stops": 1, "mails": 0}

@@ -25,6 +25,11 @@ from tests.store.test_rules import DESK, Clinic
 from wire.keyring import KeyRing
 from worker import make_ledger, open_book
 
+# As if it had been noticed when the carrier's list did not hold the last texts yet.
+NOTICED_BEFORE = (
+    "UPDATE homes SET restored_at = restored_at - interval '5 minutes',"
+    " written_by = CAST(CAST(pg_current_xact_id() AS xid) AS text)"
+)
 TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
 NUMBER = "+12125550101"
 

@@ -181,6 +181,13 @@ async def test_imports_leave_some_of_the_day_to_those_who_have_just_asked(clinic
     assert [held is None for held in asked] == [True, False]
 
 
+async def test_they_get_one_at_the_least(clinic: Clinic) -> None:
+    bounds = Backpressure(Limits(per_day={Channel.SMS: 1}))
+    async with clinic.store.engine.begin() as conn:
+        held = [await holds(bounds, conn, Channel.SMS, Priority.IMPORTED, NOON) for _ in range(2)]
+    assert [one is None for one in held] == [True, False]
+
+
 async def test_each_day_and_channel_counts_for_itself(clinic: Clinic) -> None:
     bounds = Backpressure(Limits(per_day={Channel.SMS: 1, Channel.EMAIL: 1}))
     async with clinic.store.engine.begin() as conn:

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 import pytest
 import pytest_asyncio
@@ -106,6 +107,34 @@ async def test_from_a_copy_nobody_who_sends_gets_a_connection_until_it_was_compa
     await work(engine)
     assert not await is_a_copy(engine)
     await guarded.dispose()
+
+
+async def test_a_copy_of_a_copy_is_of_a_later_time(engine: AsyncEngine, database_url: str) -> None:
+    """What was sent after the first was compared is nothing that its own copy knows of."""
+    await restore(engine)
+    first = await noticed(engine)
+    guarded = home.guard(make_engine(database_url, pool_size=1))
+    for _ in range(2):  # whoever asks, it stays
+        with pytest.raises(home.Restored):
+            async with guarded.connect():
+                pass
+        assert await noticed(engine) == first
+    await restore(engine)
+    with pytest.raises(home.Restored):
+        async with guarded.connect():
+            pass
+    await guarded.dispose()
+    assert await noticed(engine) > first
+    second = await asyncio.gather(*(noticed(engine) for _ in range(2)))
+    assert len(set(second)) == 1
+
+
+async def noticed(engine: AsyncEngine) -> datetime:
+    async with engine.begin() as conn:
+        known = await home.find(conn)
+    assert known is not None
+    assert known.noticed_at is not None
+    return known.noticed_at
 
 
 async def test_a_database_made_from_another_is_a_copy(engine: AsyncEngine, database_url: str, postgres: Server) -> None:

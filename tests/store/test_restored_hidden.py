@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from sqlalchemy import text
 
 from config.settings import Settings
 from domain.ports import InboundSms, OutcomeUnknown
@@ -12,7 +13,7 @@ from stack import rebuild
 from stack.database import Tools
 from stack.preflight import StartError
 from store import home
-from tests.store.a_copy import NUMBER, Restored
+from tests.store.a_copy import NOTICED_BEFORE, NUMBER, Restored
 
 HIDDEN = ""
 
@@ -44,6 +45,7 @@ async def test_so_nothing_is_sent_and_no_flag_goes_on_without_it(
     engine = copy.clinic.store.engine
     async with engine.begin() as conn:
         await home.put_back(conn)
+        await conn.execute(text(NOTICED_BEFORE))
     copy.carrier.has("CA1", to=HIDDEN, call=True)
     monkeypatch.setattr(rebuild, "TwilioLists", lambda _: copy.carrier)
     settings = Settings(_env_file=None, twilio_account_sid="AC" + "0" * 32, twilio_auth_token="0" * 32)

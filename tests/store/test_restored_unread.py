@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 
 from config.settings import Settings
 from domain import facts as f
@@ -15,7 +15,6 @@ from domain.facts import ExitReason
 from domain.lead_state import State
 from domain.restored import perhaps_mailed
 from domain.touches import TouchStatus
-from relay.rebuild import Progress
 from stack import rebuild
 from stack.database import Tools
 from stack.preflight import StartError
@@ -24,7 +23,7 @@ from store.home import Home
 from store.inbound import Inbound
 from store.restored import Compared, Comparison
 from store.tables import inbound_events, outbox
-from tests.store.a_copy import Restored
+from tests.store.a_copy import NOTICED_BEFORE, Restored
 from tests.store.test_rules import Clinic
 from tests.store.test_stops_of_newer_leads import by_a_later_release, by_ours, unreadable
 
@@ -33,8 +32,8 @@ Hides = Callable[[Clinic, str], Awaitable[None]]
 
 
 async def hidden_and_other(copy: Restored, hides: Hides = by_a_later_release) -> tuple[str, str]:
-    hidden = await copy.clinic.inquire()
-    other = await copy.clinic.inquire("Ben", phone=OTHER, email="ben@example.com")
+    hidden = await copy.clinic.inquire(email=None)
+    other = await copy.clinic.inquire("Ben", phone=OTHER, email=None)
     await hides(copy.clinic, hidden)
     return hidden, other
 
@@ -78,7 +77,7 @@ async def test_a_lead_that_cannot_be_read_keeps_no_other_from_being_compared(
 
 
 async def test_nor_does_one_with_which_a_rule_fails(copy: Restored, monkeypatch: pytest.MonkeyPatch) -> None:
-    failing, other = await copy.clinic.inquire(), await copy.clinic.inquire("Ben", phone=OTHER, email="ben@example.com")
+    failing, other = await copy.clinic.inquire(), await copy.clinic.inquire("Ben", phone=OTHER, email=None)
     rule, ids = perhaps_mailed, [failing]
 
     def fails(state: Any, *given: Any, **named: Any) -> Any:
@@ -200,7 +199,7 @@ async def test_a_text_that_nobody_has_is_asked_of_beside_one_that_nobody_knows(
     copy: Restored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A review of what went to the number knows nothing of what came from it: who has done that one has not read it."""
-    both = [await copy.clinic.inquire(email=None), await copy.clinic.inquire("Ben", email="ben@example.com")]
+    both = [await copy.clinic.inquire(email=None), await copy.clinic.inquire("Ben", email=None)]
     copy.carrier.has("SM1", "Unknown here")
     copy.carrier.has("SM2", "When can I come?", inbound=True)
     monkeypatch.setattr(Inbound, "reply", fails)
@@ -268,6 +267,7 @@ async def compared_by_the_command(
 async def noted(copy: Restored) -> Restored:
     async with copy.clinic.store.engine.begin() as conn:
         await home.put_back(conn)
+        await conn.execute(text(NOTICED_BEFORE))
         await conn.execute(delete(outbox))
     return copy
 
@@ -334,8 +334,8 @@ async def test_a_text_that_is_nobodys_and_fails_is_not_passed_over(
 
 def test_the_command_names_who_was_not_compared(copy: Restored, capsys: pytest.CaptureFixture[str]) -> None:
     compared = Compared(copy.noticed, untaken=1, stops_of_nobody=2, unread={"a1": "NewerFact", "b2": "KeyError"})
-    options = rebuild.Options(restored=True, without_unread=True)
-    rebuild._tell(options, compared, Progress(3, 3, 3), 1.0)
+    rebuild._tell_compared(compared)
+    rebuild._tell_unread(compared)
     said = capsys.readouterr().out
     assert "2 leads could not be compared" in said
     assert "and is paused unless it is finished" in said

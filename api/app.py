@@ -14,6 +14,7 @@ from api.access import NoKey, Right, actor_of, check_rules, may
 from api.commands import Commands
 from api.dependencies import checks
 from api.edge import Edge
+from api.lists import Lists
 from api.logs import make_log
 from api.meters import Meters
 from api.routes import bookings, lead_commands, leads, pages, system, tasks
@@ -147,6 +148,7 @@ def _services(settings: Settings, keyring: KeyRing, leads: Leads, listener: Deli
         # each may need two connections; there are twice as many as the pool keeps
         once=asyncio.Semaphore(POOL),
         news_at_once=asyncio.Semaphore(NEWS_AT_ONCE),
+        lists=Lists(),
     )
 
 

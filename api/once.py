@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from hashlib import sha256
 from typing import Any, Final
 
@@ -24,7 +24,12 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class ApiRoute(GuardedRoute):
-    """Asks for the key first, then runs the route; one that changes something, in one transaction."""
+    """Asks for the key first, then runs the route; one that changes something, in one transaction.
+
+    `is_behind`: by its body, whether a request goes behind everybody else's.
+    """
+
+    is_behind: Callable[[bytes], bool] = staticmethod(lambda _: False)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler, right = super().get_route_handler(), self.right
@@ -37,12 +42,14 @@ class ApiRoute(GuardedRoute):
             key = request.headers.get(HEADER)
             if key is not None and not KEY.fullmatch(key):
                 raise InvalidInput(HEADER, "must be 1 to 200 visible ASCII characters, without spaces")
-            return await _once(request, actor, key, handler)
+            body = await _body(request)  # before a connection is held: others need not wait for a slow sender
+            async with of(request).lists.turn() if self.is_behind(body) else nullcontext():
+                return await _once(request, actor, key, body, handler)
 
         return guarded
 
 
-async def _once(request: Request, actor: Actor, key: str | None, handler: Handler) -> Response:
+async def _once(request: Request, actor: Actor, key: str | None, body: bytes, handler: Handler) -> Response:
     """Runs the handler in one transaction: with an error nothing was done but what store/bare_stops.py does,
     and with the answer everything.
 
@@ -51,7 +58,6 @@ async def _once(request: Request, actor: Actor, key: str | None, handler: Handle
     """
     services = of(request)
     store = services.store
-    body = await _body(request)  # before a connection is held: others need not wait for a slow sender
     async with services.once, store.engine.begin() as conn:
         if key is not None:
             digest = sha256(f"{request.method} {request.url.path}\n".encode() + body).digest()

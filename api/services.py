@@ -10,6 +10,7 @@ from jinja2 import Environment
 
 from api.commands import Commands
 from api.dependencies import Check
+from api.lists import Lists
 from api.meters import Meters
 from channels.inbound_sendgrid import SendGridEvents
 from channels.inbound_twilio import TwilioWebhooks
@@ -58,6 +59,7 @@ class Services:
     dependencies: Mapping[str, Check]
     once: asyncio.Semaphore
     news_at_once: asyncio.Semaphore
+    lists: Lists
 
 
 def of(request: Request) -> Services:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from api import answers, fields, history_answers, schemas
 from api.access import Right, may
 from api.intake_form import IntakeForm
+from api.lists import is_of_a_list
 from api.once import ApiRoute
 from api.sequences_ready import sequences_ready
 from api.services import Services, Who, Wired
@@ -20,7 +21,12 @@ from store.intake import read_inquiries, take_in
 from store.reading import LeadFilter, facility_of, list_leads, read_lead
 from store.timeline import read_timeline
 
-router = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=ApiRoute)
+
+class LeadsRoute(ApiRoute):
+    is_behind = staticmethod(is_of_a_list)
+
+
+router = APIRouter(prefix="/v1/leads", tags=["leads"], route_class=LeadsRoute)
 
 
 @router.post("", status_code=202, response_model=answers.TakenIn, summary="Take in a lead")

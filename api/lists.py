@@ -2,12 +2,25 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from domain.errors import TendError
 from domain.priority import Priority, of_inquiry
 
+WAITING = 50  # at most
+WAITS = 10.0  # real seconds, at most
 _LONGEST_PAUSE = 1.0  # real seconds
+
+
+class TooManyAtOnce(TendError):
+    """A lead of a list was not taken in: nothing was done, and it may be posted again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "leads of a list are taken in one at a time, and too many wait: nothing was done; post fewer at once, and "
+            "this one again"
+        )
 
 
 class Lists:
@@ -16,17 +29,30 @@ class Lists:
 
     def __init__(self) -> None:
         self._free = asyncio.Lock()
+        self._waiting = 0
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """In the order in which they came."""
-        await self._free.acquire()
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    async def turn(self, is_gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
+        """In the order in which they came. Raises TooManyAtOnce, also where its sender has gone away meanwhile."""
+        if self._waiting >= WAITING:
+            raise TooManyAtOnce
+        self._waiting += 1
         try:
-            yield
+            async with asyncio.timeout(WAITS):
+                await self._free.acquire()
+        except TimeoutError:
+            raise TooManyAtOnce from None
         finally:
-            loop.call_later(min(loop.time() - began, _LONGEST_PAUSE), self._free.release)
+            self._waiting -= 1
+        loop = asyncio.get_running_loop()
+        began, pause = loop.time(), 0.0
+        try:
+            if await is_gone():  # it may have been posted again by now: that is no second inquiry
+                raise TooManyAtOnce
+            yield
+            pause = min(loop.time() - began, _LONGEST_PAUSE)
+        finally:
+            loop.call_later(pause, self._free.release)
 
 
 def is_of_a_list(body: bytes) -> bool:

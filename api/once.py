@@ -43,7 +43,8 @@ class ApiRoute(GuardedRoute):
             if key is not None and not KEY.fullmatch(key):
                 raise InvalidInput(HEADER, "must be 1 to 200 visible ASCII characters, without spaces")
             body = await _body(request)  # before a connection is held: others need not wait for a slow sender
-            async with of(request).lists.turn() if self.is_behind(body) else nullcontext():
+            lists = of(request).lists
+            async with lists.turn(request.is_disconnected) if self.is_behind(body) else nullcontext():
                 return await _once(request, actor, key, body, handler)
 
         return guarded

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api.access import CHANGE_NOTHING, RULES
+from api.access import CHANGE_NOTHING, RULES, Right
 from api.once import HEADER, KEY
 from api.problems import MEDIA_TYPE, Problem
 
@@ -23,6 +23,7 @@ _PROBLEMS = {
     "409": "Not in this state, which is named",
     "413": "The body is larger than 1 MB",
     "422": "A field is wrong, and named",
+    "429": "Too many leads of a list at once: nothing was done",
     "503": "The database does not answer",
 }
 
@@ -54,6 +55,8 @@ def _complete(operation: dict[str, Any], method: str, path: str) -> None:
         statuses |= {"401", "403"}
     if "{" in path:
         statuses.add("404")
+    if right is Right.TAKE_IN:
+        statuses.add("429")
     if operation.get("requestBody"):
         statuses |= {"400", "413", "422"}
     if operation.get("parameters"):

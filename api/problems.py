@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from api.access import NoKey, NotAllowed
+from api.lists import TooManyAtOnce
 from domain.errors import InvalidInput, NewerFact, NotFound, Refused, TendError, UnreadableSequence
 from store.idempotency import IdempotencyMismatch
 
@@ -24,6 +25,7 @@ STATUS: Final[Mapping[type[TendError], HTTPStatus]] = {
     Refused: HTTPStatus.CONFLICT,
     InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     IdempotencyMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyAtOnce: HTTPStatus.TOO_MANY_REQUESTS,
 }
 AWAY: Final = HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -115,6 +117,7 @@ def install(app: FastAPI) -> None:
         Refused: lambda _, e: problem(STATUS[Refused], e.reason, state=e.state),
         InvalidInput: lambda _, e: invalid([(e.field, e.reason)]),
         IdempotencyMismatch: lambda _, e: invalid([("Idempotency-Key", str(e))]),
+        TooManyAtOnce: lambda _, e: problem(STATUS[TooManyAtOnce], str(e), headers={"Retry-After": "5"}),
         RequestValidationError: _validation,
         HTTPException: _http,
         RecursionError: lambda _, __: problem(HTTPStatus.BAD_REQUEST, "the body is nested too deeply"),

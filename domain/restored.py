@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from domain import facts as f
 from domain.clock import DATED_BEFORE
 from domain.consequences import PUT_BACK, task_id
+from domain.contact_window import closes, is_open
 from domain.lead_state import LeadState, Touch
 from domain.ports import Listed
 from domain.schedule import Due, direct, pending, ready
@@ -159,8 +160,9 @@ def perhaps_mailed(
         return
     if not state.reachable(Channel.EMAIL):  # the gate refuses it, then as now
         return
-    number = state.enrollment.number
+    number, known_then = state.enrollment.number, True
     if copied is None or copied.enrollment is None or copied.enrollment.number != number:
+        known_then = copied is None
         anchor = state.anchor()
         if copied is not None and compared is not None and (anchor is None or anchor.occurred_at <= now):
             now = compared
@@ -168,7 +170,9 @@ def perhaps_mailed(
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
     to_come |= {(due.step, due.part) for due in _second_tries(state, sequence)}
     due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None)
-    for due in _mails([due for due in due_then if (due.step, due.part) in to_come]):
+    due_then = [due for due in due_then if (due.step, due.part) in to_come]
+    mails = [due for due in due_then if due.channel is Channel.EMAIL]
+    for due in [*mails, *_at_once(copied, due_then, now if not known_then else None)]:
         known = state.touches.get((number, due.step, due.part))
         if known is not None and known.status in SETTLED:
             continue
@@ -202,18 +206,29 @@ def _due_then(copied: LeadState, sequence: Sequence, now: datetime, wrote_at: da
     ]
 
 
-def _mails(due_then: list[Due]) -> Iterator[Due]:
-    """The mails among these, and those that went at once if their text or call was put off: the copy knows of none.
+def _at_once(copied: LeadState, due_then: list[Due], entered: datetime | None) -> Iterator[Due]:
+    """The mails that went at once if their text or call was put off: the copy knows of none.
 
-    Put off for whatever reason: the night, a day's limit, a carrier that was busy.
+    Put off by the night, a day's limit, a carrier that was busy: the copy knows none of these. `entered`: now
+    (product), of a sequence that began since the copy was noticed. Most of these nobody has worked on yet, and the mail
+    may be all that comes today: so of them only where it has been night.
     """
-    yield from (due for due in due_then if due.channel is Channel.EMAIL)
     known = {(due.step, due.part) for due in due_then}
     for due in due_then:
         at_once = due.spec.at_once if due.spec is not None and due.channel is not None else None
-        if at_once is not None and at_once.channel is Channel.EMAIL and (due.step, at_once.name) not in known:
+        if at_once is None or at_once.channel is not Channel.EMAIL or (due.step, at_once.name) in known:
+            continue
+        if due.channel in copied.closed:  # it is refused, not put off
+            continue
+        night = entered is None or due.at is None or _met_a_night(copied.zones, due.at, entered)
+        if night or not copied.phone:
             known.add((due.step, at_once.name))
             yield replace(due, part=at_once.name, channel=Channel.EMAIL)
+
+
+def _met_a_night(zones: tuple[str, ...], since: datetime, now: datetime) -> bool:
+    """Whether the window was shut at some time by `now`."""
+    return not is_open(since, zones) or any(closes(since, (zone,)) <= now for zone in zones)
 
 
 def _second_tries(state: LeadState, sequence: Sequence) -> list[Due]:

@@ -31,6 +31,7 @@ from workflows import names
 
 # Real: what was handed over just before the copy was noticed may not be in the carrier's list yet.
 LISTED_WITHIN = timedelta(minutes=5)
+MEANWHILE = "another `tend rebuild --restored` has compared it meanwhile, or it was put back again"
 LOOKING = "leads looked at"
 WAITING = "what was sent last may not be in the carrier's list yet: it is read in a while; Ctrl-C stops this"
 AWAY = "Temporal takes nothing at present: waiting for it, some minutes at most; Ctrl-C stops this"
@@ -65,7 +66,7 @@ async def rebuild(settings: Settings, options: Options) -> None:
             await register_search_attributes(found.client, settings.temporal_namespace, names.ATTRIBUTE_TYPES)
             with _shown(options.as_json) as tell:
                 work = found.rebuild(settings.continue_as_new_after)
-                if compared is not None:
+                if options.restored:
                     done = await work.delivered(tell)
                 else:
                     done = await (work.all(tell) if options.all_ else work.missing(options.rate, tell))
@@ -84,10 +85,11 @@ async def _refuse_a_copy(found: Tools) -> None:
         raise StartError(str(home.Restored()))
 
 
-async def _compare(settings: Settings, found: Tools, options: Options) -> Compared:
+async def _compare(settings: Settings, found: Tools, options: Options) -> Compared | None:
     """Compared, settled, and everybody told to plan anew; in this order, and never with a worker beside it.
 
-    Not settled where somebody could not be compared, unless it is to go on without them: raises StartError.
+    None if all that was done before, and nobody has sent since. Not settled where somebody could not be compared,
+    unless it is to go on without them: raises StartError.
     """
     async with found.engine.begin() as conn:
         known = await home.find(conn)
@@ -99,10 +101,16 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
                     "this database was not put back from a copy, as far as it can tell, or it was compared since, and "
                     f"{busy} worker(s) are at work on it: stop them first if it was put back"
                 )
+            if not known.worked:
+                return None
             await home.put_back(conn)
             known = await home.find(conn)
             assert known is not None
-    await _until_listed(found, known)
+    assert known.noticed_at is not None
+    await _until_listed(found, known.noticed_at)
+    async with found.engine.connect() as conn:
+        if not await home.is_copy(conn):
+            raise StartError(MEANWHILE)
     assert settings.twilio_account_sid and settings.twilio_auth_token
     twilio = TwilioClient(
         settings.twilio_account_sid,
@@ -123,21 +131,24 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
             _tell_unsettled(options, compared)
             raise StartError(_unread(compared))
         await comparison.owe_reviews(known, compared)
-    if not options.as_json:  # before it is settled: no other run tells of it
+    # before it is settled: no other run tells of it
+    if options.as_json:
+        print(json.dumps({"compared": _as_json(compared)}), file=sys.stderr, flush=True)
+    else:
         _tell_compared(compared)
         _tell_unread(compared)
     async with found.engine.begin() as conn:
         await outbox.wake_all(conn, outbox.ANY_SIGNAL, found.clock.now())
-        await home.settle(conn)
+        if not await home.settle(conn, known.noticed_at):
+            raise StartError(MEANWHILE)
     return compared
 
 
-async def _until_listed(found: Tools, known: home.Home) -> None:
+async def _until_listed(found: Tools, noticed_at: datetime) -> None:
     """Nobody has sent since it was noticed; a list that lags holds all of that after a while."""
-    assert known.noticed_at is not None
     async with found.engine.connect() as conn:
         now: datetime = (await conn.execute(select(func.clock_timestamp()))).scalar_one()
-    left = min(known.noticed_at + LISTED_WITHIN - now, LISTED_WITHIN)
+    left = min(noticed_at + LISTED_WITHIN - now, LISTED_WITHIN)
     if left > timedelta(0):
         print(f"{WAITING} ({left.total_seconds():.0f} s)", file=sys.stderr, flush=True)
         await asyncio.sleep(left.total_seconds())
@@ -165,11 +176,13 @@ def _shown(quiet: bool) -> Iterator[Callable[[Progress], None]]:
 def _tell(options: Options, compared: Compared | None, done: Progress, seconds: float) -> None:
     if options.as_json:
         answer: dict[str, Any] = {"leads": done.looked_at, "started": done.started, "seconds": round(seconds, 1)}
-        if compared is not None:
-            answer["compared"] = _as_json(compared)
+        if options.restored:
+            answer["compared"] = _as_json(compared) if compared is not None else None
         print(json.dumps(answer))
         return
-    verb = "woken" if options.all_ or compared is not None else "started"
+    if options.restored and compared is None:
+        print("it was compared before, and nobody has sent since")
+    verb = "woken" if options.all_ or options.restored else "started"
     print(f"{done.looked_at} leads with something to come, {done.started} {verb} ({seconds:.1f} s)")
 
 

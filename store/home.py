@@ -68,8 +68,8 @@ class Restored(TendError):
 class Home:
     """`alive_at` (real): when a worker was last at work on it, or it was made; a copy keeps that of its time.
 
-    `worked`: whether a worker ever was. `noticed_at` (real): when it was noticed that it is a copy; None where it is
-    none, or was compared.
+    `worked`: whether a worker was since it was made, or compared. `noticed_at` (real): when it was noticed that it is a
+    copy; None where it is none, or was compared.
     """
 
     alive_at: datetime
@@ -154,9 +154,13 @@ async def put_back_again(conn: AsyncConnection) -> None:
         await conn.execute(text(_NOTICE))
 
 
-async def settle(conn: AsyncConnection) -> None:
-    """It lives here, and all that the carrier knows has been compared."""
-    await conn.execute(update(homes).values(_row() | {"restored_at": None}))
+async def settle(conn: AsyncConnection, noticed_at: datetime) -> bool:
+    """The copy that was noticed then (real) lives here, and all that the carrier knows has been compared.
+
+    False if it was settled, or put back, meanwhile. No worker has been at work on it since, until one is.
+    """
+    values = _row() | {"restored_at": None, "worked": False}
+    return (await conn.execute(update(homes).where(homes.c.restored_at == noticed_at).values(values))).rowcount > 0
 
 
 async def alive(conn: AsyncConnection) -> bool:

@@ -194,6 +194,12 @@ def test_a_mail_in_place_of_a_text_is_unknown_though_the_copy_knows_of_no_such_m
     assert unknown(copied.run(timedelta(minutes=1)), noticed) == []
 
 
+def test_none_went_in_place_of_a_text_that_was_refused() -> None:
+    copied = Story(ny("2026-03-02 22:00"))
+    copied.tell(f.OptedOut(channels=(Channel.SMS,), cause="told a coordinator"))
+    assert unknown(copied, "2026-03-02 22:30") == mailed(copied, ny("2026-03-02 22:30")) == []
+
+
 MAIL = {"key": "first", "after": "0 s", "email": "bio"}
 AGAIN = ["first/email.retry1"]
 

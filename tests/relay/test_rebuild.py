@@ -33,6 +33,7 @@ from store.restored import Compared, Comparison
 from store.tables import sources
 from tests.api.office import ring_text
 from tests.relay.conftest import LONGEST, Clinic
+from tests.store.a_copy import at_home
 from wire.connect import connect, register_search_attributes
 from wire.keyring import KeyRing
 from workflows import names
@@ -145,7 +146,7 @@ async def test_the_command_ends_with_one_line_where_temporal_stays_away(
 ) -> None:
     await frozen.clinic.take_in_unheard()
     async with frozen.clinic.store.engine.begin() as conn:
-        await home.settle(conn)  # the database is a copy of a template
+        await at_home(conn)
 
     def then_it_is_away(found: Tools, renew_after: int | None) -> Rebuild:
         frozen.process.suspend()
@@ -190,7 +191,7 @@ async def test_the_command_waits_in_words_is_stopped_by_ctrl_c_and_goes_on(
         )
 
     async with clinic.store.engine.begin() as own:
-        await home.settle(own)  # the database is a copy of a template
+        await at_home(own)
     async with await psycopg.AsyncConnection.connect(database_url) as conn:
         await conn.execute("LOCK TABLE outbox IN SHARE MODE")  # Temporal has answered; the wakes cannot be written yet
         stopped = await begin()
@@ -269,7 +270,8 @@ async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worke
     monkeypatch.setattr("stack.rebuild.LISTED_WITHIN", listed)
     lead = await clinic.take_in_unheard()
     async with clinic.store.engine.begin() as conn:
-        await home.settle(conn)  # a snapshot's own row is right
+        await at_home(conn)  # a snapshot's own row is right
+        assert await home.alive(conn)
 
     async def compare(_: object, known: home.Home) -> Compared:
         assert known.noticed_at is not None
@@ -297,6 +299,8 @@ async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worke
     async with clinic.store.engine.connect() as conn:
         assert not await home.is_copy(conn)
     assert await clinic.has_workflow(lead)
+    await rebuild(settings, asked)  # "run it again": nobody has sent since, so there is nothing to compare
+    assert len(homes) == 1
     async with clinic.working():
         await clinic.until_sent(lead)
         with pytest.raises(StartError, match=r"at work on it: stop them first"):

@@ -18,9 +18,9 @@ from domain.touches import TouchStatus
 from stack.builds import waits
 from stack.product import python_environment
 from stack.temporal_server import Temporal
-from store import home
 from store.engine import Store
 from tests.releases.installation import open_installation, status
+from tests.store.a_copy import at_home
 from wire.deployments import NoCurrentBuild
 from wire.keyring import KeyRing
 
@@ -102,7 +102,7 @@ async def test_out_and_back_and_off(store: Store, env: Environment, ring: str) -
     keyring = KeyRing.parse(ring)
     store = Store(store.engine, type(store.vault)(keyring))
     async with store.engine.begin() as conn:
-        await home.settle(conn)  # the database is a copy of a template
+        await at_home(conn)
     async with open_installation(store, keyring) as world:
         address = world.client.service_client.config.target_host
         env["TEND_TEMPORAL_ADDRESS"] = address

@@ -9,6 +9,7 @@ from config.data_dir import DataDir
 from stack.copies import Copies
 from store import home
 from store.engine import make_engine
+from tests.store.a_copy import at_home
 
 
 async def _older_files(directory: DataDir, engine: AsyncEngine) -> Copies:
@@ -62,7 +63,7 @@ async def test_nor_does_a_start_that_is_killed_after_it(tmp_path: Path, database
     await copies.look()
     assert await copies.put_back()
     async with engine.begin() as conn:
-        await home.settle(conn)
+        await at_home(conn)
     await copies.mark()
     await copies.look()
     assert not await copies.put_back()

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.settings import Settings
 from domain.clock import Clock, virtual_clock
@@ -16,6 +17,7 @@ from domain.ledger import Claim, TouchRef
 from domain.next_action import Touch
 from domain.ports import Accepted, Listed
 from domain.touches import Channel, touch_id
+from store import home
 from store.engine import Store
 from store.home import Home
 from store.lead_unit import Leads
@@ -32,6 +34,13 @@ NOTICED_BEFORE = (
 )
 TEN = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday, 10:00 in New York
 NUMBER = "+12125550101"
+
+
+async def at_home(conn: AsyncConnection) -> None:
+    """A test's database is made from another, and is so taken for a copy."""
+    known = await home.find(conn)
+    if known is not None and known.noticed_at is not None:
+        assert await home.settle(conn, known.noticed_at)
 
 
 @dataclass

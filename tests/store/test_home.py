@@ -15,13 +15,14 @@ from store import home
 from store.engine import make_engine
 from store.migrate import migrate
 from tests.conftest import Server
+from tests.store.a_copy import at_home
 
 
 @pytest_asyncio.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     found = make_engine(database_url, pool_size=2)
-    async with found.begin() as conn:  # a test's database is made from another
-        await home.settle(conn)
+    async with found.begin() as conn:
+        await at_home(conn)
     yield found
     await found.dispose()
 
@@ -101,7 +102,7 @@ async def test_from_a_copy_nobody_who_sends_gets_a_connection_until_it_was_compa
     assert await is_a_copy(engine)
     waiting = asyncio.create_task(home.until_compared(guarded, asyncio.Event()))
     async with engine.begin() as conn:
-        await home.settle(conn)
+        await at_home(conn)
     assert await asyncio.wait_for(waiting, 30)
     assert not await is_a_copy(engine)
     await work(engine)

@@ -139,6 +139,15 @@ async def test_a_mail_that_went_at_once_for_the_text_had_to_wait_is_unknown(copy
     assert (await copy.compare_in(timedelta(minutes=1))).mails == 0
 
 
+@pytest.mark.parametrize(("zone", "mails"), [("Asia/Tokyo", 1), ("America/New_York", 0)])
+async def test_who_asks_by_day_while_it_is_held_is_written_to_if_the_text_has_to_wait(
+    copy: Restored, zone: str, mails: int
+) -> None:
+    lead = await copy.clinic.inquire(zones=(zone,))
+    assert (await copy.compare()).mails == mails
+    assert len(await copy.reviews(lead)) == mails
+
+
 async def test_no_mail_went_at_once_for_a_text_that_the_copy_knows_as_sent(copy: Restored) -> None:
     lead = await copy.clinic.inquire()
     await copy.send_first(lead, sid="SM1")

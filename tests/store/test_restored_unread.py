@@ -23,7 +23,7 @@ from store.home import Home
 from store.inbound import Inbound
 from store.restored import Compared, Comparison
 from store.tables import inbound_events, outbox
-from tests.store.a_copy import NOTICED_BEFORE, Restored
+from tests.store.a_copy import NOTICED_BEFORE, Restored, at_home
 from tests.store.test_rules import Clinic
 from tests.store.test_stops_of_newer_leads import by_a_later_release, by_ours, unreadable
 
@@ -259,6 +259,7 @@ async def compared_by_the_command(
     settings = Settings(_env_file=None, twilio_account_sid="AC" + "0" * 32, twilio_auth_token="0" * 32)
     tools = SimpleNamespace(engine=engine, leads=copy.clinic.leads, clock=copy.clock)
     compared = await rebuild._compare(settings, cast(Tools, tools), rebuild.Options(restored=True, **options))
+    assert compared is not None
     async with engine.connect() as conn:
         return compared, not await home.is_copy(conn)
 
@@ -321,6 +322,23 @@ async def test_it_comes_to_its_end_without_them_where_a_person_says_so(
     await by_ours(noted.clinic, hidden)
     assert await noted.would_send(hidden) == []
     assert len(await noted.reviews(hidden)) == 1
+
+
+async def test_of_two_runs_the_second_says_that_the_first_has_settled_it(
+    noted: Restored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = Comparison.compare
+
+    async def beside(self: Comparison, known: Home) -> Compared:
+        async with noted.clinic.store.engine.begin() as conn:
+            await at_home(conn)
+        return await compare(self, known)
+
+    monkeypatch.setattr(Comparison, "compare", beside)
+    with pytest.raises(StartError, match="has compared it meanwhile"):
+        await compared_by_the_command(noted, monkeypatch)
+    async with noted.clinic.store.engine.connect() as conn:
+        assert await conn.scalar(select(outbox.c.id)) is None
 
 
 async def test_a_text_that_is_nobodys_and_fails_is_not_passed_over(

@@ -1,23 +1,20 @@
 """What follows for a lead whose database was put back from a copy: what it may have got meanwhile is not sent again.
 
-Pure: facts out. Texts and calls are in the carrier's list; of mails there is none.
+Pure: facts out. Texts and calls are in the carrier's list; of mails there is none (see perhaps_mailed.py).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.clock import DATED_BEFORE
 from domain.consequences import PUT_BACK, task_id
-from domain.contact_window import closes, is_open
 from domain.lead_state import LeadState, Touch
 from domain.ports import Listed
-from domain.schedule import Due, direct, pending, ready
-from domain.sequence import Sequence
-from domain.standing import held_until, once_over
-from domain.touches import SETTLED, Channel, TouchStatus, second_of, touch_id
-from domain.unknown import ALONE_FOR, given_up_after, may_be_resent
+from domain.schedule import direct, ready
+from domain.touches import Channel, TouchStatus
+from domain.unknown import ALONE_FOR
 
 RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
@@ -73,7 +70,7 @@ def was_sent(touch: Touch) -> Iterator[f.Fact]:
 def perhaps_sent(state: LeadState, channels: Set[Channel], now: datetime) -> Iterator[f.Fact]:
     """Of what waits, each may be what the carrier has on these channels and the copy cannot explain."""
     for touch in waiting(state, channels, now):
-        yield from _unknown(f.TouchChanged.of(touch, touch.status, due_at=touch.due_at), touch.status)
+        yield from perhaps(f.TouchChanged.of(touch, touch.status, due_at=touch.due_at), touch.status)
 
 
 def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int, now: datetime) -> list[f.Fact]:
@@ -137,114 +134,8 @@ def _stopped(state: LeadState, review: f.TaskOpened) -> list[f.Fact]:
     return facts
 
 
-def perhaps_mailed(
-    state: LeadState,
-    sequence: Sequence | None,
-    now: datetime,
-    *,
-    wrote_at: datetime | None = None,
-    copied: LeadState | None = None,
-    compared: datetime | None = None,
-) -> Iterator[f.Fact]:
-    """Mails that were due by `now` (product) are unknown: each has its review task, and the cadence goes on.
-
-    `wrote_at` (product): when the lead wrote first in the lost time, and so began to rest.
-    `copied`: the state before anything was entered anew or compared, if that was another one.
-    `compared` (product): now. A sequence that began since was begun in the lost time too, if it was entered anew: so
-    its mails that are due by now are as unknown, unless it turns on an event that occurred later.
-    """
-    for touch in direct(state):
-        if touch.channel is Channel.EMAIL and ready(touch) <= now:
-            yield from _unknown(f.TouchChanged.of(touch, touch.status, due_at=touch.due_at), touch.status)
-    if sequence is None or state.enrollment is None or state.exit_reason is not None:
-        return
-    if not state.reachable(Channel.EMAIL):  # the gate refuses it, then as now
-        return
-    number, known_then = state.enrollment.number, True
-    if copied is None or copied.enrollment is None or copied.enrollment.number != number:
-        known_then = copied is None
-        anchor = state.anchor()
-        if copied is not None and compared is not None and (anchor is None or anchor.occurred_at <= now):
-            now = compared
-        copied = state
-    to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
-    to_come |= {(due.step, due.part) for due in _second_tries(state, sequence)}
-    due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None)
-    due_then = [due for due in due_then if (due.step, due.part) in to_come]
-    mails = [due for due in due_then if due.channel is Channel.EMAIL]
-    for due in [*mails, *_at_once(copied, due_then, now if not known_then else None)]:
-        known = state.touches.get((number, due.step, due.part))
-        if known is not None and known.status in SETTLED:
-            continue
-        name = f.TouchChanged(
-            touch_id=touch_id(state.lead_id, number, due.step, due.part),
-            enrollment=number,
-            step=due.step,
-            part=due.part,
-            channel=due.channel,
-            status=TouchStatus.CLAIMED,
-            due_at=due.at,
-        )
-        yield from _unknown(name, known.status if known is not None else None)
-
-
-def _due_then(copied: LeadState, sequence: Sequence, now: datetime, wrote_at: datetime | None) -> list[Due]:
-    """What fell due by `now` before a pause or rest held the cadence.
-
-    A hold of the copy that ended by itself by then has moved what it held, as it will move it again: what counts is
-    the time so moved. Where the lead wrote before that end, it went on.
-    """
-    since = min((hold.since for hold in (copied.pause, copied.rest) if hold is not None), default=None)
-    end = held_until(copied)
-    if end is not None and end <= now and (wrote_at is None or end <= wrote_at):
-        copied, since = once_over(copied, end), None
-    held = min((at for at in (since, wrote_at) if at is not None), default=None)
-    return [
-        due
-        for due in [*pending(copied, sequence), *_second_tries(copied, sequence)]
-        if due.at is not None and due.at <= now and (held is None or due.at < held)
-    ]
-
-
-def _at_once(copied: LeadState, due_then: list[Due], entered: datetime | None) -> Iterator[Due]:
-    """The mails that went at once if their text or call was put off: the copy knows of none.
-
-    Put off by the night, a day's limit, a carrier that was busy: the copy knows none of these. `entered`: now
-    (product), of a sequence that began since the copy was noticed. Most of these nobody has worked on yet, and the mail
-    may be all that comes today: so of them only where it has been night.
-    """
-    known = {(due.step, due.part) for due in due_then}
-    for due in due_then:
-        at_once = due.spec.at_once if due.spec is not None and due.channel is not None else None
-        if at_once is None or at_once.channel is not Channel.EMAIL or (due.step, at_once.name) in known:
-            continue
-        if due.channel in copied.closed:  # it is refused, not put off
-            continue
-        night = entered is None or due.at is None or _met_a_night(copied.zones, due.at, entered)
-        if night or not copied.phone:
-            known.add((due.step, at_once.name))
-            yield replace(due, part=at_once.name, channel=Channel.EMAIL)
-
-
-def _met_a_night(zones: tuple[str, ...], since: datetime, now: datetime) -> bool:
-    """Whether the window was shut at some time by `now`."""
-    return not is_open(since, zones) or any(closes(since, (zone,)) <= now for zone in zones)
-
-
-def _second_tries(state: LeadState, sequence: Sequence) -> list[Due]:
-    """Mails of unknown outcome that their step has sent once more; not those that wait to be."""
-    firsts = (t for t in state.touches.values() if t.status in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN))
-    after = given_up_after(Channel.EMAIL)
-    return [
-        Due(t.step, second_of(t.part), t.channel, (t.claimed_at or t.at) + after, spec=None, action=None)
-        for t in firsts
-        if t.channel is Channel.EMAIL
-        and may_be_resent(state, sequence, t)
-        and (t.enrollment, t.step, second_of(t.part)) not in state.touches
-    ]
-
-
-def _unknown(name: f.TouchChanged, status: TouchStatus | None) -> Iterator[f.Fact]:
+def perhaps(name: f.TouchChanged, status: TouchStatus | None) -> Iterator[f.Fact]:
+    """It may have gone out in the lost time: that is unknown, and asked of a person."""
     if status is not TouchStatus.CLAIMED:
         yield name.model_copy(update={"status": TouchStatus.CLAIMED})
     reason = f"the database was put back from a copy that may be older than this {name.channel}"

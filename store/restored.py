@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,10 +17,10 @@ from domain.errors import ClocksApart, NewerFact
 from domain.fold import fold
 from domain.lead_state import LeadState
 from domain.opt_out_words import is_opt_out
+from domain.perhaps_mailed import perhaps_mailed
 from domain.ports import CarrierList, InboundSms, Listed, OutcomeUnknown
 from domain.restored import (
     Claimed,
-    perhaps_mailed,
     perhaps_sent,
     review_unread,
     stop_for_review,
@@ -85,6 +85,20 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class _Lost:
+    """The time that the copy knows nothing of (product).
+
+    `wrote`: when who has a number wrote first. `sent_to`: the numbers to which something went that the copy does not
+    know.
+    """
+
+    since: datetime
+    until: datetime
+    wrote: Mapping[str, datetime]
+    sent_to: Set[str]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Each step may be done again: what was taken in, stopped or marked is so once.
 
@@ -114,7 +128,7 @@ class Comparison:
         await self._take_in(found, heard, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
-        await self._mails(due, wrote, done)
+        await self._mails(_Lost(self.clock.product(done.since), due, wrote, unknown.keys()), done)
         return done
 
     async def owe_reviews(self, home: Home, done: Compared) -> None:
@@ -289,11 +303,8 @@ class Comparison:
         )
         return {str(row.id): row.living for row in await conn.execute(query)}
 
-    async def _mails(self, due: datetime, wrote: dict[str, datetime], done: Compared) -> None:
-        """What was due by then (product): nothing has been sent since. A finished lead may have been written to.
-
-        `wrote`: when who has that number wrote first (product).
-        """
+    async def _mails(self, lost: _Lost, done: Compared) -> None:
+        """What was due in that time: nothing has been sent since. A finished lead may have been written to."""
         open_ = touches.c.status.in_(("planned", "delayed", "claimed"))
         written = select(touches.c.lead_id).where(touches.c.channel == Channel.EMAIL.value, open_)
         may = or_(leads.c.exit_reason.is_(None), leads.c.id.in_(written))
@@ -304,17 +315,24 @@ class Comparison:
                 rows = await conn.execute(query.where(leads.c.id > after) if after else query)
                 page = [str(i) for i in rows.scalars()]
             for lead_id in page:
-                done.mails += await self._of(lead_id, partial(self._mailed, due, wrote), False, done)
+                done.mails += await self._of(lead_id, partial(self._mailed, lost), False, done)
             if len(page) < PAGE:
                 return
             after = page[-1]
 
-    async def _mailed(self, due: datetime, wrote: dict[str, datetime], unit: LeadUnit) -> bool:
+    async def _mailed(self, lost: _Lost, unit: LeadUnit) -> bool:
         """Whether it may have had mails that the copy knows nothing of."""
-        wrote_at = min((wrote[a.value] for a in unit.addresses if a.value in wrote), default=None)
-        copied = await self._copied(unit, due)
-        sequence, now = unit.journal.sequence, unit.now
-        facts = list(perhaps_mailed(unit.state, sequence, due, wrote_at=wrote_at, copied=copied, compared=now))
+        facts = list(
+            perhaps_mailed(
+                unit.state,
+                unit.journal.sequence,
+                lost.until,
+                since=lost.since,
+                wrote_at=min((lost.wrote[a.value] for a in unit.addresses if a.value in lost.wrote), default=None),
+                copied=await self._copied(unit, lost.until),
+                texted=any(a.value in lost.sent_to for a in unit.addresses),
+            )
+        )
         for fact in facts:
             unit.append(fact, "system")
         return bool(facts)

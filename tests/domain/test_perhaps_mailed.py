@@ -8,7 +8,8 @@ import pytest
 
 from domain import facts as f
 from domain.consequences import PUT_BACK
-from domain.restored import perhaps_mailed, stop_for_review
+from domain.perhaps_mailed import perhaps_mailed
+from domain.restored import stop_for_review
 from domain.signals import WITNESS
 from domain.touches import Channel, TouchStatus
 from tests.domain.lead_story import Story, ny, paused
@@ -42,7 +43,9 @@ def unknown(
 def compared(story: Story, copied: Story, noticed: datetime, wrote_at: datetime | None = None) -> list[str]:
     assert story.state.enrollment is not None
     sequence = story.book.get(story.state.enrollment.sequence, story.state.enrollment.version)
-    facts = list(perhaps_mailed(story.state, sequence, noticed, wrote_at=wrote_at, copied=copied.state))
+    facts = list(
+        perhaps_mailed(story.state, sequence, noticed, since=copied.now, wrote_at=wrote_at, copied=copied.state)
+    )
     if facts:
         story.tell(*facts)
     touches = [fact for fact in facts if isinstance(fact, f.TouchChanged)]
@@ -192,6 +195,71 @@ def test_a_mail_in_place_of_a_text_is_unknown_though_the_copy_knows_of_no_such_m
     copied = Story(ny(asked))
     assert unknown(copied, noticed) == mails
     assert unknown(copied.run(timedelta(minutes=1)), noticed) == []
+
+
+RECOVERY = sequence(
+    {"key": "after", "after": "30 min", "email": "recovery_email"},
+    {"key": "later", "after": "1 day", "of": "after", "email": "recovery_email"},
+    {"key": "text", "after": "9 days", "sms": "a"},
+    key="recovery",
+)
+PREPARE = sequence(
+    {"key": "prepare", "before": "24 h", "of": "appointment", "email": "prepare"},
+    {"key": "last", "before": "1 h", "of": "appointment", "email": "prepare"},
+    key="booked",
+)
+
+
+@pytest.mark.parametrize(
+    ("occurred", "noticed", "mails"),
+    [
+        ("2026-03-02 12:00", "2026-03-02 12:20", []),  # it would go at half past
+        ("2026-03-02 12:00", "2026-03-02 12:40", ["after/email"]),
+        ("2026-03-02 12:00", "2026-03-03 12:40", ["after/email", "later/email"]),
+        ("2026-03-02 09:30", "2026-03-02 10:20", []),  # told after the copy, or it would know
+        ("2026-03-02 09:30", "2026-03-02 10:40", ["after/email"]),
+        ("2026-03-02 12:41", "2026-03-02 12:40", []),  # it occurred since
+    ],
+)
+def test_the_mails_of_a_sequence_that_is_begun_anew_count_as_if_it_had_begun_in_time(
+    occurred: str, noticed: str, mails: list[str]
+) -> None:
+    copied = Story(ny("2026-03-02 08:00"), book=BOOK.with_(RECOVERY))
+    copied.run("2026-03-02 09:00").scheduler_says("booked", ny("2026-03-12 10:00"))
+    copied.run("2026-03-02 10:00")
+
+    def entered(story: Story) -> None:
+        story.scheduler_says("cancelled", occurred=ny(occurred))
+        assert story.state.enrollment is not None
+        assert story.state.enrollment.sequence == "recovery"
+
+    assert unknown(copied, noticed, entered=entered) == mails
+    told = again(copied)
+    if told.now <= ny(occurred) <= ny(noticed):
+        told.run(ny(occurred))
+        entered(told)
+        assert mailed(told, ny(noticed)) == mails
+
+
+@pytest.mark.parametrize(
+    ("occurred", "starts", "mails"),
+    [
+        ("2026-03-02 12:00", "2026-03-03 11:00", ["prepare/email"]),  # due 23 hours before, in the lost time
+        ("2026-03-02 12:00", "2026-03-03 14:00", []),
+        ("2026-03-02 13:01", "2026-03-03 11:00", []),  # moved since
+    ],
+)
+def test_reminders_of_an_appointment_that_was_moved_count_by_its_time_as_it_is_now(
+    occurred: str, starts: str, mails: list[str]
+) -> None:
+    copied = Story(ny("2026-03-02 08:00"), book=BOOK.with_(PREPARE))
+    copied.run("2026-03-02 09:00").scheduler_says("booked", ny("2026-03-12 10:00"))
+    copied.run("2026-03-02 10:00")
+
+    def entered(story: Story) -> None:
+        story.scheduler_says("rescheduled", ny(starts), occurred=ny(occurred))
+
+    assert unknown(copied, "2026-03-02 13:00", entered=entered) == mails
 
 
 def test_none_went_in_place_of_a_text_that_was_refused() -> None:

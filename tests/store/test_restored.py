@@ -31,6 +31,7 @@ async def test_what_the_copy_knows_stops_nobody(copy: Restored) -> None:
 async def test_who_got_more_than_the_copy_knows_stops_for_review_once(copy: Restored) -> None:
     lead = await copy.clinic.inquire()
     await copy.send_first(lead, sid="SM1")
+    copy.noticed = datetime.now(UTC)
     for sid in ("SM1", "SM2"):
         copy.carrier.has(sid)
     copy.carrier.has("CA1", call=True)

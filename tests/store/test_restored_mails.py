@@ -140,12 +140,17 @@ async def test_a_mail_that_went_at_once_for_the_text_had_to_wait_is_unknown(copy
 
 
 @pytest.mark.parametrize(("zone", "mails"), [("Asia/Tokyo", 1), ("America/New_York", 0)])
-async def test_who_asks_by_day_while_it_is_held_is_written_to_if_the_text_has_to_wait(
+async def test_who_asks_while_it_is_held_asks_for_the_first_time_if_the_text_would_have_gone_out_by_now(
     copy: Restored, zone: str, mails: int
 ) -> None:
+    """An hour is lost. In Tokyo it is midnight: the text may have been put off."""
     lead = await copy.clinic.inquire(zones=(zone,))
     assert (await copy.compare()).mails == mails
-    assert len(await copy.reviews(lead)) == mails
+    assert len(await copy.reviews(lead)) == 2 * mails  # in place of the text, and an hour later
+    copy.carrier.has("SM1", "Unknown here")
+    compared = await copy.compare()
+    assert (compared.stopped, compared.mails) == (1, 1 - mails)
+    assert len(await copy.reviews(lead)) == 3
 
 
 async def test_no_mail_went_at_once_for_a_text_that_the_copy_knows_as_sent(copy: Restored) -> None:
@@ -170,8 +175,11 @@ async def test_mails_of_a_booking_that_was_entered_anew_are_unknown_and_of_a_new
     assert unknown == [(2, "confirm", Channel.EMAIL)] * mails
 
 
-async def test_the_first_mail_of_an_inquiry_that_was_entered_anew_is_unknown(copy: Restored) -> None:
+async def test_mails_of_an_inquiry_that_was_entered_anew_are_unknown_for_as_long_as_is_lost(copy: Restored) -> None:
     lead = await copy.clinic.inquire(phone=None)
     assert (await copy.compare()).mails == 1
     assert await copy.would_send(lead) == []
-    assert len(await copy.reviews(lead)) == 1
+    assert {r.reason for r in await copy.reviews(lead)} == {
+        "unknown whether email of step confirm went out",
+        "unknown whether email of step bio went out",
+    }

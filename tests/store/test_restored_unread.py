@@ -13,7 +13,7 @@ from config.settings import Settings
 from domain import facts as f
 from domain.facts import ExitReason
 from domain.lead_state import State
-from domain.restored import perhaps_mailed
+from domain.perhaps_mailed import perhaps_mailed
 from domain.touches import TouchStatus
 from stack import rebuild
 from stack.database import Tools

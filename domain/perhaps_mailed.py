@@ -1,0 +1,162 @@
+"""Mails of a lead whose database was put back from a copy, which may have gone out in the time that is lost.
+
+Nobody lists them, so what would have been due is unknown: each has its review task, and the cadence goes on. Pure.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from domain import facts as f
+from domain.consequences import PHONE
+from domain.contact_window import is_open
+from domain.lead_state import Enrollment, LeadState
+from domain.restored import perhaps
+from domain.schedule import Due, direct, pending, ready
+from domain.sequence import FromAppointment, Sequence
+from domain.standing import held_until, once_over
+from domain.touches import SETTLED, Channel, TouchStatus, second_of, touch_id
+from domain.unknown import given_up_after, may_be_resent
+
+
+def perhaps_mailed(
+    state: LeadState,
+    sequence: Sequence | None,
+    now: datetime,
+    *,
+    since: datetime,
+    wrote_at: datetime | None = None,
+    copied: LeadState | None = None,
+    texted: bool = False,
+) -> Iterator[f.Fact]:
+    """Of the time from `since`, when the copy was made, to `now`, when it was noticed (product).
+
+    `wrote_at` (product): when the lead wrote first in the lost time, and so began to rest.
+    `copied`: the state before anything was entered anew or compared, if that was another one.
+    `texted`: the carrier has texts or calls to the lead that the copy knows nothing of.
+    """
+    for touch in direct(state):
+        if touch.channel is Channel.EMAIL and ready(touch) <= now:
+            yield from perhaps(f.TouchChanged.of(touch, touch.status, due_at=touch.due_at), touch.status)
+    enrollment, copied = state.enrollment, copied or state
+    if sequence is None or enrollment is None or state.exit_reason is not None:
+        return
+    if not state.reachable(Channel.EMAIL):  # the gate refuses it, then as now
+        return
+    if copied.enrollment is None or copied.enrollment.number != enrollment.number:
+        event = _event(state, enrollment) or (wrote_at if enrollment.cause == "replied" else None)
+        due_then = _had_it_begun(state, enrollment, sequence, max(since, event or since), now)
+        if event is None and not texted:
+            due_then = _before_a_text(state, due_then, now)
+    else:
+        due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None, state)
+    to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
+    to_come |= {(due.step, due.part) for due in _second_tries(state, sequence)}
+    due_then = [due for due in due_then if (due.step, due.part) in to_come]
+    mails = [due for due in due_then if due.channel is Channel.EMAIL]
+    for due in [*mails, *_at_once(copied, due_then)]:
+        known = state.touches.get((enrollment.number, due.step, due.part))
+        if known is not None and known.status in SETTLED:
+            continue
+        name = f.TouchChanged(
+            touch_id=touch_id(state.lead_id, enrollment.number, due.step, due.part),
+            enrollment=enrollment.number,
+            step=due.step,
+            part=due.part,
+            channel=due.channel,
+            status=TouchStatus.CLAIMED,
+            due_at=due.at,
+        )
+        yield from perhaps(name, known.status if known is not None else None)
+
+
+def _due_then(
+    copied: LeadState, sequence: Sequence, now: datetime, wrote_at: datetime | None, state: LeadState
+) -> list[Due]:
+    """What fell due by `now` before a pause or rest held the cadence.
+
+    A hold of the copy that ended by itself by then has moved what it held, as it will move it again: what counts is
+    the time so moved. Where the lead wrote before that end, it went on. An appointment of which more was entered since
+    may have been moved in the lost time: what turns on it counts by its time as it is now, too.
+    """
+    hold = min((hold.since for hold in (copied.pause, copied.rest) if hold is not None), default=None)
+    end = held_until(copied)
+    if end is not None and end <= now and (wrote_at is None or end <= wrote_at):
+        copied, hold = once_over(copied, end), None
+    held = min((at for at in (hold, wrote_at) if at is not None), default=None)
+    to_come = [*pending(copied, sequence), *_second_tries(copied, sequence)]
+    if (moved := state.anchor()) is not None and moved != copied.anchor() and moved.occurred_at <= now:
+        to_come += [due for due in pending(state, sequence) if _turns_on_an_appointment(due)]
+    found = {
+        (due.step, due.part): due
+        for due in to_come
+        if due.at is not None and due.at <= now and (held is None or due.at < held)
+    }
+    return list(found.values())
+
+
+def _event(state: LeadState, enrollment: Enrollment) -> datetime | None:
+    """When that occurred (product) by which a scheduler had the sequence begin, if one had."""
+    of = [a for a in state.appointments.values() if a.status.value == enrollment.cause]
+    event = state.anchor() or max(of, key=lambda appointment: appointment.no, default=None)
+    return event.occurred_at if event is not None else None
+
+
+def _had_it_begun(
+    state: LeadState, enrollment: Enrollment, sequence: Sequence, began: datetime, now: datetime
+) -> list[Due]:
+    """What would have fallen due by `now` of a sequence that has begun since, had it begun at `began`.
+
+    If that is after `now`, it is new.
+    """
+    if began > now:
+        return []
+    if any(hold.since <= now and hold.until is None for hold in (state.pause, state.rest) if hold is not None):
+        return []
+    later = enrollment.started_at - began
+    return [
+        due
+        for due in pending(state, sequence)
+        if due.at is not None and due.at <= (now if _turns_on_an_appointment(due) else now + later)
+    ]
+
+
+def _before_a_text(state: LeadState, due_then: list[Due], now: datetime) -> list[Due]:
+    """Where the carrier has nothing of a text or call that would have gone out by then, it has not begun that early:
+    most who ask while a copy is held ask for the first time. By night it may have been put off."""
+    if not state.phone or not is_open(now, state.zones):
+        return due_then
+    texts = (n for n, due in enumerate(due_then) if due.channel in PHONE and due.channel not in state.closed)
+    return due_then[: next(texts, len(due_then))]
+
+
+def _turns_on_an_appointment(due: Due) -> bool:
+    return due.spec is not None and isinstance(due.spec.timing, FromAppointment)
+
+
+def _at_once(copied: LeadState, due_then: list[Due]) -> Iterator[Due]:
+    """The mails that went at once if their text or call was put off: the copy knows of none.
+
+    Put off by the night, a day's limit, a carrier that was busy: the copy knows none of these.
+    """
+    known = {(due.step, due.part) for due in due_then}
+    for due in due_then:
+        at_once = due.spec.at_once if due.spec is not None and due.channel is not None else None
+        if at_once is None or at_once.channel is not Channel.EMAIL or (due.step, at_once.name) in known:
+            continue
+        if due.channel not in copied.closed:  # else it is refused, not put off
+            known.add((due.step, at_once.name))
+            yield replace(due, part=at_once.name, channel=Channel.EMAIL)
+
+
+def _second_tries(state: LeadState, sequence: Sequence) -> list[Due]:
+    """Mails of unknown outcome that their step has sent once more; not those that wait to be."""
+    firsts = (t for t in state.touches.values() if t.status in (TouchStatus.CLAIMED, TouchStatus.UNKNOWN))
+    after = given_up_after(Channel.EMAIL)
+    return [
+        Due(t.step, second_of(t.part), t.channel, (t.claimed_at or t.at) + after, spec=None, action=None)
+        for t in firsts
+        if t.channel is Channel.EMAIL
+        and may_be_resent(state, sequence, t)
+        and (t.enrollment, t.step, second_of(t.part)) not in state.touches
+    ]

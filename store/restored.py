@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -36,7 +36,7 @@ from store.inbound import Inbound
 from store.keys import lines
 from store.lead_unit import Leads, LeadUnit
 from store.round_trip import insert_new, together
-from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
+from store.tables import addresses, facts, inbound_events, lead_addresses, leads, messages, touches
 
 _LOST_BEFORE = "SELECT lost_at FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
 _LOST = "UPDATE addresses SET lost_at = %(lost_at)s WHERE kind = %(kind)s AND blind = %(blind)s"
@@ -128,7 +128,7 @@ class Comparison:
         await self._take_in(found, heard, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
-        await self._mails(_Lost(self.clock.product(done.since), due, wrote, unknown.keys()), done)
+        await self._mails(_Lost(await self._made(done.since, due), due, wrote, unknown.keys()), done)
         return done
 
     async def owe_reviews(self, home: Home, done: Compared) -> None:
@@ -303,6 +303,17 @@ class Comparison:
         )
         return {str(row.id): row.living for row in await conn.execute(query)}
 
+    async def _made(self, since: datetime, due: datetime) -> datetime:
+        """When the copy was made at the earliest (product).
+
+        A virtual clock that was begun anew meanwhile does not know: then that is when its newest fact was told.
+        """
+        made = self.clock.product(since)
+        if not self.clock.virtual:
+            return made
+        async with self.leads.store.engine.connect() as conn:
+            return min(made, await conn.scalar(select(func.max(facts.c.at)).where(facts.c.at <= due)) or made)
+
     async def _mails(self, lost: _Lost, done: Compared) -> None:
         """What was due in that time: nothing has been sent since. A finished lead may have been written to."""
         open_ = touches.c.status.in_(("planned", "delayed", "claimed"))
@@ -322,7 +333,7 @@ class Comparison:
 
     async def _mailed(self, lost: _Lost, unit: LeadUnit) -> bool:
         """Whether it may have had mails that the copy knows nothing of."""
-        facts = list(
+        mails = list(
             perhaps_mailed(
                 unit.state,
                 unit.journal.sequence,
@@ -333,9 +344,9 @@ class Comparison:
                 texted=any(a.value in lost.sent_to for a in unit.addresses),
             )
         )
-        for fact in facts:
+        for fact in mails:
             unit.append(fact, "system")
-        return bool(facts)
+        return bool(mails)
 
     async def _copied(self, unit: LeadUnit, due: datetime) -> LeadState:
         """The lead as it was when the copy was noticed: no pause or rest that began later has held anything."""

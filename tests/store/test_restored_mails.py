@@ -1,16 +1,20 @@
 """Mails after a copy was put back: nobody lists them, so what was due in the lost time is unknown."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from domain import facts as f
+from domain.clock import Pace, virtual_clock
 from domain.lead_state import State
 from domain.ports import InboundSms
 from domain.touches import Channel, TouchStatus
 from store.bookings import Booking
+from store.home import Home
+from store.restored import Comparison
 from tests.store.a_copy import NUMBER, Restored
-from tests.store.test_rules import DESK
+from tests.store.test_rules import DESK, Clinic
 
 HOUR = timedelta(hours=1)
 THREE_HOURS = timedelta(hours=3)
@@ -173,6 +177,17 @@ async def test_mails_of_a_booking_that_was_entered_anew_are_unknown_and_of_a_new
     touches = (await copy.clinic.state(lead)).touches.values()
     unknown = [(t.enrollment, t.step, t.channel) for t in touches if t.status is TouchStatus.UNKNOWN]
     assert unknown == [(2, "confirm", Channel.EMAIL)] * mails
+
+
+async def test_a_virtual_clock_that_was_begun_anew_knows_by_its_facts_when_the_copy_was_made(copy: Restored) -> None:
+    await copy.clinic.inquire()
+    began = datetime.now(UTC)
+    clock = virtual_clock(began, copy.clock.product(began) + 2 * HOUR, (Pace(1.0, None),))
+    leads = replace(copy.clinic.leads, now=clock.now)
+    home = Home(began - HOUR, worked=True, noticed_at=began)
+    asks = await Clinic(copy.clinic.store, leads, copy.clinic.ledger).inquire("Ben", phone=None, email="b@example.com")
+    await Comparison(leads, clock, copy.carrier).compare(home)
+    assert len(await copy.reviews(asks)) == 2  # at once, and an hour later: two are lost
 
 
 async def test_mails_of_an_inquiry_that_was_entered_anew_are_unknown_for_as_long_as_is_lost(copy: Restored) -> None:

@@ -2,22 +2,19 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.clock import Clock
 from domain.errors import ClocksApart, NewerFact
-from domain.fold import fold
-from domain.lead_state import LeadState
 from domain.opt_out_words import is_opt_out
-from domain.perhaps_mailed import perhaps_mailed
 from domain.ports import CarrierList, InboundSms, Listed, OutcomeUnknown
 from domain.restored import (
     Claimed,
@@ -35,8 +32,9 @@ from store.home import Home
 from store.inbound import Inbound
 from store.keys import lines
 from store.lead_unit import Leads, LeadUnit
+from store.lost_mails import Lost, doubt_mails, made, may_have_mails
 from store.round_trip import insert_new, together
-from store.tables import addresses, facts, inbound_events, lead_addresses, leads, messages, touches
+from store.tables import addresses, inbound_events, lead_addresses, leads, messages, touches
 
 _LOST_BEFORE = "SELECT lost_at FROM addresses WHERE kind = %(kind)s AND blind = %(blind)s FOR UPDATE"
 _LOST = "UPDATE addresses SET lost_at = %(lost_at)s WHERE kind = %(kind)s AND blind = %(blind)s"
@@ -85,20 +83,6 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class _Lost:
-    """The time that the copy knows nothing of (product).
-
-    `wrote`: when who has a number wrote first. `sent_to`: the numbers to which something went that the copy does not
-    know.
-    """
-
-    since: datetime
-    until: datetime
-    wrote: Mapping[str, datetime]
-    sent_to: Set[str]
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Each step may be done again: what was taken in, stopped or marked is so once.
 
@@ -128,7 +112,9 @@ class Comparison:
         await self._take_in(found, heard, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
-        await self._mails(_Lost(await self._made(done.since, due), due, wrote, unknown.keys()), done)
+        lost = Lost(await made(self.leads, self.clock, done.since, due), due, wrote, unknown.keys())
+        async for lead_id in may_have_mails(self.leads):
+            done.mails += await self._of(lead_id, partial(doubt_mails, self.leads, lost), False, done)
         return done
 
     async def owe_reviews(self, home: Home, done: Compared) -> None:
@@ -302,58 +288,6 @@ class Comparison:
             .order_by(leads.c.id)
         )
         return {str(row.id): row.living for row in await conn.execute(query)}
-
-    async def _made(self, since: datetime, due: datetime) -> datetime:
-        """When the copy was made at the earliest (product).
-
-        A virtual clock that was begun anew meanwhile does not know: then that is when its newest fact was told.
-        """
-        made = self.clock.product(since)
-        if not self.clock.virtual:
-            return made
-        async with self.leads.store.engine.connect() as conn:
-            return min(made, await conn.scalar(select(func.max(facts.c.at)).where(facts.c.at <= due)) or made)
-
-    async def _mails(self, lost: _Lost, done: Compared) -> None:
-        """What was due in that time: nothing has been sent since. A finished lead may have been written to."""
-        open_ = touches.c.status.in_(("planned", "delayed", "claimed"))
-        written = select(touches.c.lead_id).where(touches.c.channel == Channel.EMAIL.value, open_)
-        may = or_(leads.c.exit_reason.is_(None), leads.c.id.in_(written))
-        after: str | None = None
-        while True:
-            query = select(leads.c.id).where(may).order_by(leads.c.id).limit(PAGE)
-            async with self.leads.store.engine.connect() as conn:
-                rows = await conn.execute(query.where(leads.c.id > after) if after else query)
-                page = [str(i) for i in rows.scalars()]
-            for lead_id in page:
-                done.mails += await self._of(lead_id, partial(self._mailed, lost), False, done)
-            if len(page) < PAGE:
-                return
-            after = page[-1]
-
-    async def _mailed(self, lost: _Lost, unit: LeadUnit) -> bool:
-        """Whether it may have had mails that the copy knows nothing of."""
-        mails = list(
-            perhaps_mailed(
-                unit.state,
-                unit.journal.sequence,
-                lost.until,
-                since=lost.since,
-                wrote_at=min((lost.wrote[a.value] for a in unit.addresses if a.value in lost.wrote), default=None),
-                copied=await self._copied(unit, lost.until),
-                texted=any(a.value in lost.sent_to for a in unit.addresses),
-            )
-        )
-        for fact in mails:
-            unit.append(fact, "system")
-        return bool(mails)
-
-    async def _copied(self, unit: LeadUnit, due: datetime) -> LeadState:
-        """The lead as it was when the copy was noticed: no pause or rest that began later has held anything."""
-        if unit.state.last_at is None or unit.state.last_at <= due:
-            return unit.state
-        records = await self.leads.records(unit.conn, unit.lead_id)
-        return fold(unit.lead_id, (record for record in records if record.at <= due))
 
 
 def _refuse_hidden(unknown: list[Listed]) -> None:

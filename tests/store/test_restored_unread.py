@@ -85,7 +85,7 @@ async def test_nor_does_one_with_which_a_rule_fails(copy: Restored, monkeypatch:
             raise KeyError(state.lead_id)
         return rule(state, *given, **named)
 
-    monkeypatch.setattr("store.restored.perhaps_mailed", fails)
+    monkeypatch.setattr("store.lost_mails.perhaps_mailed", fails)
     assert (await copy.compare()).unread == {failing: "KeyError"}
     assert not (await copy.reviews(other))
 
@@ -99,7 +99,7 @@ async def test_an_outage_is_no_leads_and_the_comparison_is_made_again(
     def fails(*_: Any, **__: Any) -> Any:
         raise away
 
-    monkeypatch.setattr("store.restored.perhaps_mailed", fails)
+    monkeypatch.setattr("store.lost_mails.perhaps_mailed", fails)
     with pytest.raises(OSError, match="away"):
         await copy.compare()
     monkeypatch.undo()

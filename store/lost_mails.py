@@ -1,0 +1,88 @@
+"""Mails of the time that a copy knows nothing of, of each lead: no list of a carrier holds them."""
+
+from collections.abc import AsyncIterator, Mapping, Set
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, or_, select
+
+from domain.clock import Clock
+from domain.fold import fold
+from domain.lead_state import LeadState
+from domain.perhaps_mailed import perhaps_mailed
+from domain.touches import Channel
+from store.lead_unit import Leads, LeadUnit
+from store.tables import facts, leads, touches
+
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The time that the copy knows nothing of (product).
+
+    `wrote`: when who has a number wrote first. `sent_to`: the numbers to which something went that the copy does not
+    know.
+    """
+
+    since: datetime
+    until: datetime
+    wrote: Mapping[str, datetime]
+    sent_to: Set[str]
+
+
+async def made(book: Leads, clock: Clock, since: datetime, noticed: datetime) -> datetime:
+    """When the copy was made at the earliest (product), which by the real clock was at `since`; `noticed`: product.
+
+    A virtual clock that was begun anew meanwhile does not know: then that is when its newest fact was told.
+    """
+    by_clock = clock.product(since)
+    if not clock.virtual:
+        return by_clock
+    async with book.store.engine.connect() as conn:
+        newest = await conn.scalar(select(func.max(facts.c.at)).where(facts.c.at <= noticed))
+    return min(by_clock, newest or by_clock)
+
+
+async def may_have_mails(book: Leads) -> AsyncIterator[str]:
+    """The ids of leads that live, and of the finished who may have been written to."""
+    open_ = touches.c.status.in_(("planned", "delayed", "claimed"))
+    written = select(touches.c.lead_id).where(touches.c.channel == Channel.EMAIL.value, open_)
+    may = or_(leads.c.exit_reason.is_(None), leads.c.id.in_(written))
+    after: str | None = None
+    while True:
+        query = select(leads.c.id).where(may).order_by(leads.c.id).limit(PAGE)
+        async with book.store.engine.connect() as conn:
+            rows = await conn.execute(query.where(leads.c.id > after) if after else query)
+            page = [str(i) for i in rows.scalars()]
+        for lead_id in page:
+            yield lead_id
+        if len(page) < PAGE:
+            return
+        after = page[-1]
+
+
+async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
+    """What was due in that time is unknown: nothing has been sent since. Whether there was any."""
+    mails = list(
+        perhaps_mailed(
+            unit.state,
+            unit.journal.sequence,
+            lost.until,
+            since=lost.since,
+            wrote_at=min((lost.wrote[a.value] for a in unit.addresses if a.value in lost.wrote), default=None),
+            copied=await _copied(book, unit, lost.until),
+            texted=any(a.value in lost.sent_to for a in unit.addresses),
+        )
+    )
+    for fact in mails:
+        unit.append(fact, "system")
+    return bool(mails)
+
+
+async def _copied(book: Leads, unit: LeadUnit, noticed: datetime) -> LeadState:
+    """The lead as it was when the copy was noticed: no pause or rest that began later has held anything."""
+    if unit.state.last_at is None or unit.state.last_at <= noticed:
+        return unit.state
+    records = await book.records(unit.conn, unit.lead_id)
+    return fold(unit.lead_id, (record for record in records if record.at <= noticed))

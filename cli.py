@@ -229,16 +229,21 @@ def rebuild(
     without_unread: Annotated[
         bool, typer.Option("--without-unread", help="With --restored: go on though leads could not be compared.")
     ] = False,
+    note: Annotated[
+        bool,
+        typer.Option("--note", help="With --restored: only note that it was put back, before anything is entered"),
+    ] = False,
     rate: Annotated[float, typer.Option(min=1, help="How many are started a second, at most.")] = 200.0,
     as_json: JsonOption = False,
 ) -> None:
     """Start a workflow for every lead with something to come that has none, after Temporal was lost."""
-    if without_unread and not restored:
-        raise typer.BadParameter("it goes with --restored", param_hint="--without-unread")
+    for name, given in (("--without-unread", without_unread), ("--note", note)):
+        if given and not restored:
+            raise typer.BadParameter("it goes with --restored", param_hint=name)
     settings = _ready_settings(data_dir)
     from stack.rebuild import Options, run  # noqa: PLC0415
 
-    _end_hard(lambda: run(settings, Options(restored, everyone, rate, as_json, without_unread)))
+    _end_hard(lambda: run(settings, Options(restored, everyone, rate, as_json, without_unread, note)))
 
 
 def _ready_settings(data_dir: Path | None) -> Settings:

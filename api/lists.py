@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from domain.errors import TendError
 from domain.priority import Priority, of_inquiry
 
-WAITING = 50  # at most
+WAITING = 50  # of one key, at most
 WAITS = 10.0  # real seconds, at most
 _LONGEST_PAUSE = 1.0  # real seconds
 
@@ -29,21 +30,24 @@ class Lists:
 
     def __init__(self) -> None:
         self._free = asyncio.Lock()
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def turn(self, is_gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
-        """In the order in which they came. Raises TooManyAtOnce, also where its sender has gone away meanwhile."""
-        if self._waiting >= WAITING:
+    async def turn(self, key: str, is_gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
+        """In the order in which they came. Raises TooManyAtOnce, also where its sender has gone away meanwhile.
+
+        `key`: whose it is. One who posts too many takes nobody else's place.
+        """
+        if self._waiting[key] >= WAITING:
             raise TooManyAtOnce
-        self._waiting += 1
+        self._waiting[key] += 1
         try:
             async with asyncio.timeout(WAITS):
                 await self._free.acquire()
         except TimeoutError:
             raise TooManyAtOnce from None
         finally:
-            self._waiting -= 1
+            self._waiting[key] -= 1
         loop = asyncio.get_running_loop()
         began, pause = loop.time(), 0.0
         try:

@@ -44,7 +44,7 @@ class ApiRoute(GuardedRoute):
                 raise InvalidInput(HEADER, "must be 1 to 200 visible ASCII characters, without spaces")
             body = await _body(request)  # before a connection is held: others need not wait for a slow sender
             lists = of(request).lists
-            async with lists.turn(request.is_disconnected) if self.is_behind(body) else nullcontext():
+            async with lists.turn(actor.id, request.is_disconnected) if self.is_behind(body) else nullcontext():
                 return await _once(request, actor, key, body, handler)
 
         return guarded

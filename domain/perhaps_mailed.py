@@ -8,8 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from domain import facts as f
-from domain.consequences import PHONE
-from domain.contact_window import is_open
 from domain.lead_state import Enrollment, LeadState
 from domain.restored import perhaps
 from domain.schedule import Due, direct, pending, ready
@@ -27,13 +25,13 @@ def perhaps_mailed(
     since: datetime,
     wrote_at: datetime | None = None,
     copied: LeadState | None = None,
-    texted: bool = False,
+    asked_at: datetime | None = None,
 ) -> Iterator[f.Fact]:
     """Of the time from `since`, when the copy was made, to `now`, when it was noticed (product).
 
     `wrote_at` (product): when the lead wrote first in the lost time, and so began to rest.
     `copied`: the state before anything was entered anew or compared, if that was another one.
-    `texted`: the carrier has texts or calls to the lead that the copy knows nothing of.
+    `asked_at` (product): when an inquiry was made, by what it says itself, that was taken in since.
     """
     for touch in direct(state):
         if touch.channel is Channel.EMAIL and ready(touch) <= now:
@@ -44,10 +42,8 @@ def perhaps_mailed(
     if not state.reachable(Channel.EMAIL):  # the gate refuses it, then as now
         return
     if copied.enrollment is None or copied.enrollment.number != enrollment.number:
-        event = _event(state, enrollment) or (wrote_at if enrollment.cause == "replied" else None)
-        due_then = _had_it_begun(state, enrollment, sequence, max(since, event or since), now)
-        if event is None and not texted:
-            due_then = _before_a_text(state, due_then, now)
+        told = _event(state, enrollment) or (wrote_at if enrollment.cause == "replied" else asked_at)
+        due_then = _had_it_begun(state, enrollment, sequence, max(since, told or since), now)
     else:
         due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None, state)
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
@@ -119,15 +115,6 @@ def _had_it_begun(
         for due in pending(state, sequence)
         if due.at is not None and due.at <= (now if _turns_on_an_appointment(due) else now + later)
     ]
-
-
-def _before_a_text(state: LeadState, due_then: list[Due], now: datetime) -> list[Due]:
-    """Where the carrier has nothing of a text or call that would have gone out by then, it has not begun that early:
-    most who ask while a copy is held ask for the first time. By night it may have been put off."""
-    if not state.phone or not is_open(now, state.zones):
-        return due_then
-    texts = (n for n, due in enumerate(due_then) if due.channel in PHONE and due.channel not in state.closed)
-    return due_then[: next(texts, len(due_then))]
 
 
 def _turns_on_an_appointment(due: Due) -> bool:

@@ -32,6 +32,7 @@ from workflows import names
 # Real: what was handed over just before the copy was noticed may not be in the carrier's list yet.
 LISTED_WITHIN = timedelta(minutes=5)
 MEANWHILE = "another `tend rebuild --restored` has compared it meanwhile, or it was put back again"
+NOTED = "noted: nothing is sent from it until `tend rebuild --restored` has compared it"
 LOOKING = "leads looked at"
 WAITING = "what was sent last may not be in the carrier's list yet: it is read in a while; Ctrl-C stops this"
 AWAY = "Temporal takes nothing at present: waiting for it, some minutes at most; Ctrl-C stops this"
@@ -43,7 +44,8 @@ AGAIN = "Nothing is lost: run it again, and it goes on from here"
 class Options:
     """`restored`: the database was put back from a copy; `all_`: also whom Temporal knows plan anew.
 
-    `without_unread`: the restore is settled though leads could not be compared; they are owed a review.
+    `without_unread`: the restore is settled though leads could not be compared; they are owed a review. `note`: nothing
+    is done yet but that the copy is noted as one.
     """
 
     restored: bool = False
@@ -51,6 +53,7 @@ class Options:
     rate: float = 200.0
     as_json: bool = False
     without_unread: bool = False
+    note: bool = False
 
 
 async def rebuild(settings: Settings, options: Options) -> None:
@@ -59,6 +62,10 @@ async def rebuild(settings: Settings, options: Options) -> None:
     compared: Compared | None = None
     try:
         async with tools(settings) as found:
+            if options.note:
+                await _noted(settings, found)
+                print(NOTED)
+                return
             if options.restored:
                 compared = await _compare(settings, found, options)
             else:
@@ -91,22 +98,9 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
     None if all that was done before, and nobody has sent since. Not settled where somebody could not be compared,
     unless it is to go on without them: raises StartError.
     """
-    async with found.engine.begin() as conn:
-        known = await home.find(conn)
-        if known is None:
-            raise StartError(str(home.Unready()))
-        if known.noticed_at is None:
-            if busy := await workers_at(found.client, settings.temporal_namespace):
-                raise StartError(
-                    "this database was not put back from a copy, as far as it can tell, or it was compared since, and "
-                    f"{busy} worker(s) are at work on it: stop them first if it was put back"
-                )
-            if not known.worked:
-                return None
-            await home.put_back(conn)
-            known = await home.find(conn)
-            assert known is not None
-    assert known.noticed_at is not None
+    known = await _noted(settings, found)
+    if known.noticed_at is None:
+        return None
     await _until_listed(found, known.noticed_at)
     async with found.engine.connect() as conn:
         if not await home.is_copy(conn):
@@ -142,6 +136,28 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
         if not await home.settle(conn, known.noticed_at):
             raise StartError(MEANWHILE)
     return compared
+
+
+async def _noted(settings: Settings, found: Tools) -> home.Home:
+    """A copy, from now on at the latest: a snapshot does not show that it is one. Raises StartError beside a worker.
+
+    Not one that was compared, if no worker has been at work on it since.
+    """
+    async with found.engine.begin() as conn:
+        known = await home.find(conn)
+        if known is None:
+            raise StartError(str(home.Unready()))
+        if known.noticed_at is not None:
+            return known
+        if busy := await workers_at(found.client, settings.temporal_namespace):
+            raise StartError(
+                "this database was not put back from a copy, as far as it can tell, or it was compared since, and "
+                f"{busy} worker(s) are at work on it: stop them first if it was put back"
+            )
+        if known.worked:
+            await home.put_back(conn)
+            known = await home.find(conn) or known
+        return known
 
 
 async def _until_listed(found: Tools, noticed_at: datetime) -> None:

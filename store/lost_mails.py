@@ -1,6 +1,6 @@
 """Mails of the time that a copy knows nothing of, of each lead: no list of a carrier holds them."""
 
-from collections.abc import AsyncIterator, Mapping, Set
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from domain.lead_state import LeadState
 from domain.perhaps_mailed import perhaps_mailed
 from domain.touches import Channel
 from store.lead_unit import Leads, LeadUnit
-from store.tables import facts, leads, touches
+from store.tables import consents, facts, leads, touches
 
 PAGE = 500
 
@@ -21,14 +21,13 @@ PAGE = 500
 class Lost:
     """The time that the copy knows nothing of (product).
 
-    `wrote`: when who has a number wrote first. `sent_to`: the numbers to which something went that the copy does not
-    know.
+    `wrote`: when who has a number wrote first. `stamped`: whether the times that inquiries say are of its clock.
     """
 
     since: datetime
     until: datetime
     wrote: Mapping[str, datetime]
-    sent_to: Set[str]
+    stamped: bool
 
 
 async def made(book: Leads, clock: Clock, since: datetime, noticed: datetime) -> datetime:
@@ -64,6 +63,7 @@ async def may_have_mails(book: Leads) -> AsyncIterator[str]:
 
 async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
     """What was due in that time is unknown: nothing has been sent since. Whether there was any."""
+    copied = await _copied(book, unit, lost.until)
     mails = list(
         perhaps_mailed(
             unit.state,
@@ -71,13 +71,20 @@ async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
             lost.until,
             since=lost.since,
             wrote_at=min((lost.wrote[a.value] for a in unit.addresses if a.value in lost.wrote), default=None),
-            copied=await _copied(book, unit, lost.until),
-            texted=any(a.value in lost.sent_to for a in unit.addresses),
+            copied=copied,
+            asked_at=await _asked_at(unit) if lost.stamped and copied.enrollment is None else None,
         )
     )
     for fact in mails:
         unit.append(fact, "system")
     return bool(mails)
+
+
+async def _asked_at(unit: LeadUnit) -> datetime | None:
+    """When a permission was given that came with its inquiry: a form that is sent anew tells the old time."""
+    query = select(func.max(consents.c.at)).where(consents.c.lead_id == unit.lead_id)
+    given: datetime | None = await unit.conn.scalar(query)
+    return given
 
 
 async def _copied(book: Leads, unit: LeadUnit, noticed: datetime) -> LeadState:

@@ -78,7 +78,9 @@ async def _bring_up(conn: AsyncConnection) -> None:
     await conn.execute(text(f"SET LOCAL lock_timeout = '{WAITS}s'"))
     lived_somewhere = await home.is_known(conn)
     await conn.run_sync(_upgrade)
-    if not lived_somewhere:
+    if lived_somewhere:
+        await home.find(conn)  # a copy is noted before anything is entered in it
+    else:
         await home.make(conn)
 
 

@@ -112,7 +112,7 @@ class Comparison:
         await self._take_in(found, heard, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
-        lost = Lost(await made(self.leads, self.clock, done.since, due), due, wrote, unknown.keys())
+        lost = Lost(await made(self.leads, self.clock, done.since, due), due, wrote, not self.clock.virtual)
         async for lead_id in may_have_mails(self.leads):
             done.mails += await self._of(lead_id, partial(doubt_mails, self.leads, lost), False, done)
         return done

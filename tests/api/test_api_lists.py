@@ -6,8 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
+from tenacity import AsyncRetrying, stop_after_delay, wait_fixed
 
 from api.lists import Lists, TooManyAtOnce, is_of_a_list
+from domain.access import Role
 from domain.priority import IMPORTS
 from tests.api.office import EMAIL, PHONE, Office, inquiry, is_problem
 from tests.api.test_api_news_at_once import SOON, _held
@@ -48,12 +50,12 @@ async def test_one_that_is_refused_lets_the_next_one_in(office: Office) -> None:
 
 async def test_after_each_there_is_as_long_a_pause() -> None:
     lists = Lists()
-    async with lists.turn(stays):
+    async with lists.turn("key", stays):
         began = time.monotonic()
         while (took := time.monotonic() - began) < 0.05:
             pass
     ended = time.monotonic()
-    async with lists.turn(stays):
+    async with lists.turn("key", stays):
         assert time.monotonic() - ended >= took * 0.9
 
 
@@ -69,9 +71,9 @@ async def test_one_whose_sender_has_gone_away_is_not_taken_in() -> None:
     """It is posted again by then, perhaps without its key."""
     lists = Lists()
     with pytest.raises(TooManyAtOnce):
-        async with lists.turn(goes):
+        async with lists.turn("key", goes):
             raise AssertionError
-    async with lists.turn(stays):
+    async with lists.turn("key", stays):
         pass
 
 
@@ -89,11 +91,15 @@ async def test_no_more_wait_than_will_be_taken_in_while_their_senders_wait(
         problem = is_problem(refused.result(), 429)
         assert "one at a time" in problem["detail"]
         assert refused.result().headers["Retry-After"] == "5"
+        partner = group.create_task(office.ask("POST", "/v1/leads", Role.INTAKE, json=entry(5)))  # another key
+        async for attempt in AsyncRetrying(wait=wait_fixed(0.02), stop=stop_after_delay(SOON), reraise=True):
+            with attempt:
+                assert office.services.lists._waiting.total() == 2
         monkeypatch.setattr("api.lists.WAITS", 0.01)
         (other,) = {answer for answer in answers if answer is not refused}
         monkeypatch.setattr("api.lists.WAITING", 2)
         is_problem(await _post(office, entry(4)), 429)  # it has waited for long enough
-    assert [task.result().status_code for task in (first, other)] == [202, 202]
+    assert [task.result().status_code for task in (first, other, partner)] == [202, 202, 202]
 
 
 @pytest.mark.parametrize(

@@ -195,6 +195,7 @@ def test_no_line_of_how_a_dump_is_put_back_is_run_after_one_that_failed(read: Re
 def test_no_worker_runs_on_a_snapshot_that_was_not_compared(read: Read) -> None:
     assert _block(read("docs/hosting.md"), "Put back from a snapshot") == [
         "docker compose up -d --scale worker=0",
+        "docker compose exec api tend rebuild --restored --note",
         "docker compose exec api tend rebuild --restored",
         "docker compose up -d",
     ]

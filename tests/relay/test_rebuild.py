@@ -290,6 +290,10 @@ async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worke
         twilio_auth_token=SecretStr("0" * 32),
     )
     began, asked = datetime.now(UTC), Options(restored=True, as_json=True)
+    await rebuild(settings, replace(asked, note=True))
+    assert homes == []
+    async with clinic.store.engine.connect() as conn:
+        assert await home.is_copy(conn)
     async with asyncio.timeout(LONGEST):
         await rebuild(settings, asked)
     (known,) = homes

@@ -130,6 +130,14 @@ async def test_a_copy_of_a_copy_is_of_a_later_time(engine: AsyncEngine, database
     assert len(set(second)) == 1
 
 
+async def test_a_copy_is_noted_before_anything_is_entered_in_it(engine: AsyncEngine, database_url: str) -> None:
+    """The API may be started long before anybody who sends."""
+    await restore(engine)
+    await migrate(database_url)
+    async with engine.connect() as conn:
+        assert await home.is_copy(conn)
+
+
 async def noticed(engine: AsyncEngine) -> datetime:
     async with engine.begin() as conn:
         known = await home.find(conn)

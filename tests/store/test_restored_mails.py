@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain import facts as f
-from domain.clock import Pace, virtual_clock
+from domain.clock import Clock, Pace, virtual_clock
 from domain.lead_state import State
 from domain.ports import InboundSms
 from domain.touches import Channel, TouchStatus
@@ -32,6 +32,7 @@ async def hold(copy: Restored, lead: str, *, rests: bool) -> None:
 async def test_a_mail_that_fell_due_is_unknown_and_the_cadence_goes_on(copy: Restored) -> None:
     lead = await copy.clinic.inquire()
     await copy.send_first(lead, sid="SM1")
+    copy.noticed = datetime.now(UTC)
     assert (await copy.compare()).mails == 0
     assert (await copy.compare(timedelta(hours=3))).mails == 1
     state = await copy.clinic.state(lead)
@@ -143,18 +144,23 @@ async def test_a_mail_that_went_at_once_for_the_text_had_to_wait_is_unknown(copy
     assert (await copy.compare_in(timedelta(minutes=1))).mails == 0
 
 
-@pytest.mark.parametrize(("zone", "mails"), [("Asia/Tokyo", 1), ("America/New_York", 0)])
-async def test_who_asks_while_it_is_held_asks_for_the_first_time_if_the_text_would_have_gone_out_by_now(
-    copy: Restored, zone: str, mails: int
+@pytest.mark.parametrize(
+    ("asked", "reviews"),
+    [(None, 2), (-HOUR - timedelta(minutes=1), 2), (-timedelta(minutes=30), 1), (timedelta(seconds=1), 0)],
+    ids=["unknown", "lost", "lost lately", "since"],
+)
+async def test_what_an_inquiry_says_of_its_time_tells_whether_it_is_entered_anew(
+    copy: Restored, asked: timedelta | None, reviews: int
 ) -> None:
-    """An hour is lost. In Tokyo it is midnight: the text may have been put off."""
-    lead = await copy.clinic.inquire(zones=(zone,))
-    assert (await copy.compare()).mails == mails
-    assert len(await copy.reviews(lead)) == 2 * mails  # in place of the text, and an hour later
-    copy.carrier.has("SM1", "Unknown here")
-    compared = await copy.compare()
-    assert (compared.stopped, compared.mails) == (1, 1 - mails)
-    assert len(await copy.reviews(lead)) == 3
+    """A mail goes at once if the text has to wait, one an hour later; by the real clock."""
+    leads = replace(copy.clinic.leads, now=lambda: datetime.now(UTC))
+    copy.noticed = datetime.now(UTC)
+    consent = {"channel": "sms", "purpose": "care", "text": "You may.", "ip": None, "url": None}
+    consents = [consent | {"at": copy.noticed + asked}] if asked is not None else []
+    lead = await Clinic(copy.clinic.store, leads, copy.clinic.ledger).inquire(consents=consents)
+    home = Home(copy.noticed - HOUR, worked=True, noticed_at=copy.noticed)
+    compared = await Comparison(leads, Clock(), copy.carrier).compare(home)
+    assert (compared.mails, len(await copy.reviews(lead))) == (min(reviews, 1), reviews)
 
 
 async def test_no_mail_went_at_once_for_a_text_that_the_copy_knows_as_sent(copy: Restored) -> None:

@@ -4,16 +4,16 @@ Pure: facts out. Texts and calls are in the carrier's list; of mails there is no
 """
 
 from collections.abc import Callable, Iterable, Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.clock import DATED_BEFORE
 from domain.consequences import PUT_BACK, task_id
-from domain.lead_state import LeadState, Touch
+from domain.lead_state import STAFF, LeadState, Touch
 from domain.ports import Listed
 from domain.schedule import direct, ready
-from domain.touches import Channel, TouchStatus
+from domain.touches import Channel, TouchStatus, is_second, second_of, touch_id
 from domain.unknown import ALONE_FOR
 
 RULE = "restored"
@@ -57,6 +57,20 @@ def waiting(state: LeadState, channels: Set[Channel], now: datetime) -> list[Tou
     """What a person or a stop asked for and was due by `now` (product): no pause keeps it. Earliest first."""
     due = (t for t in direct(state) if t.channel in channels and ready(t) <= now)
     return sorted((t for t in due if t.status is not TouchStatus.CLAIMED), key=ready)
+
+
+def second_tries(state: LeadState) -> list[Touch]:
+    """What would be a person's text once more, if the copy knew that the first did not arrive: the carrier may have it.
+
+    A callback that is repeated would have it sent again, and no pause keeps a person's words.
+    """
+    firsts = (t for t in state.touches.values() if t.step == STAFF and t.channel is Channel.SMS and t.message_id)
+    return [
+        replace(first, touch_id=touch_id(state.lead_id, first.enrollment, first.step, part), part=part)
+        for first in firsts
+        if first.status in (TouchStatus.ACCEPTED, TouchStatus.UNDELIVERED) and not is_second(first.part)
+        if (first.enrollment, first.step, part := second_of(first.part)) not in state.touches
+    ]
 
 
 def was_sent(touch: Touch) -> Iterator[f.Fact]:

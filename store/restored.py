@@ -20,6 +20,7 @@ from domain.restored import (
     Claimed,
     perhaps_sent,
     review_unread,
+    second_tries,
     stop_for_review,
     unexplained,
     waiting,
@@ -263,6 +264,7 @@ class Comparison:
     async def _found(self, number: str, left: list[Listed], due: datetime, unit: LeadUnit) -> list[Listed]:
         """Settles texts that a person wrote and that the carrier lists; what is left."""
         texts = [touch for touch in waiting(unit.state, {Channel.SMS}, due) if touch.message_id is not None]
+        texts += second_tries(unit.state)
         address = next((a.id for a in unit.addresses if a.value == number), None)
         for touch in texts if left else []:
             query = select(messages).where(messages.c.id == touch.message_id)

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from domain.facts import ExitReason
-from domain.lead_state import State
+from domain.lead_state import STAFF, State
 from domain.ledger import Claim
-from domain.ports import InboundSms, OutcomeUnknown, TouchUpdate
+from domain.ports import Accepted, InboundSms, OutcomeUnknown, Remedy, TouchUpdate
 from domain.touches import TouchStatus
 from domain.unknown import ALONE_FOR
 from store import outbox
@@ -173,6 +173,26 @@ async def test_a_persons_words_that_waited_and_were_sent_are_settled(copy: Resto
     compared = await copy.compare(timedelta(minutes=1))
     assert (compared.known, compared.found) == (2, 0)
     assert settled[0] not in await copy.would_send(lead)
+
+
+async def test_words_that_were_sent_once_more_are_not_sent_a_third_time(copy: Restored) -> None:
+    """Of the first the carrier has told that it did not arrive, and tells so again."""
+    lead = await copy.clinic.inquire()
+    await copy.send_first(lead, sid="SM1")
+    first = await copy.writes(lead, "Shall we call?")
+    ref = await copy.clinic.next_touch(lead)
+    assert isinstance(await copy.clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
+    await copy.clinic.ledger.settle(ref, Accepted("SM2"), datetime.now(UTC))
+    copy.noticed = datetime.now(UTC)
+    for sid, words in (("SM1", ""), ("SM2", "Shall we call?"), ("SM3", "Shall we call?")):
+        copy.carrier.has(sid, words)
+    compared = await copy.compare()
+    assert (compared.known, compared.found, compared.stopped) == (2, 1, 0)
+    told = TouchUpdate(first, "SM2", TouchStatus.UNDELIVERED, code="30003", remedy=Remedy.RETRY)
+    assert await copy.clinic.news.update(told)
+    state = await copy.clinic.state(lead)
+    [second] = [t for t in state.touches.values() if t.step == STAFF and t.touch_id != first]
+    assert (second.status, (await copy.touch(second.touch_id)).provider_id) == (TouchStatus.ACCEPTED, "SM3")
 
 
 async def test_words_that_waited_for_the_morning_and_were_sent_in_it_are_settled(copy: Restored) -> None:

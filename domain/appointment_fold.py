@@ -38,17 +38,23 @@ def appointed(state: LeadState, fact: f.AppointmentChanged, no: int) -> LeadStat
     if old is not None and not _is_news(old, new, fact):
         new = replace(new, no=old.no)
     after = replace(state, appointments=put(state.appointments, fact.appointment_id, new))
-    match new.status:
+    after = _reached(after, new.status)
+    # a visit of which an overtaken event tells has been one all the same, in whatever order they are told
+    return after if after.stage is Stage.LOST else _reached(after, _EVENT_STATUS[fact.event])
+
+
+def _reached(state: LeadState, status: f.AppointmentStatus) -> LeadState:
+    match status:
         case f.AppointmentStatus.BOOKED:
-            return staged(after, Stage.BOOKED)
+            return staged(state, Stage.BOOKED)
         case f.AppointmentStatus.ARRIVED:
-            return staged(after, Stage.SHOWN)
+            return staged(state, Stage.SHOWN)
         case f.AppointmentStatus.COMPLETED:
-            return staged(after, Stage.CONVERTED)
+            return staged(state, Stage.CONVERTED)
         case f.AppointmentStatus.NO_SHOW | f.AppointmentStatus.CANCELLED:  # its booking may come later, and is no news
-            return after if after.stage is Stage.LOST else staged(after, Stage.BOOKED)
+            return state if state.stage is Stage.LOST else staged(state, Stage.BOOKED)
         case _:
-            assert_never(new.status)
+            assert_never(status)
 
 
 def _order(event: f.AppointmentChanged) -> tuple[datetime, int, datetime, str]:
@@ -91,11 +97,16 @@ def _is_news(old: Appointment, new: Appointment, fact: f.AppointmentChanged) -> 
 
 
 def tells_more(state: LeadState, fact: f.AppointmentChanged) -> bool:
-    """Whether an event changes what is known of its appointment; a repeat, or an overtaken event, does not.
+    """Whether an event changes what is known of its appointment, or how far the lead came; a repeat does not, nor an
+    overtaken event that tells of no visit.
 
     It asks the fold, which alone decides. So what lost is not recorded. Of two that contradict each other at one
     instant an older release kept the first alone, or both where the second filled in a time or place that the first
     left open: these fold by the one rule, as if they were told today.
     """
     old = state.appointments.get(fact.appointment_id)
-    return old is None or appointed(state, fact, old.no).appointments[fact.appointment_id] != old
+    if old is None:
+        return True
+    told = appointed(state, fact, old.no)
+    further = state.stage is not Stage.LOST and told.stage is not state.stage
+    return further or told.appointments[fact.appointment_id] != old

@@ -33,14 +33,17 @@ def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
     What the gate would refuse by then is left out.
     """
     out: list[Upcoming] = []
-    extra: dict[Channel | None, timedelta] = {}
+    waits: list[tuple[Channel, int, timedelta]] = []  # for the window: of which channel, after which step, how long
     ends: dict[str, datetime] = {}  # when a step is carried out and, if it is a call, may have been missed
     # those that wait for another step last: that one's time is known by then
     for due in sorted(pending(state, sequence), key=lambda due: due.condition is None):
         at, reason = due.at, _why(due)
         if at is not None:
             reason += _moved(state, due)
-            at = max(at + (extra.get(due.channel, _ZERO) if due.movable else _ZERO), now)
+            place = sequence.order.get(due.step, -1)
+            if due.movable:  # only what stands before it in the file moves it, as in the schedule
+                at += sum((w for channel, of, w in waits if channel is due.channel and of < place), _ZERO)
+            at = max(at, now)
             if due.condition is None and due.spec is not None:
                 at = max([at, *_not_before(state, due.spec, ends)])
             at = _waited_for(state, due, at)
@@ -48,7 +51,7 @@ def upcoming(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
             if due.channel in (Channel.SMS, Channel.VOICE) and (opens := next_open(at, state.zones)) > at:
                 reason += _FOR_THE_WINDOW
                 if due.movable:
-                    extra[due.channel] = extra.get(due.channel, _ZERO) + (opens - at)
+                    waits.append((due.channel, place, opens - at))
                 at = opens
         if due.condition is False or not _may_go(state, sequence, due, at or now):
             continue

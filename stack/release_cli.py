@@ -78,7 +78,10 @@ def _run(data_dir: Path | None, work: "Callable[[Deployments], Awaitable[T]]") -
     settings = read_settings(data_dir)
     name, address, keys = settings.deployment_name, settings.temporal_address, settings.keys
     if name is None:
-        raise StartError("TEND_DEPLOYMENT_NAME is not set: workers have no version, and there is nothing to choose")
+        raise StartError(
+            "TEND_DEPLOYMENT_NAME is not set here: set it for this command, as it was for the workers; where none ever "
+            "had it there is nothing to choose"
+        )
     if address is None or keys is None:
         raise StartError(
             f"no `tend up` is running on {settings.data_dir}: start it, give its --data-dir, "

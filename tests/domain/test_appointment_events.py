@@ -31,6 +31,27 @@ def test_events_of_one_appointment_end_the_same_in_whatever_order_they_come() ->
         assert not [r for r in story.sent() if r[1].startswith("remind")]
 
 
+def test_how_far_a_lead_came_is_the_same_in_whatever_order_it_is_told() -> None:
+    told = [("booked", 0), ("arrived", 1), ("completed", 2), ("cancelled", 3), ("rescheduled", 4)]
+    for order in permutations(told):
+        story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")
+        for event, minute in order:
+            occurred = ny("2026-06-02 11:00") + timedelta(minutes=minute)
+            starts = ny("2026-06-10 10:00") if event in ("booked", "rescheduled") else None
+            story.scheduler_says(event, starts, occurred=occurred)
+        assert story.stage() is Stage.CONVERTED
+        assert story.state.appointments["A"].status is f.AppointmentStatus.BOOKED
+
+
+def test_a_visit_that_is_told_late_finds_a_lost_lead_lost() -> None:
+    story = booked("2026-06-09 10:00")
+    story.scheduler_says("cancelled", occurred=story.now)
+    story.tell(f.Disqualified(reason="moved away"))
+    assert story.stage() is Stage.LOST
+    story.scheduler_says("arrived", occurred=story.now - timedelta(minutes=5))
+    assert story.stage() is Stage.LOST
+
+
 def test_events_of_one_instant_end_the_same_in_whatever_order_they_come() -> None:
     for order in permutations(["booked", "cancelled"]):
         story = Story(ny("2026-06-02 10:00")).run("2026-06-02 12:00")

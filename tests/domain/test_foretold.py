@@ -10,7 +10,7 @@ from domain.foretell import Upcoming
 from domain.lead_state import LeadState
 from domain.standing import standing
 from domain.touches import Channel
-from tests.domain.lead_story import NEW_YORK, Story, clock, ny
+from tests.domain.lead_story import NEW_YORK, Story, clock, ny, paused, resume
 from tests.domain.sequences import BOOK
 
 
@@ -32,6 +32,19 @@ def test_while_paused_with_an_end_the_steps_are_where_the_end_moves_them() -> No
     assert told == ny("2026-03-09 14:00")
     story.run("2026-03-09 15:00")
     assert ("03-09 14:00", "call2", "call", "opened") in story.table()
+
+
+def test_what_stands_later_in_the_file_moves_nothing_though_its_time_comes_first() -> None:
+    """Paused before the first steps were planned, and caught up with at night: the second call comes first."""
+    story = Story(ny("2026-06-02 23:16"))
+    paused(story)
+    story.now += timedelta(minutes=46)
+    resume(story, "catch_up")
+    told = {u.step: u.at for u in foretold(story)}
+    assert (told["call2"], told["call1"]) == (ny("2026-06-03 08:00"), ny("2026-06-03 09:00"))
+    story.run("2026-06-03 10:00")
+    came = [row[:2] for row in story.table() if row[3] == "opened"]
+    assert came == [("06-03 08:00", "call2"), ("06-03 09:00", "call1")]
 
 
 def test_while_a_person_has_the_turn_nobody_knows_and_only_appointments_have_a_time() -> None:

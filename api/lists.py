@@ -36,7 +36,7 @@ class Lists:
     async def turn(self, key: str, is_gone: Callable[[], Awaitable[bool]]) -> AsyncIterator[None]:
         """In the order in which they came. Raises TooManyAtOnce, also where its sender has gone away meanwhile.
 
-        `key`: whose it is. One who posts too many takes nobody else's place.
+        `key`: whose it is. All wait in one row, but each has places of its own in it.
         """
         if self._waiting[key] >= WAITING:
             raise TooManyAtOnce

@@ -13,11 +13,13 @@ from domain.consequences import PUT_BACK, task_id
 from domain.lead_state import STAFF, LeadState, Touch
 from domain.ports import Listed
 from domain.schedule import direct, ready
+from domain.touch_reactions import RETRY_AFTER
 from domain.touches import Channel, TouchStatus, is_second, second_of, touch_id
 from domain.unknown import ALONE_FOR
 
 RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
+SENT_ONCE_MORE_WITHIN = timedelta(days=1)  # product, of when it may be: a text's life, and a night
 _LOOK = "look at the carrier's log, skip what the lead has had already, then resume it"
 _UNREAD = (
     "the database was put back from a copy, and this lead or one with its number could not be compared: look at the "
@@ -62,15 +64,25 @@ def waiting(state: LeadState, channels: Set[Channel], now: datetime) -> list[Tou
 def second_tries(state: LeadState) -> list[Touch]:
     """What would be a person's text once more, if the copy knew that the first did not arrive: the carrier may have it.
 
-    A callback that is repeated would have it sent again, and no pause keeps a person's words.
+    A callback that is repeated would have it sent again, and no pause keeps a person's words. Not before `due_at`.
     """
     firsts = (t for t in state.touches.values() if t.step == STAFF and t.channel is Channel.SMS and t.message_id)
     return [
-        replace(first, touch_id=touch_id(state.lead_id, first.enrollment, first.step, part), part=part)
+        replace(
+            first,
+            touch_id=touch_id(state.lead_id, first.enrollment, first.step, part),
+            part=part,
+            due_at=first.claimed_at + RETRY_AFTER,
+        )
         for first in firsts
-        if first.status in (TouchStatus.ACCEPTED, TouchStatus.UNDELIVERED) and not is_second(first.part)
+        if first.status is TouchStatus.ACCEPTED and first.claimed_at is not None and not is_second(first.part)
         if (first.enrollment, first.step, part := second_of(first.part)) not in state.touches
     ]
+
+
+def is_in_time(second: Touch, sent_at: datetime) -> bool:
+    """Whether a text of that time (product) may be this second try."""
+    return second.due_at is not None and second.due_at <= sent_at <= second.due_at + SENT_ONCE_MORE_WITHIN
 
 
 def was_sent(touch: Touch) -> Iterator[f.Fact]:

@@ -63,7 +63,7 @@ async def rebuild(settings: Settings, options: Options) -> None:
     try:
         async with tools(settings) as found:
             if options.note:
-                await _noted(settings, found)
+                await _noted(settings, found, anew=True)
                 print(NOTED)
                 return
             if options.restored:
@@ -138,10 +138,10 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
     return compared
 
 
-async def _noted(settings: Settings, found: Tools) -> home.Home:
+async def _noted(settings: Settings, found: Tools, *, anew: bool = False) -> home.Home:
     """A copy, from now on at the latest: a snapshot does not show that it is one. Raises StartError beside a worker.
 
-    Not one that was compared, if no worker has been at work on it since.
+    Not one that was compared, if no worker has been at work on it since; unless it is to be one `anew`.
     """
     async with found.engine.begin() as conn:
         known = await home.find(conn)
@@ -154,7 +154,7 @@ async def _noted(settings: Settings, found: Tools) -> home.Home:
                 "this database was not put back from a copy, as far as it can tell, or it was compared since, and "
                 f"{busy} worker(s) are at work on it: stop them first if it was put back"
             )
-        if known.worked:
+        if known.worked or anew:
             await home.put_back(conn)
             known = await home.find(conn) or known
         return known

@@ -81,8 +81,8 @@ async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
 
 
 async def _asked_at(unit: LeadUnit) -> datetime | None:
-    """When a permission was given that came with its inquiry: a form that is sent anew tells the old time."""
-    query = select(func.max(consents.c.at)).where(consents.c.lead_id == unit.lead_id)
+    """When the first permission was given that came with its inquiries: a form that is sent anew tells the old time."""
+    query = select(func.min(consents.c.at)).where(consents.c.lead_id == unit.lead_id)
     given: datetime | None = await unit.conn.scalar(query)
     return given
 

@@ -18,6 +18,7 @@ from domain.opt_out_words import is_opt_out
 from domain.ports import CarrierList, InboundSms, Listed, OutcomeUnknown
 from domain.restored import (
     Claimed,
+    is_in_time,
     perhaps_sent,
     review_unread,
     second_tries,
@@ -263,14 +264,16 @@ class Comparison:
 
     async def _found(self, number: str, left: list[Listed], due: datetime, unit: LeadUnit) -> list[Listed]:
         """Settles texts that a person wrote and that the carrier lists; what is left."""
-        texts = [touch for touch in waiting(unit.state, {Channel.SMS}, due) if touch.message_id is not None]
-        texts += second_tries(unit.state)
+        again = second_tries(unit.state)
+        texts = [touch for touch in waiting(unit.state, {Channel.SMS}, due) if touch.message_id is not None] + again
         address = next((a.id for a in unit.addresses if a.value == number), None)
         for touch in texts if left else []:
             query = select(messages).where(messages.c.id == touch.message_id)
             row = (await unit.conn.execute(query)).mappings().one()
             body = self.leads.store.vault.open_row(messages, row)["body"]
             same = (one for one in left if one.channel is Channel.SMS and self.carrier.same(one.body, body))
+            if touch in again:
+                same = (one for one in same if is_in_time(touch, self.clock.product(one.at)))
             if (own := next(same, None)) is not None:
                 for fact in was_sent(touch):
                     unit.append(fact, "system")

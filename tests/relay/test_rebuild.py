@@ -305,9 +305,12 @@ async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worke
     assert await clinic.has_workflow(lead)
     await rebuild(settings, asked)  # "run it again": nobody has sent since, so there is nothing to compare
     assert len(homes) == 1
+    await rebuild(settings, replace(asked, note=True))  # unless it was put back once more
+    await rebuild(settings, asked)
+    assert len(homes) == 2
     async with clinic.working():
         await clinic.until_sent(lead)
         with pytest.raises(StartError, match=r"at work on it: stop them first"):
             await rebuild(settings, asked)
-    assert len(homes) == 1
+    assert len(homes) == 2
     assert "not be in the carrier's list yet" in capsys.readouterr().err

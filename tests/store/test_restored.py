@@ -175,8 +175,13 @@ async def test_a_persons_words_that_waited_and_were_sent_are_settled(copy: Resto
     assert settled[0] not in await copy.would_send(lead)
 
 
-async def test_words_that_were_sent_once_more_are_not_sent_a_third_time(copy: Restored) -> None:
-    """Of the first the carrier has told that it did not arrive, and tells so again."""
+@pytest.mark.parametrize(
+    ("after", "found"), [(timedelta(minutes=31), 1), (timedelta(minutes=20), 0), (timedelta(days=2), 0)], ids=str
+)
+async def test_words_that_were_sent_once_more_are_not_sent_a_third_time(
+    copy: Restored, after: timedelta, found: int
+) -> None:
+    """Of the first the carrier has told that it did not arrive, and tells so again. Not what a person wrote anew."""
     lead = await copy.clinic.inquire()
     await copy.send_first(lead, sid="SM1")
     first = await copy.writes(lead, "Shall we call?")
@@ -184,10 +189,13 @@ async def test_words_that_were_sent_once_more_are_not_sent_a_third_time(copy: Re
     assert isinstance(await copy.clinic.ledger.claim(ref, datetime.now(UTC)), Claim)
     await copy.clinic.ledger.settle(ref, Accepted("SM2"), datetime.now(UTC))
     copy.noticed = datetime.now(UTC)
-    for sid, words in (("SM1", ""), ("SM2", "Shall we call?"), ("SM3", "Shall we call?")):
-        copy.carrier.has(sid, words)
+    copy.carrier.has("SM1")
+    copy.carrier.has("SM2", "Shall we call?")
+    copy.carrier.has("SM3", "Shall we call?", after=after)
     compared = await copy.compare()
-    assert (compared.known, compared.found, compared.stopped) == (2, 1, 0)
+    assert (compared.known, compared.found, compared.stopped) == (2, found, 1 - found)
+    if not found:
+        return
     told = TouchUpdate(first, "SM2", TouchStatus.UNDELIVERED, code="30003", remedy=Remedy.RETRY)
     assert await copy.clinic.news.update(told)
     state = await copy.clinic.state(lead)

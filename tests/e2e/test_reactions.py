@@ -143,22 +143,22 @@ async def test_a_hard_bounce_closes_the_address(clinic: Clinic) -> None:
 
 async def test_pause_with_an_end_resume_skip_and_enroll(clinic: Clinic) -> None:
     lead = await clinic.lead()
-    before = await lead.see()
+    before = {u["step"]: u["at"] for u in await clinic.tend.upcoming(lead.id)}
     paused = await lead.post("pause", {"reason": "on holiday"})
     assert (paused["state"], paused["paused"]) == ("paused", True)
     await lead.until("paused", lambda s: s.stands("paused"))
     await lead.post("resume", {"mode": "shift"})
     seen = await lead.until("going on", lambda s: s.stands("active"))
-    assert seen.lead["next_step"]["step"] == before.lead["next_step"]["step"] == "call1"
-    assert seen.lead["next_step"]["at"] > before.lead["next_step"]["at"], "moved by the time it was paused"
+    coming = seen.lead["next_step"]  # the first call, unless the machine was slow
+    assert coming["at"] > before[coming["step"]], "moved by the time it was paused"
 
     until_ = (clinic.now + timedelta(minutes=3)).isoformat()
     await lead.post("pause", {"reason": "a moment", "until": until_})
     seen = await lead.until("resumed by itself", lambda s: len(s.of("resumed")) == 2 and s.stands("active"))
     assert [p["reason"] for p in seen.of("paused")] == ["on holiday", "a moment"]
 
-    await lead.post("skip")
-    seen = await lead.until("another step next", lambda s: s.snapshot is not None and s.snapshot.step != "call1")
+    left_out = (await lead.post("skip"))["skipped"]
+    seen = await lead.until("another step next", lambda s: s.snapshot is not None and s.snapshot.step != left_out)
     assert seen.of("skipped") or seen.tasks("call", "cancelled")
     await lead.post("enroll", {"sequence": "recovery"})
     await lead.until("in another sequence", lambda s: s.stands("active", "recovery"))

@@ -3,7 +3,7 @@
 Nobody lists them, so what would have been due is unknown: each has its review task, and the cadence goes on. Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from domain import facts as f
 from domain.lead_state import Enrollment, LeadState
 from domain.restored import perhaps
 from domain.schedule import Due, direct, pending, ready
-from domain.sequence import FromAppointment, Sequence
+from domain.sequence import After, Sequence, Step
 from domain.standing import held_until, once_over
 from domain.touches import SETTLED, Channel, TouchStatus, second_of, touch_id
 from domain.unknown import given_up_after, may_be_resent
@@ -25,13 +25,14 @@ def perhaps_mailed(
     since: datetime,
     wrote_at: datetime | None = None,
     copied: LeadState | None = None,
-    asked_at: datetime | None = None,
+    told_at: datetime | None = None,
 ) -> Iterator[f.Fact]:
     """Of the time from `since`, when the copy was made, to `now`, when it was noticed (product).
 
     `wrote_at` (product): when the lead wrote first in the lost time, and so began to rest.
     `copied`: the state before anything was entered anew or compared, if that was another one.
-    `asked_at` (product): when an inquiry was made, by what it says itself, that was taken in since.
+    `told_at` (product): when that occurred by which a sequence has begun since, as far as somebody tells: a scheduler's
+    event, or an inquiry.
     """
     for touch in direct(state):
         if touch.channel is Channel.EMAIL and ready(touch) <= now:
@@ -42,8 +43,8 @@ def perhaps_mailed(
     if not state.reachable(Channel.EMAIL):  # the gate refuses it, then as now
         return
     if copied.enrollment is None or copied.enrollment.number != enrollment.number:
-        told = _event(state, enrollment) or (wrote_at if enrollment.cause == "replied" else asked_at)
-        due_then = _had_it_begun(state, enrollment, sequence, max(since, told or since), now)
+        wrote = wrote_at if enrollment.cause == "replied" else None
+        due_then = _had_it_begun(state, enrollment, sequence, max(since, told_at or wrote or since), now)
     else:
         due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None, state)
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
@@ -82,7 +83,7 @@ def _due_then(
     held = min((at for at in (hold, wrote_at) if at is not None), default=None)
     to_come = [*pending(copied, sequence), *_second_tries(copied, sequence)]
     if (moved := state.anchor()) is not None and moved != copied.anchor() and moved.occurred_at <= now:
-        to_come += [due for due in pending(state, sequence) if _turns_on_an_appointment(due)]
+        to_come += [due for due in pending(state, sequence) if _turns_on_an_appointment(due.spec, sequence)]
     found = {
         (due.step, due.part): due
         for due in to_come
@@ -91,11 +92,20 @@ def _due_then(
     return list(found.values())
 
 
-def _event(state: LeadState, enrollment: Enrollment) -> datetime | None:
-    """When that occurred (product) by which a scheduler had the sequence begin, if one had."""
-    of = [a for a in state.appointments.values() if a.status.value == enrollment.cause]
-    event = state.anchor() or max(of, key=lambda appointment: appointment.no, default=None)
-    return event.occurred_at if event is not None else None
+def event_of(records: Iterable[f.Recorded], enrollment: int) -> datetime | None:
+    """When that occurred (product) of which a scheduler told, and by which this sequence began, if it did so."""
+    told: f.Recorded | None = None
+    for record in records:
+        if isinstance(record.fact, f.AppointmentChanged):
+            told = record
+        elif isinstance(record.fact, f.Enrolled) and record.fact.enrollment == enrollment:
+            return _occurred(told) if told is not None and told.at == record.at else None
+    return None
+
+
+def _occurred(told: f.Recorded) -> datetime:
+    assert isinstance(told.fact, f.AppointmentChanged)
+    return told.fact.occurred_at
 
 
 def _had_it_begun(
@@ -113,12 +123,15 @@ def _had_it_begun(
     return [
         due
         for due in pending(state, sequence)
-        if due.at is not None and due.at <= (now if _turns_on_an_appointment(due) else now + later)
+        if due.at is not None and due.at <= (now if _turns_on_an_appointment(due.spec, sequence) else now + later)
     ]
 
 
-def _turns_on_an_appointment(due: Due) -> bool:
-    return due.spec is not None and isinstance(due.spec.timing, FromAppointment)
+def _turns_on_an_appointment(step: Step | None, sequence: Sequence) -> bool:
+    """Itself, or by the steps that it follows."""
+    while step is not None and isinstance(step.timing, After):
+        step = sequence.step(step.timing.of) if step.timing.of is not None else None
+    return step is not None
 
 
 def _at_once(copied: LeadState, due_then: list[Due]) -> Iterator[Due]:

@@ -20,6 +20,7 @@ from domain.unknown import ALONE_FOR
 RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
 SENT_ONCE_MORE_WITHIN = timedelta(days=1)  # product, of when it may be: a text's life, and a night
+_PERHAPS_TRIED_AGAIN = frozenset({TouchStatus.CLAIMED, TouchStatus.UNKNOWN, TouchStatus.ACCEPTED})
 _LOOK = "look at the carrier's log, skip what the lead has had already, then resume it"
 _UNREAD = (
     "the database was put back from a copy, and this lead or one with its number could not be compared: look at the "
@@ -75,7 +76,7 @@ def second_tries(state: LeadState) -> list[Touch]:
             due_at=first.claimed_at + RETRY_AFTER,
         )
         for first in firsts
-        if first.status is TouchStatus.ACCEPTED and first.claimed_at is not None and not is_second(first.part)
+        if first.status in _PERHAPS_TRIED_AGAIN and first.claimed_at is not None and not is_second(first.part)
         if (first.enrollment, first.step, part := second_of(first.part)) not in state.touches
     ]
 

@@ -175,10 +175,11 @@ async def _migrations(found: Tools) -> Line:
 
 
 async def _copy(found: Tools) -> Line:
-    async with found.engine.begin() as conn:
-        known = await home.find(conn)
-    if known is not None and known.noticed_at is not None:
-        return wrong("copy", "the database was put back from a copy: nothing is sent", "run `tend rebuild --restored`")
+    async with found.engine.connect() as conn:
+        put_back = await home.looks_put_back(conn)
+    if put_back:
+        do = "run `tend rebuild --restored`, once no other database is in its place"
+        return wrong("copy", "the database was put back from a copy: nothing is sent from it", do)
     return ok("copy", "the database is where workers left it")
 
 

@@ -86,9 +86,9 @@ async def rebuild(settings: Settings, options: Options) -> None:
 
 
 async def _refuse_a_copy(found: Tools) -> None:
-    async with found.engine.begin() as conn:
-        known = await home.find(conn)
-    if known is not None and known.noticed_at is not None:
+    async with found.engine.connect() as conn:
+        put_back = await home.looks_put_back(conn)
+    if put_back:
         raise StartError(str(home.Restored()))
 
 
@@ -148,6 +148,8 @@ async def _noted(settings: Settings, found: Tools, *, anew: bool = False) -> hom
         if known is None:
             raise StartError(str(home.Unready()))
         if known.noticed_at is not None:
+            if anew:
+                await home.put_back_again(conn)
             return known
         if busy := await workers_at(found.client, settings.temporal_namespace):
             raise StartError(
@@ -219,7 +221,7 @@ def _tell_compared(compared: Compared) -> None:
     if compared.stops_of_nobody:
         print(f"  {compared.stops_of_nobody} stops came from numbers of no lead: nothing goes there from now on")
     if compared.strangers:
-        print(f"  {compared.strangers} went to numbers of no living lead: inquiries are lost, ask their source;")
+        print(f"  {compared.strangers} were of numbers of no living lead: inquiries are lost, ask their source;")
         print("  what begins at one of these numbers is stopped for review")
 
 

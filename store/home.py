@@ -29,11 +29,16 @@ _PLACE = (
     "concat_ws('/', (SELECT oid FROM pg_database WHERE datname = current_database()),"
     " left(pg_walfile_name(pg_current_wal_lsn()), 8))"
 )
-_OWN = f"place = {_PLACE} AND written_by = xmin::text"
+# Of a copy that was noticed the name counts too: put in the place of another later, it is one of that time.
+_HERE = f"CASE WHEN restored_at IS NULL THEN {_PLACE} ELSE {_PLACE} || '@' || current_database() END"
+_OWN = f"place = {_HERE} AND written_by = xmin::text"
 _THIS = "CAST(CAST(pg_current_xact_id() AS xid) AS text)"
 _LOOK = f"SELECT {_OWN}, restored_at FROM homes"  # noqa: S608 - no input
 # Who has noticed it writes the row, as who settles it: a copy of a copy is known as another one, of a later time.
-_NOTICE = f"UPDATE homes SET restored_at = clock_timestamp(), place = {_PLACE}, written_by = {_THIS}"  # noqa: S608
+_NOTICE = (
+    f"UPDATE homes SET restored_at = clock_timestamp(), place = {_PLACE} || '@' || current_database(),"  # noqa: S608
+    f" written_by = {_THIS}"
+)
 _NOTICE_ONCE = f"{_NOTICE} WHERE restored_at IS NULL OR NOT ({_OWN})"
 
 
@@ -114,6 +119,12 @@ async def find(conn: AsyncConnection) -> Home | None:
         await put_back(conn)
     found = (await conn.execute(select(homes.c.alive_at, homes.c.worked, homes.c.restored_at))).one()
     return Home(found.alive_at, found.worked, found.restored_at)
+
+
+async def looks_put_back(conn: AsyncConnection) -> bool:
+    """Whether it is a copy, or is just being put back; nothing is noted: somebody may only look into it."""
+    row = (await conn.execute(text(_LOOK))).first()
+    return row is None or not row[0] or row[1] is not None
 
 
 async def is_copy(conn: AsyncConnection) -> bool:

@@ -7,9 +7,9 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 
 from domain.clock import Clock
+from domain.facts import Recorded
 from domain.fold import fold
-from domain.lead_state import LeadState
-from domain.perhaps_mailed import perhaps_mailed
+from domain.perhaps_mailed import event_of, perhaps_mailed
 from domain.touches import Channel
 from store.lead_unit import Leads, LeadUnit
 from store.tables import consents, facts, leads, touches
@@ -63,7 +63,12 @@ async def may_have_mails(book: Leads) -> AsyncIterator[str]:
 
 async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
     """What was due in that time is unknown: nothing has been sent since. Whether there was any."""
-    copied = await _copied(book, unit, lost.until)
+    records = await _told_since(book, unit, lost.until)
+    copied = fold(unit.lead_id, (r for r in records if r.at <= lost.until)) if records else unit.state
+    number = unit.state.enrollment_no
+    told_at = event_of(records, number)
+    if told_at is None and lost.stamped and copied.enrollment is None:
+        told_at = await _asked_at(unit)
     mails = list(
         perhaps_mailed(
             unit.state,
@@ -72,7 +77,7 @@ async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
             since=lost.since,
             wrote_at=min((lost.wrote[a.value] for a in unit.addresses if a.value in lost.wrote), default=None),
             copied=copied,
-            asked_at=await _asked_at(unit) if lost.stamped and copied.enrollment is None else None,
+            told_at=told_at,
         )
     )
     for fact in mails:
@@ -87,9 +92,8 @@ async def _asked_at(unit: LeadUnit) -> datetime | None:
     return given
 
 
-async def _copied(book: Leads, unit: LeadUnit, noticed: datetime) -> LeadState:
-    """The lead as it was when the copy was noticed: no pause or rest that began later has held anything."""
+async def _told_since(book: Leads, unit: LeadUnit, noticed: datetime) -> list[Recorded]:
+    """All its facts, if any came since the copy was noticed: no pause or rest that began later has held anything."""
     if unit.state.last_at is None or unit.state.last_at <= noticed:
-        return unit.state
-    records = await book.records(unit.conn, unit.lead_id)
-    return fold(unit.lead_id, (record for record in records if record.at <= noticed))
+        return []
+    return list(await book.records(unit.conn, unit.lead_id))

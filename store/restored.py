@@ -52,7 +52,8 @@ _T = TypeVar("_T")
 
 @dataclass
 class Compared:
-    """What came of it. `strangers`: texts and calls to numbers of no living lead in the copy: it lost who inquired.
+    """What came of it. `strangers`: texts and calls to numbers of no living lead in the copy, and texts from numbers of
+    none: it lost who inquired.
 
     `found`: texts that waited in the copy and were sent since. `stops_of_nobody`: from numbers of no lead in the copy;
     they are shut. `unread`: leads that could not be compared, by id, and the type of the error; so are those with a
@@ -114,6 +115,7 @@ class Comparison:
         await self._take_in(found, heard, done)
         for number, theirs in unknown.items():
             await self._account(number, theirs, home.noticed_at, due, done)
+        await self._strangers(found, heard, home.noticed_at, done)
         lost = Lost(await made(self.leads, self.clock, done.since, due), due, wrote, not self.clock.virtual)
         async for lead_id in may_have_mails(self.leads):
             done.mails += await self._of(lead_id, partial(doubt_mails, self.leads, lost), False, done)
@@ -224,6 +226,18 @@ class Comparison:
             somebodys = somebodys or own
         if not somebodys:
             done.strangers += len(left)
+
+    async def _strangers(
+        self, found: list[Listed], heard: dict[str, datetime], noticed: datetime, done: Compared
+    ) -> None:
+        """Who wrote and is no lead may have asked in the lost time: a mail may have gone there, which nobody lists."""
+        wrote = [one for one in _texts(found) if _event(one) not in heard and not is_opt_out(one.body)]
+        for number in {one.person for one in wrote}:
+            async with self.leads.store.engine.connect() as conn:
+                known = await self._leads_at(conn, number)
+            if not known:
+                await self._lost(number, noticed)
+                done.strangers += sum(one.person == number for one in wrote)
 
     async def _stop(self, left: list[Listed], noticed: datetime, due: datetime, unit: LeadUnit) -> tuple[bool, bool]:
         """Whether that stopped the lead, and whether it is one to whom what is left may have gone."""

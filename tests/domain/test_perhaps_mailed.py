@@ -8,7 +8,7 @@ import pytest
 
 from domain import facts as f
 from domain.consequences import PUT_BACK
-from domain.perhaps_mailed import perhaps_mailed
+from domain.perhaps_mailed import event_of, perhaps_mailed
 from domain.restored import stop_for_review
 from domain.signals import WITNESS
 from domain.touches import Channel, TouchStatus
@@ -44,7 +44,15 @@ def compared(story: Story, copied: Story, noticed: datetime, wrote_at: datetime 
     assert story.state.enrollment is not None
     sequence = story.book.get(story.state.enrollment.sequence, story.state.enrollment.version)
     facts = list(
-        perhaps_mailed(story.state, sequence, noticed, since=copied.now, wrote_at=wrote_at, copied=copied.state)
+        perhaps_mailed(
+            story.state,
+            sequence,
+            noticed,
+            since=copied.now,
+            wrote_at=wrote_at,
+            copied=copied.state,
+            told_at=event_of(story.records, story.state.enrollment.number),
+        )
     )
     if facts:
         story.tell(*facts)
@@ -205,9 +213,11 @@ RECOVERY = sequence(
 )
 PREPARE = sequence(
     {"key": "prepare", "before": "24 h", "of": "appointment", "email": "prepare"},
+    {"key": "then", "after": "10 min", "of": "prepare", "email": "prepare"},
     {"key": "last", "before": "1 h", "of": "appointment", "email": "prepare"},
     key="booked",
 )
+BOOKED_SOON = sequence({"key": "soon", "after": "30 min", "email": "prepare"}, key="booked")
 
 
 @pytest.mark.parametrize(
@@ -241,10 +251,23 @@ def test_the_mails_of_a_sequence_that_is_begun_anew_count_as_if_it_had_begun_in_
         assert mailed(told, ny(noticed)) == mails
 
 
+def test_they_do_though_the_event_is_told_once_more_since() -> None:
+    """As when somebody edits the entry."""
+    copied = Story(ny("2026-03-02 08:00"), book=BOOK.with_(BOOKED_SOON)).run("2026-03-02 10:00")
+
+    def entered(story: Story) -> None:
+        for occurred in (ny("2026-03-02 12:00"), story.now):
+            story.scheduler_says("booked", ny("2026-03-12 10:00"), occurred=occurred)
+        story.scheduler_says("rescheduled", ny("2026-03-13 10:00"), occurred=ny("2026-03-02 12:50"))
+
+    assert unknown(copied, "2026-03-02 13:00", entered=entered) == ["soon/email"]
+
+
 @pytest.mark.parametrize(
     ("occurred", "starts", "mails"),
     [
-        ("2026-03-02 12:00", "2026-03-03 11:00", ["prepare/email"]),  # due 23 hours before, in the lost time
+        ("2026-03-02 12:00", "2026-03-03 11:00", ["prepare/email", "then/email"]),  # due two hours before the notice
+        ("2026-03-02 12:00", "2026-03-03 12:55", ["prepare/email"]),
         ("2026-03-02 12:00", "2026-03-03 14:00", []),
         ("2026-03-02 13:01", "2026-03-03 11:00", []),  # moved since
     ],

@@ -305,9 +305,14 @@ async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worke
     assert await clinic.has_workflow(lead)
     await rebuild(settings, asked)  # "run it again": nobody has sent since, so there is nothing to compare
     assert len(homes) == 1
-    await rebuild(settings, replace(asked, note=True))  # unless it was put back once more
+    again = replace(asked, note=True)  # unless it was put back once more
+    for _ in range(2):
+        noted = datetime.now(UTC)
+        await rebuild(settings, again)
     await rebuild(settings, asked)
     assert len(homes) == 2
+    assert homes[1].noticed_at is not None
+    assert homes[1].noticed_at > noted - timedelta(seconds=1)
     async with clinic.working():
         await clinic.until_sent(lead)
         with pytest.raises(StartError, match=r"at work on it: stop them first"):

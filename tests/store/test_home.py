@@ -130,6 +130,27 @@ async def test_a_copy_of_a_copy_is_of_a_later_time(engine: AsyncEngine, database
     assert len(set(second)) == 1
 
 
+async def test_a_copy_that_was_looked_at_is_of_the_time_when_it_was_put_in_the_place(
+    engine: AsyncEngine, database_url: str, postgres: Server
+) -> None:
+    """What was sent meanwhile, from the one that was there, it does not know."""
+    await restore(engine)
+    async with engine.connect() as conn:
+        assert await home.looks_put_back(conn)
+    async with engine.connect() as conn:
+        assert not await home.is_copy(conn), "nothing is noted by that"
+    first = await noticed(engine)
+    await engine.dispose()
+    url, name = make_url(database_url), f"t_{uuid.uuid4().hex}"
+    of = [sql.Identifier(str(url.database)), sql.Identifier(name)]
+    postgres.run(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*of))
+    other = make_engine(postgres.url(name), pool_size=1)
+    assert await noticed(other) > first
+    assert await noticed(other) == await noticed(other)
+    await other.dispose()
+    postgres.run(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(*reversed(of)))
+
+
 async def test_a_copy_is_noted_before_anything_is_entered_in_it(engine: AsyncEngine, database_url: str) -> None:
     """The API may be started long before anybody who sends."""
     await restore(engine)

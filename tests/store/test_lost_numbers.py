@@ -72,6 +72,17 @@ async def test_who_gives_such_a_number_later_is_stopped(copy: Restored) -> None:
     assert await copy.would_send(lead) == []
 
 
+async def test_a_number_that_wrote_and_is_nobodys_is_kept_too(copy: Restored) -> None:
+    """A mail may have gone there, which no list holds; what they wrote was lost with them."""
+    copy.carrier.has("SM1", "Can I come tomorrow?", inbound=True)
+    copy.carrier.has("SM2", "STOP", inbound=True, to="+12125550188")
+    compared = await copy.compare()
+    assert (compared.strangers, compared.stops_of_nobody, compared.replies) == (1, 1, 0)
+    lead = await copy.clinic.inquire()
+    assert (await copy.clinic.state(lead)).state is State.PAUSED
+    assert len(await copy.reviews(lead)) == 1
+
+
 async def test_a_review_holds_what_begins_until_somebody_has_looked(copy: Restored) -> None:
     lead = await copy.clinic.inquire(email=None)
     copy.carrier.has("SM1")

@@ -94,18 +94,13 @@ def _due_then(
 
 def event_of(records: Iterable[f.Recorded], enrollment: int) -> datetime | None:
     """When that occurred (product) of which a scheduler told, and by which this sequence began, if it did so."""
-    told: f.Recorded | None = None
+    told: dict[datetime, datetime] = {}  # by when it was told: in one transaction with what follows from it
     for record in records:
         if isinstance(record.fact, f.AppointmentChanged):
-            told = record
+            told[record.at] = record.fact.occurred_at
         elif isinstance(record.fact, f.Enrolled) and record.fact.enrollment == enrollment:
-            return _occurred(told) if told is not None and told.at == record.at else None
+            return told.get(record.at)
     return None
-
-
-def _occurred(told: f.Recorded) -> datetime:
-    assert isinstance(told.fact, f.AppointmentChanged)
-    return told.fact.occurred_at
 
 
 def _had_it_begun(

@@ -233,6 +233,9 @@ def rebuild(
         bool,
         typer.Option("--note", help="With --restored: only note that it was put back, before anything is entered"),
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="With --note: it was put back once more since it was noted")
+    ] = False,
     rate: Annotated[float, typer.Option(min=1, help="How many are started a second, at most.")] = 200.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -240,10 +243,12 @@ def rebuild(
     for name, given in (("--without-unread", without_unread), ("--note", note)):
         if given and not restored:
             raise typer.BadParameter("it goes with --restored", param_hint=name)
+    if again and not note:
+        raise typer.BadParameter("it goes with --note", param_hint="--again")
     settings = _ready_settings(data_dir)
     from stack.rebuild import Options, run  # noqa: PLC0415
 
-    _end_hard(lambda: run(settings, Options(restored, everyone, rate, as_json, without_unread, note)))
+    _end_hard(lambda: run(settings, Options(restored, everyone, rate, as_json, without_unread, note, again)))
 
 
 def _ready_settings(data_dir: Path | None) -> Settings:

@@ -103,6 +103,17 @@ def event_of(records: Iterable[f.Recorded], enrollment: int) -> datetime | None:
     return None
 
 
+def all_stamped(records: Iterable[f.Recorded]) -> bool:
+    """Whether a permission came with each of its inquiries, which says when that was: any may be of the lost time."""
+    asked, given = set[datetime](), set[datetime]()  # by when they were told: in one transaction
+    for record in records:
+        if isinstance(record.fact, f.Inquired):
+            asked.add(record.at)
+        elif isinstance(record.fact, f.Consented):
+            given.add(record.at)
+    return asked <= given
+
+
 def _had_it_begun(
     state: LeadState, enrollment: Enrollment, sequence: Sequence, began: datetime, now: datetime
 ) -> list[Due]:

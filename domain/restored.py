@@ -22,6 +22,10 @@ LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at suc
 SENT_ONCE_MORE_WITHIN = timedelta(days=1)  # product, of when it may be: a text's life, and a night
 _PERHAPS_TRIED_AGAIN = frozenset({TouchStatus.CLAIMED, TouchStatus.UNKNOWN, TouchStatus.ACCEPTED})
 _LOOK = "look at the carrier's log, skip what the lead has had already, then resume it"
+_LOST = (
+    "the carrier has texts or calls to this number, or texts from it, of a time that is lost: look at its log, and at "
+    "the mail provider's, for what the lead had, skip that, then resume it"
+)
 _UNREAD = (
     "the database was put back from a copy, and this lead or one with its number could not be compared: look at the "
     "carrier's log for what it was sent and what it wrote, and at the mail provider's, and answer it; skip what it has "
@@ -114,11 +118,12 @@ def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int,
 
 
 def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.Fact]:
-    """A sequence begins at a number to which the carrier has texts or calls of a time that is lost.
+    """A sequence begins at a number to or from which the carrier has something of a time that is lost.
 
-    `lost_at` (real) names the restore, as for `stop_for_review`: who was stopped then is not stopped again.
+    No mail of the sequence counts as perhaps sent: the lead was not there to be compared. `lost_at` (real) names the
+    restore, as for `stop_for_review`: who was stopped then is not stopped again.
     """
-    return _stop(state, lost_at, f"the carrier has texts or calls to this number of a time that is lost: {_LOOK}", now)
+    return _stop(state, lost_at, _LOST, now)
 
 
 def review_unread(lead_id: str, noticed: datetime, due: datetime) -> f.TaskOpened:

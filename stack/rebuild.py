@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rich.console import Console
@@ -33,6 +33,10 @@ from workflows import names
 LISTED_WITHIN = timedelta(minutes=5)
 MEANWHILE = "another `tend rebuild --restored` has compared it meanwhile, or it was put back again"
 NOTED = "noted: nothing is sent from it until `tend rebuild --restored` has compared it"
+NOTED_BEFORE = (
+    "it was noted already, at {:%Y-%m-%d %H:%M:%S} UTC, and that stays: what was entered since is of later. Only where "
+    "it was put back once more since then: run `tend rebuild --restored --note --again` before anything else is entered"
+)
 LOOKING = "leads looked at"
 WAITING = "what was sent last may not be in the carrier's list yet: it is read in a while; Ctrl-C stops this"
 AWAY = "Temporal takes nothing at present: waiting for it, some minutes at most; Ctrl-C stops this"
@@ -45,7 +49,7 @@ class Options:
     """`restored`: the database was put back from a copy; `all_`: also whom Temporal knows plan anew.
 
     `without_unread`: the restore is settled though leads could not be compared; they are owed a review. `note`: nothing
-    is done yet but that the copy is noted as one.
+    is done yet but that the copy is noted as one; `again`: also one that is noted already, for it was put back since.
     """
 
     restored: bool = False
@@ -54,6 +58,7 @@ class Options:
     as_json: bool = False
     without_unread: bool = False
     note: bool = False
+    again: bool = False
 
 
 async def rebuild(settings: Settings, options: Options) -> None:
@@ -63,8 +68,7 @@ async def rebuild(settings: Settings, options: Options) -> None:
     try:
         async with tools(settings) as found:
             if options.note:
-                await _noted(settings, found, anew=True)
-                print(NOTED)
+                await _note(settings, found, again=options.again)
                 return
             if options.restored:
                 compared = await _compare(settings, found, options)
@@ -136,6 +140,18 @@ async def _compare(settings: Settings, found: Tools, options: Options) -> Compar
         if not await home.settle(conn, known.noticed_at):
             raise StartError(MEANWHILE)
     return compared
+
+
+async def _note(settings: Settings, found: Tools, *, again: bool) -> None:
+    """By its first notice what is of the lost time is told from what was entered since: a second one moves nothing."""
+    async with found.engine.begin() as conn:
+        began: datetime = (await conn.execute(select(func.now()))).scalar_one()
+        known = await home.find(conn)
+    if known is not None and known.noticed_at is not None and known.noticed_at < began and not again:
+        print(NOTED_BEFORE.format(known.noticed_at.astimezone(UTC)))
+        return
+    await _noted(settings, found, anew=True)
+    print(NOTED)
 
 
 async def _noted(settings: Settings, found: Tools, *, anew: bool = False) -> home.Home:

@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from domain.clock import Clock
 from domain.facts import Recorded
 from domain.fold import fold
-from domain.perhaps_mailed import event_of, perhaps_mailed
+from domain.perhaps_mailed import all_stamped, event_of, perhaps_mailed
 from domain.touches import Channel
 from store.lead_unit import Leads, LeadUnit
 from store.tables import consents, facts, leads, touches
@@ -67,7 +67,7 @@ async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
     copied = fold(unit.lead_id, (r for r in records if r.at <= lost.until)) if records else unit.state
     number = unit.state.enrollment_no
     told_at = event_of(records, number)
-    if told_at is None and lost.stamped and copied.enrollment is None:
+    if told_at is None and lost.stamped and copied.enrollment is None and all_stamped(records):
         told_at = await _asked_at(unit)
     mails = list(
         perhaps_mailed(

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from domain.clock import Clock
+from domain.clock import DATED_BEFORE, Clock
 from domain.errors import ClocksApart, NewerFact
 from domain.opt_out_words import is_opt_out
 from domain.ports import CarrierList, InboundSms, Listed, OutcomeUnknown
@@ -230,8 +230,13 @@ class Comparison:
     async def _strangers(
         self, found: list[Listed], heard: dict[str, datetime], noticed: datetime, done: Compared
     ) -> None:
-        """Who wrote and is no lead may have asked in the lost time: a mail may have gone there, which nobody lists."""
-        wrote = [one for one in _texts(found) if _event(one) not in heard and not is_opt_out(one.body)]
+        """Who wrote and is no lead may have asked in the lost time: a mail may have gone there, which nobody lists.
+
+        Since it was noticed nobody became a lead that is not in it.
+        """
+        until = noticed + DATED_BEFORE
+        texts = (one for one in _texts(found) if one.at < until and not is_opt_out(one.body))
+        wrote = [one for one in texts if _event(one) not in heard]
         for number in {one.person for one in wrote}:
             async with self.leads.store.engine.connect() as conn:
                 known = await self._leads_at(conn, number)

@@ -257,6 +257,16 @@ async def test_who_has_just_asked_has_a_workflow_before_those_who_sleep(
     assert [await clinic.has_workflow(lead) for lead in leads] == [True] * 5
 
 
+async def _noted_by(clinic: Clinic, settings: Settings, options: Options) -> datetime:
+    """When the copy is noted to be one, after the command."""
+    await rebuild(settings, options)
+    async with clinic.store.engine.connect() as conn:
+        known = await home.find(conn)
+    assert known is not None
+    assert known.noticed_at is not None
+    return known.noticed_at
+
+
 async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worker_is_there(
     frozen: Frozen,
     database_url: str,
@@ -305,14 +315,13 @@ async def test_a_snapshot_that_cannot_be_noticed_is_compared_as_long_as_no_worke
     assert await clinic.has_workflow(lead)
     await rebuild(settings, asked)  # "run it again": nobody has sent since, so there is nothing to compare
     assert len(homes) == 1
-    again = replace(asked, note=True)  # unless it was put back once more
-    for _ in range(2):
-        noted = datetime.now(UTC)
-        await rebuild(settings, again)
+    note = replace(asked, note=True)  # unless it was put back once more
+    noted = [await _noted_by(clinic, settings, note) for _ in range(2)]
+    assert noted[0] == noted[1]
+    noted += [await _noted_by(clinic, settings, replace(note, again=True))]
+    assert noted[1] < noted[2]
     await rebuild(settings, asked)
-    assert len(homes) == 2
-    assert homes[1].noticed_at is not None
-    assert homes[1].noticed_at > noted - timedelta(seconds=1)
+    assert [known.noticed_at for known in homes[1:]] == noted[2:]
     async with clinic.working():
         await clinic.until_sent(lead)
         with pytest.raises(StartError, match=r"at work on it: stop them first"):

@@ -80,7 +80,15 @@ async def test_a_number_that_wrote_and_is_nobodys_is_kept_too(copy: Restored) ->
     assert (compared.strangers, compared.stops_of_nobody, compared.replies) == (1, 1, 0)
     lead = await copy.clinic.inquire()
     assert (await copy.clinic.state(lead)).state is State.PAUSED
-    assert len(await copy.reviews(lead)) == 1
+    (review,) = await copy.reviews(lead)
+    assert "texts from it" in str(review.reason)
+    assert "the mail provider's" in str(review.reason)
+
+
+async def test_who_wrote_after_it_was_noticed_asks_for_the_first_time(copy: Restored) -> None:
+    copy.carrier.has("SM1", "Do you have time tomorrow?", inbound=True, after=timedelta(minutes=1))
+    assert (await copy.compare()).strangers == 0
+    assert len(await copy.would_send(await copy.clinic.inquire())) == 1
 
 
 async def test_a_review_holds_what_begins_until_somebody_has_looked(copy: Restored) -> None:

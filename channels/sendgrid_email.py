@@ -70,7 +70,7 @@ class SendGridEmail:
                 return await asyncio.wrap_future(job)
         except TimeoutError:
             if turn.take_away():
-                raise Unavailable("SendGrid: no thread or connection in time, nothing was sent") from None
+                raise Unavailable("SendGrid: no thread, connection or claim in time, nothing was sent") from None
             raise unknown("SendGrid", f"no answer within {limit:g} s") from None
         finally:
             turn.take_away()  # whoever was cancelled writes no more

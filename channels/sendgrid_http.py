@@ -26,7 +26,8 @@ class NotConnected(OSError):
 class Turn:
     """One mail's right to be written, for `limit` real seconds from now.
 
-    `begin` is asked last, with the seconds that are left; what it raises means that nothing is written.
+    `begin` is asked last, with the seconds that are left; what it raises means that nothing is written. While it is
+    asked nothing is, so until its answer the turn can be taken away.
     """
 
     def __init__(self, limit: float, begin: Callable[[float], None] | None = None) -> None:
@@ -39,11 +40,11 @@ class Turn:
 
     def take(self) -> bool:
         """By the thread. False if it is too late to write."""
-        if self.left() <= 0 or not self._taken.acquire(blocking=False):
+        if self.left() <= 0 or self._taken.locked():
             return False
         if self._begin is not None:
             self._begin(self.left())
-        return self.left() > 0
+        return self.left() > 0 and self._taken.acquire(blocking=False)
 
     def take_away(self) -> bool:
         """By the caller. True if nothing was written, nor will be."""

@@ -23,8 +23,10 @@ class Voice:
     links: Links = field(repr=False)
     facilities: Facilities = field(repr=False)
 
-    def values(self, state: LeadState, sequence: Sequence | None, first_name: str, now: datetime) -> dict[str, str]:
-        """All variables of templates, as text. `now` is product time (UTC)."""
+    def values(
+        self, state: LeadState, sequence: Sequence | None, first_name: str, now: datetime, mailed_to: bytes = b""
+    ) -> dict[str, str]:
+        """All variables of templates, as text. `now` is product time (UTC); `mailed_to` a mail's address, its index."""
         appointment = state.anchor() or state.booked()
         facility = self.facilities.get(appointment.facility if appointment else state.facility)
         zone = ZoneInfo(state.zones[0] if len(state.zones) == 1 else facility.zone)
@@ -41,7 +43,7 @@ class Voice:
             "appointment_day": local.strftime("%A, %B %-d") if local else "",
             "appointment_time": local.strftime("%-I:%M %p %Z") if local else "",
             "offer_until": (now + OFFER_LASTS).astimezone(zone).strftime("%A, %B %-d"),
-            "unsubscribe_link": self.links.url("unsubscribe", state.lead_id),
+            "unsubscribe_link": self.links.url("unsubscribe", state.lead_id, mailed_to),
             "postal_address": self.postal_address,
         }
 

@@ -23,6 +23,10 @@ _OWN = (
     " WHERE la.lead_id = %(lead)s AND a.kind = ANY(%(kinds)s) AND NOT la.wrong"
 )
 _SHUT = "SELECT address_id, channel FROM stops WHERE address_id = ANY(%(addresses)s::uuid[])"
+_SHUT_AT = (
+    "SELECT 1 FROM stops s JOIN addresses a ON a.id = s.address_id WHERE a.kind = %(kind)s AND a.blind = %(blind)s"
+    " AND s.channel = %(channel)s AND s.cause = 'opt_out'"
+)
 _ASKED = (
     "SELECT 1 FROM stops s JOIN lead_addresses la ON la.address_id = s.address_id"
     " WHERE la.lead_id = %(lead)s AND NOT la.wrong AND s.channel = %(channel)s AND s.cause = 'opt_out'"
@@ -40,6 +44,13 @@ async def stop_at(leads: Leads, conn: AsyncConnection, addresses: Kinds) -> None
 async def is_shut(conn: AsyncConnection, lead_id: str, channel: Channel) -> bool:
     """Whether somebody asked to be left alone there, whichever lead's facts tell of it."""
     [rows] = await together(conn, [(_ASKED, {"lead": lead_id, "channel": channel.value})])
+    return bool(rows)
+
+
+async def is_shut_at(conn: AsyncConnection, blind: bytes, channel: Channel) -> bool:
+    """As `is_shut`, of an address by its blind index."""
+    at = {"kind": KIND_OF[channel], "blind": blind, "channel": channel.value}
+    [rows] = await together(conn, [(_SHUT_AT, at)])
     return bool(rows)
 
 

@@ -30,17 +30,18 @@ class Composer:
 
     async def message(self, unit: LeadUnit, ref: TouchRef, to: str) -> Sms | Email:
         """A text or a mail: what is said in a call, the voice webhooks and the coordinator say."""
+        mailed_to = self.store.vault.blind("email", to) if ref.channel is Channel.EMAIL else b""
         own = await self._own_words(unit, ref)
         if own is not None:
             if ref.channel is Channel.SMS:
                 return Sms(ref.touch_id, to, own)
-            values = self.voice.values(unit.state, unit.journal.sequence, "", unit.now)
+            values = self.voice.values(unit.state, unit.journal.sequence, "", unit.now, mailed_to)
             mail = compose_email(f"A message from {self.voice.organization}", own, values)
             return Email(ref.touch_id, to, mail.subject, mail.text, mail.html)
         template = self._template(unit, ref)
         sealed = {"id": unit.lead_id, "first_name": unit.first_name}
         first_name = str(self.store.vault.open_row(tables.leads, sealed)["first_name"])
-        values = self.voice.values(unit.state, unit.journal.sequence, first_name, unit.now)
+        values = self.voice.values(unit.state, unit.journal.sequence, first_name, unit.now, mailed_to)
         if ref.channel is Channel.SMS:
             return Sms(ref.touch_id, to, render_sms(template, values))
         mail = render_email(template, values)

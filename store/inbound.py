@@ -32,6 +32,7 @@ _LEADS = (
     f"SELECT l.id, l.exit_reason, a.wrong FROM lead_addresses a JOIN leads l ON l.id = a.lead_id"  # noqa: S608
     f" WHERE a.address_id = {_HERE} ORDER BY l.created_at DESC, l.id"
 )
+BY_LINK = "unsubscribed by the link in a mail"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Inbound:
         Raises NewerFact, but not for a stop: who asks to be left alone is, whichever lead cannot be read.
         """
         async with self.leads.store.engine.begin() as conn:
-            from_ = await self._sender(conn, ("twilio", sms.event_id, "sms"), "phone", sms.sender)
+            blind = self.leads.store.vault.blind("phone", sms.sender)
+            from_ = await self._sender(conn, ("twilio", sms.event_id, "sms"), "phone", sms.sender, blind)
             if from_ is None:
                 return False
             if sms.is_stop or is_opt_out(sms.body):
@@ -67,22 +69,30 @@ class Inbound:
 
     async def no_more_mail(self, provider: str, told: NoMoreMail) -> bool:
         """A stop of e-mail for the address. False if it was known already, or if no lead has it."""
+        blind = self.leads.store.vault.blind("email", told.address)
+        return await self._stop_mail((provider, told.event_id, "opt_out"), told.address, blind, told.cause)
+
+    async def unsubscribed(self, lead_id: str, blind: bytes) -> None:
+        """By the link in a mail of a lead that is lost: all that is known of its address is its blind index."""
+        await self._stop_mail(("tend", f"{lead_id}:unsubscribed", "opt_out"), None, blind, BY_LINK)
+
+    async def _stop_mail(self, event: tuple[str, str, str], address: str | None, blind: bytes, cause: str) -> bool:
         async with self.leads.store.engine.begin() as conn:
-            from_ = await self._sender(conn, (provider, told.event_id, "opt_out"), "email", told.address)
+            from_ = await self._sender(conn, event, "email", address, blind)
             if from_ is None:
                 return False
             if not from_.leads:
                 await shut(self.leads, conn, {from_.address_id: "email"})
                 return False
             for lead_id in from_.leads:
-                if await owed_stops.told(conn, partial(self._no_more_mail, conn, lead_id, told)):
+                if await owed_stops.told(conn, partial(self._no_more_mail, conn, lead_id, cause)):
                     return True
             await self._stop_unread(conn, from_.leads[0], {from_.address_id: "email"})
         return True
 
-    async def _no_more_mail(self, conn: AsyncConnection, lead_id: str, told: NoMoreMail) -> None:
+    async def _no_more_mail(self, conn: AsyncConnection, lead_id: str, cause: str) -> None:
         async with self.leads.within(conn, lead_id, locked=True) as unit:
-            unit.opt_out((Channel.EMAIL,), told.cause, "lead")
+            unit.opt_out((Channel.EMAIL,), cause, "lead")
             unit.audit("lead", "lead_opted_out")
 
     async def _stop_unread(self, conn: AsyncConnection, lead_id: str, addresses: Kinds) -> None:
@@ -91,14 +101,14 @@ class Inbound:
         await audit.append(conn, "lead", "lead_opted_out", lead_id, "addresses")
 
     async def _sender(
-        self, conn: AsyncConnection, event: tuple[str, str, str], kind: str, value: str
+        self, conn: AsyncConnection, event: tuple[str, str, str], kind: str, value: str | None, blind: bytes
     ) -> "_Sender | None":
         """Whose address it is, in one round trip; None if the event was known.
 
         The address is made if it is new, and locked: a stop holds for leads that come later too. So are all its leads,
         by id, before one of them is written to: a stop reaches the others after the first.
         """
-        vault, blind = self.leads.store.vault, self.leads.store.vault.blind(kind, value)
+        vault = self.leads.store.vault
         row = {"id": str(uuid.uuid4()), "kind": kind, "value": value, "blind": blind}
         here = {"kind": kind, "blind": blind}
         address = insert_new(tables.addresses, vault.seal_row(tables.addresses, row))

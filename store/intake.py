@@ -24,12 +24,13 @@ from store import clocks, lead_rows, stops, tables
 from store.engine import HOLDS
 from store.lead_unit import Leads, LeadUnit
 from store.persons import with_names
-from store.round_trip import Row, Statement, insert_new, together
+from store.round_trip import Row, Statement, insert_new, together, update
 from store.round_trip import insert as row_of
 from store.vault import Vault
 
 _LOCK = (
-    "SELECT id, kind, clock_timestamp() AS clock FROM addresses WHERE blind = ANY(%(blinds)s) ORDER BY id FOR UPDATE"
+    "SELECT id, kind, value IS NULL AS unnamed, clock_timestamp() AS clock FROM addresses"
+    " WHERE blind = ANY(%(blinds)s) ORDER BY id FOR UPDATE"
 )
 _LOCK_LEADS = "SELECT id FROM leads WHERE id = ANY(%(leads)s::uuid[]) ORDER BY id FOR UPDATE"
 _WORDS = (
@@ -122,6 +123,8 @@ async def _lock_addresses(leads: Leads, conn: AsyncConnection, intake: Intake) -
     rows: list[Row] = []
     while len(rows) < len(blinds):  # again, if one that was there has just been forgotten (store/sweep.py)
         *_, rows, _ = await together(conn, [*made, *locks])
+    named = [vault.seal_row(table, {"id": row["id"], "value": given[row["kind"]]}) for row in rows if row["unnamed"]]
+    await together(conn, [update(table, "id", row) for row in named])
     skew = await leads.noticed.skew(leads.store.engine, clocks.ahead(asked, rows[-1]["clock"]))
     return {row["kind"]: str(row["id"]) for row in rows}, leads.now_with(skew)
 

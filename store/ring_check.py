@@ -33,7 +33,9 @@ async def check_ring(database_url: str, ring: str) -> None:
 async def _check(conn: AsyncConnection, vault: Vault) -> None:
     header = func.substring(addresses.c.value, 1, func.get_byte(addresses.c.value, 1) + 2)  # it names the key
     c = addresses.c  # these have been there from the first: the database may be of any age
-    one_a_key = select(c.id, c.kind, c.value, c.blind).ext(distinct_on(header)).order_by(header)
+    one_a_key = (
+        select(c.id, c.kind, c.value, c.blind).ext(distinct_on(header)).where(c.value.is_not(None)).order_by(header)
+    )
     for row in (await conn.execute(one_a_key)).mappings():
         try:
             value = vault.open_row(addresses, row)["value"]

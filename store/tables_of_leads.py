@@ -60,13 +60,14 @@ lead_names = Table(
     Index(None, "blind", postgresql_using="hash"),
 )
 
-# A phone number or e-mail address, once, whoever shares it: stops and claims lock this row.
+# A phone number or e-mail address, once, whoever shares it: stops and claims lock this row. Without a value: of a mail
+# whose lead is lost, somebody stopped it by its link; who gives the address next gives the value, too.
 addresses = Table(
     "addresses",
     metadata,
     own_id(),
     words("kind"),  # phone | email
-    sealed("value", null=False),
+    sealed("value"),
     Column("blind", LargeBinary, nullable=False),
     # real: when it was found that a restored database has lost texts or calls to it
     moment("lost_at", null=True),

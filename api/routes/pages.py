@@ -61,8 +61,7 @@ async def book(token: Token, request: Request, services: Wired) -> Response:
 async def unsubscribe_page(token: Token, services: Wired) -> Response:
     """Changes nothing: programs that look at links in mails come here too."""
     try:
-        lead_id = await is_lead(services, services.links.lead_id("unsubscribe", token))
-        done = await unsubscribe.is_done(services.leads, lead_id)
+        done = await unsubscribe.is_done(services, token)
     except NotFound:
         return _plain(services, _INVALID, NotFound)
     return _page(services, "unsubscribe.html", done=done)
@@ -72,8 +71,7 @@ async def unsubscribe_page(token: Token, services: Wired) -> Response:
 async def unsubscribe_now(token: Token, services: Wired) -> Response:
     """From the page's button, or by a mail program with one click (RFC 8058): whatever the body says."""
     try:
-        lead_id = await is_lead(services, services.links.lead_id("unsubscribe", token))
-        await unsubscribe.opt_out(services.leads, lead_id)
+        await unsubscribe.by_link(services, token)
     except NotFound:
         return _plain(services, _INVALID, NotFound)
     return _page(services, "unsubscribe.html", done=True)

@@ -198,3 +198,25 @@ async def test_unsubscribing_shuts_the_address_of_a_lead_that_cannot_be_read(off
         assert page.status_code == 200, page.text
         assert "You are unsubscribed" in page.text
     assert await stops(office, lead_id) == {"phone": [], "email": ["email"]}
+
+
+async def test_unsubscribing_holds_for_a_lead_that_is_lost(office: Office) -> None:
+    """Its mail went out before the database was put back: whoever has the address, now or later, is not written to."""
+    vault = office.services.store.vault
+    lost = "00000000-0000-4000-8000-000000000000"
+    here = await office.lead(phone=PHONE, email="ada@example.com")
+    for address in ("ada@example.com", "ben@example.com"):
+        url = office.services.links.url("unsubscribe", lost, vault.blind("email", address))
+        link = url.removeprefix(PUBLIC_URL)
+        assert "<button" in (await office.http.get(link)).text
+        for page in [await office.http.post(link, data={"List-Unsubscribe": "One-Click"}) for _ in range(2)]:
+            assert page.status_code == 200
+        assert "You are unsubscribed" in (await office.http.get(link)).text
+        lost = "00000000-0000-4000-8000-000000000001"
+    later = await office.lead(first_name="Ben", phone="+12125550143", email="ben@example.com")
+    for lead_id, address in ((here, "ada@example.com"), (later, "ben@example.com")):
+        lead = await office.get(f"/v1/leads/{lead_id}")
+        mail = next(a for a in lead["addresses"] if a["kind"] == "email")
+        assert (mail["value"], [s["channel"] for s in mail["stops"]]) == (address, ["email"])
+    timeline = (await office.get(f"/v1/leads/{here}/timeline"))["items"]
+    assert [(i["by"], i["channels"]) for i in timeline if i["kind"] == "opt_out"] == [("lead", ["email"])]

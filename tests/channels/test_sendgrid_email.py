@@ -82,6 +82,18 @@ async def test_it_is_asked_with_the_connection_in_hand_and_what_it_raises_sends_
     assert (posts, provider.posts) == ([0], 1)
 
 
+async def test_a_claim_that_is_not_used_in_time_sends_nothing(provider: Provider, email: SendGridEmail) -> None:
+    """As where the database does not answer."""
+    provider.answer(202, "")
+
+    async def begin() -> None:
+        await asyncio.Event().wait()
+
+    with pytest.raises(Unavailable):
+        await email.send(MAIL, 0.2, begin)
+    assert provider.posts == 0
+
+
 async def test_waiting_for_a_thread_sends_nothing(provider: Provider, email: SendGridEmail) -> None:
     provider.answer(202, "")
     free = threading.Event()
@@ -137,6 +149,13 @@ def test_either_the_thread_writes_or_the_caller_knows_that_it_did_not() -> None:
     assert not second.take()
     assert not late.take()
     assert late.take_away()
+
+
+def test_while_its_claim_is_being_used_nothing_is_written_yet() -> None:
+    taken: list[bool] = []
+    turn = Turn(60, lambda _: taken.append(turn.take_away()))
+    assert not turn.take()
+    assert taken == [True]
 
 
 @pytest.mark.parametrize("code", [301, 302, 307])

@@ -5,16 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from content.links import Links
 from domain import facts as f
 from domain.clock import Clock, Pace, virtual_clock
 from domain.lead_state import State
-from domain.ports import InboundSms
+from domain.ledger import Claim
+from domain.ports import Email, InboundSms
 from domain.touches import Channel, TouchStatus
 from store.bookings import Booking
 from store.home import Home
 from store.restored import Comparison
 from tests.store.a_copy import NUMBER, Restored
 from tests.store.test_rules import DESK, Clinic
+from wire.keyring import KeyRing
 
 HOUR = timedelta(hours=1)
 THREE_HOURS = timedelta(hours=3)
@@ -207,3 +210,16 @@ async def test_mails_of_an_inquiry_that_was_entered_anew_are_unknown_for_as_long
         "unknown whether email of step confirm went out",
         "unknown whether email of step bio went out",
     }
+
+
+async def test_the_link_in_a_mail_names_its_address_too(copy: Restored, keyring: KeyRing) -> None:
+    """It holds where the lead is lost by then: tests/api/test_api_pages.py."""
+    lead = await copy.clinic.inquire(phone=None)
+    ref = await copy.clinic.next_touch(lead)
+    claim = await copy.clinic.ledger.claim(ref, datetime.now(UTC))
+    assert isinstance(claim, Claim)
+    assert isinstance(claim.message, Email)
+    url = dict(claim.message.headers)["List-Unsubscribe"].strip("<>")
+    assert url in claim.message.text
+    named = Links(keyring, "").lead_and_address("unsubscribe", url.rpartition("/")[2])
+    assert named == (lead, copy.clinic.store.vault.blind("email", claim.message.to))

@@ -14,10 +14,13 @@ from wire.keyring import KeyRing
 
 
 async def keep(store: Store, ring: str, phone: str) -> None:
+    """And an address of which only its index is known."""
     vault = Vault(KeyRing.parse(ring))
     row = {"id": str(uuid.uuid4()), "kind": "phone", "value": phone, "blind": vault.blind("phone", phone)}
+    unnamed = row | {"id": str(uuid.uuid4()), "value": None, "blind": vault.blind("phone", f"not {phone}")}
     async with store.engine.begin() as conn:
-        await conn.execute(addresses.insert().values(vault.seal_row(addresses, row)))
+        for one in (unnamed, vault.seal_row(addresses, row)):
+            await conn.execute(addresses.insert().values(one))
 
 
 async def test_only_the_ring_that_a_database_was_written_with_is_taken(store: Store, database_url: str) -> None:

@@ -29,7 +29,7 @@ def perhaps_mailed(
 ) -> Iterator[f.Fact]:
     """Of the time from `since`, when the copy was made, to `now`, when it was noticed (product).
 
-    `wrote_at` (product): when the lead wrote first in the lost time, and so began to rest.
+    `wrote_at` (product): when the lead wrote first in the lost time.
     `copied`: the state before anything was entered anew or compared, if that was another one.
     `told_at` (product): when that occurred by which a sequence has begun since, as far as somebody tells: a scheduler's
     event, or an inquiry.
@@ -46,7 +46,7 @@ def perhaps_mailed(
         wrote = wrote_at if enrollment.cause == "replied" else None
         due_then = _had_it_begun(state, enrollment, sequence, max(since, told_at or wrote or since), now)
     else:
-        due_then = _due_then(copied, sequence, now, wrote_at if state.rest is not None else None, state)
+        due_then = _due_then(copied, sequence, now, state)
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
     to_come |= {(due.step, due.part) for due in _second_tries(state, sequence)}
     due_then = [due for due in due_then if (due.step, due.part) in to_come]
@@ -67,20 +67,18 @@ def perhaps_mailed(
         yield from perhaps(name, known.status if known is not None else None)
 
 
-def _due_then(
-    copied: LeadState, sequence: Sequence, now: datetime, wrote_at: datetime | None, state: LeadState
-) -> list[Due]:
-    """What fell due by `now` before a pause or rest held the cadence.
+def _due_then(copied: LeadState, sequence: Sequence, now: datetime, state: LeadState) -> list[Due]:
+    """What fell due by `now` before a pause or rest of the copy held the cadence.
 
-    A hold of the copy that ended by itself by then has moved what it held, as it will move it again: what counts is
-    the time so moved. Where the lead wrote before that end, it went on. An appointment of which more was entered since
-    may have been moved in the lost time: what turns on it counts by its time as it is now, too.
+    One that ended by itself by then has moved what it held, as it will move it again: what counts is the time so moved.
+    What the lead wrote since has held nothing for certain: it may have been answered, and the lead gone on. An
+    appointment of which more was entered since may have been moved in the lost time: what turns on it counts by its
+    time as it is now, too.
     """
-    hold = min((hold.since for hold in (copied.pause, copied.rest) if hold is not None), default=None)
+    held = min((hold.since for hold in (copied.pause, copied.rest) if hold is not None), default=None)
     end = held_until(copied)
-    if end is not None and end <= now and (wrote_at is None or end <= wrote_at):
-        copied, hold = once_over(copied, end), None
-    held = min((at for at in (hold, wrote_at) if at is not None), default=None)
+    if end is not None and end <= now:
+        copied, held = once_over(copied, end), None
     to_come = [*pending(copied, sequence), *_second_tries(copied, sequence)]
     if (moved := state.anchor()) is not None and moved != copied.anchor() and moved.occurred_at <= now:
         to_come += [due for due in pending(state, sequence) if _turns_on_an_appointment(due.spec, sequence)]

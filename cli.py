@@ -191,8 +191,8 @@ def migrate(data_dir: DataDirOption = None) -> None:
     from stack.publishing import publish_shipped, shipped_warnings  # noqa: PLC0415
     from store.migrate import migrate as run  # noqa: PLC0415
 
-    asyncio.run(run(settings.database_url))
-    print("the database is up to date")
+    at = asyncio.run(run(settings.database_url))
+    print(f"the database is at {at}")
     for key, version in asyncio.run(publish_shipped(settings.database_url, product_clock(settings).now())):
         print(f"sequence {key}: published version {version}")
     for warning in shipped_warnings():

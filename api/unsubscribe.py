@@ -11,10 +11,10 @@ from store.lead_unit import Leads
 from store.owed_stops import BLAMELESS
 
 
-async def is_done(services: Services, token: str) -> bool:
+async def is_done(services: Services, token: str, to: str | None) -> bool:
     """Raises NotFound."""
-    lead_id, address = services.links.lead_and_address("unsubscribe", token)
-    lost = await _is_lost(services, lead_id, address)
+    lead_id = services.links.lead_id("unsubscribe", token)
+    lost = await _is_lost(services, lead_id, to)
     async with services.store.engine.begin() as conn:
         if lost is not None:
             return await is_shut_at(conn, lost, Channel.EMAIL)
@@ -22,10 +22,10 @@ async def is_done(services: Services, token: str) -> bool:
         return await is_shut(conn, lead_id, Channel.EMAIL)
 
 
-async def by_link(services: Services, token: str) -> None:
+async def by_link(services: Services, token: str, to: str | None) -> None:
     """In effect when this returns; a repeat changes nothing. Raises NotFound."""
-    lead_id, address = services.links.lead_and_address("unsubscribe", token)
-    lost = await _is_lost(services, lead_id, address)
+    lead_id = services.links.lead_id("unsubscribe", token)
+    lost = await _is_lost(services, lead_id, to)
     if lost is not None:
         await services.inbound.unsubscribed(lead_id, lost)
     else:
@@ -46,7 +46,7 @@ async def opt_out(leads: Leads, lead_id: str) -> None:
             await audit.append(conn, "lead", "lead_opted_out", lead_id, "addresses")
 
 
-async def _is_lost(services: Services, lead_id: str, address: bytes | None) -> bytes | None:
+async def _is_lost(services: Services, lead_id: str, to: str | None) -> bytes | None:
     """The blind index of the address that its mail went to, if the lead is lost with a database that was put back.
 
     Raises NotFound where it is, and the link is older than such links that name one.
@@ -54,7 +54,7 @@ async def _is_lost(services: Services, lead_id: str, address: bytes | None) -> b
     try:
         await is_lead(services, lead_id)
     except NotFound:
-        if address is None:
+        if (address := services.links.address(lead_id, to)) is None:
             raise
         return address
     return None

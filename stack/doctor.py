@@ -28,7 +28,7 @@ from stack.preflight import check_ring
 from stack.stuck_leads import several, stuck
 from stack.verdicts import Line, Verdict, length, ok, wrong
 from store import home
-from store.migrate import newest, reached
+from store.migrate import fits, newest, reached
 from store.open_claims import held_up
 from store.sweep import kept, waits_too_long
 from store.tables import leads, outbox, tasks, touches
@@ -168,8 +168,8 @@ async def _keys(settings: Settings) -> Line:
 
 async def _migrations(found: Tools) -> Line:
     async with found.engine.connect() as conn:
-        at = await reached(conn)
-    if at != newest():
+        at, fitting = await reached(conn), await fits(conn)
+    if not fitting:
         return wrong("migrations", f"the database is at {at}, this program needs {newest()}", "run `tend migrate`")
     return ok("migrations", f"at {at}")
 

@@ -250,10 +250,7 @@ class Stack:
         except SQLAlchemyError as error:
             # its text may hold a statement with values: the kind of the cause has to do
             cause = getattr(error, "orig", None) or error
-            raise StartError(
-                f"migrations failed ({type(cause).__name__}): run `tend migrate` to see all, and restore the backup "
-                "if the database is of a newer Tend"
-            ) from error
+            raise StartError(f"migrations failed ({type(cause).__name__}): run `tend migrate` to see all") from error
         say(f"migrations done ({time.monotonic() - began:.1f} s)")
 
     async def _publish(self, database_url: str, now: datetime) -> None:

@@ -10,7 +10,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import DeadlockDetected, LockNotAvailable
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_delay, wait_fixed
@@ -18,6 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from domain.errors import TendError
 from store import home
 from store.engine import make_engine
+from store.tables import schema_fits
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +31,15 @@ WAITS = 3
 PAUSE = 10.0  # in which those behind it have their turn
 BUSY_FOR = 300.0
 
+# A program of this revision, or of one since, can work with the newest schema. A change that it cannot live with moves
+# this to its own, and CHANGELOG.md says so.
+FITS_SINCE = "20261208_fits"
+
 OLDEST = 17  # PostgreSQL: the first with transaction_timeout
 
 
 class UnknownSchema(TendError):
-    """The database was migrated by a newer Tend than this one."""
+    """The database was migrated by a newer Tend, with which this one cannot work."""
 
 
 class TooOld(TendError):
@@ -54,7 +59,8 @@ class InUse(TendError):
 async def migrate(database_url: str) -> str:
     """Applies what is missing, all of it or nothing, and answers the revision reached; harmless to repeat.
 
-    Raises UnknownSchema if the database is newer than this program, TooOld if its server is older than OLDEST, InUse if
+    A newer schema stays as it is, where it says that this program can work with it: a release was taken back.
+    Raises UnknownSchema if it does not, TooOld if its server is older than OLDEST, InUse if
     others hold its tables for too long, home.HalfRestored if not all of a dump is there.
     """
     engine = make_engine(database_url, pool_size=1, limited=False)  # a change may take long, and wait for one
@@ -63,13 +69,14 @@ async def migrate(database_url: str) -> str:
             with attempt:
                 async with engine.begin() as conn:
                     await _bring_up(conn)
+                    at = await reached(conn)
     except DBAPIError as error:
         if _in_use(error):
             raise InUse from None
         raise
     finally:
         await engine.dispose()
-    return newest()
+    return at or newest()
 
 
 async def _bring_up(conn: AsyncConnection) -> None:
@@ -110,6 +117,11 @@ async def _check_server(conn: AsyncConnection) -> None:
         raise TooOld(f"PostgreSQL {OLDEST} or newer is needed, and the server is {version}: upgrade it")
 
 
+async def fits(conn: AsyncConnection) -> bool:
+    """Whether this program can work with the schema that is there."""
+    return await conn.run_sync(_fits)
+
+
 async def reached(conn: AsyncConnection) -> str | None:
     """The revision the database is at; None if it was never migrated."""
     return await conn.run_sync(_current)
@@ -128,12 +140,31 @@ def _upgrade(conn: Connection) -> None:
     known = {script.revision for script in scripts.walk_revisions()}
     current = _current(conn)
     if current is not None and current not in known:
-        raise UnknownSchema(f"the database is at {current}, which this version does not know: install a newer Tend")
+        if not _fits(conn):
+            raise UnknownSchema(f"the database is at {current}, which this version does not know: install a newer Tend")
+        log.warning("the database is of a newer Tend (%s), with which this one can work: it stays as it is", current)
+        return
 
     def steps(rev: Any, _: MigrationContext) -> Any:
         return scripts._upgrade_revs("head", rev)
 
     _run(conn, scripts, steps)
+    _say_what_fits(conn, scripts)
+
+
+def _say_what_fits(conn: Connection, scripts: ScriptDirectory) -> None:
+    fitting = [script.revision for script in scripts.walk_revisions(FITS_SINCE, "head")]
+    conn.execute(delete(schema_fits))
+    conn.execute(insert(schema_fits), [{"revision": revision} for revision in fitting])
+
+
+def _fits(conn: Connection) -> bool:
+    """Its own schema does, and what a newer one says of it."""
+    if _current(conn) == newest():
+        return True
+    if conn.scalar(text("SELECT to_regclass('schema_fits')")) is None:
+        return False
+    return conn.scalar(select(schema_fits).where(schema_fits.c.revision == newest())) is not None
 
 
 def _run(conn: Connection, scripts: ScriptDirectory, steps: Callable[[Any, MigrationContext], Any]) -> None:

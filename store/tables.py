@@ -27,6 +27,7 @@ from store.tables_of_work import (
     idempotency,
     odd_clocks,
     outbox,
+    schema_fits,
     sequence_versions,
     sweep_tallies,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "metadata",
     "odd_clocks",
     "outbox",
+    "schema_fits",
     "sequence_versions",
     "sources",
     "stops",

@@ -113,6 +113,9 @@ odd_clocks = Table(
     moment("last_at", server_default=CLOCK),  # real
 )
 
+# The revisions whose programs can work with this schema, though theirs is older (store/migrate.py).
+schema_fits = Table("schema_fits", metadata, words("revision", primary_key=True))
+
 # One row: where this database lives, and when workers were last at work on it.
 homes = Table(
     "homes",

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from api import unsubscribe
@@ -18,6 +18,10 @@ from domain.errors import InvalidInput, NotFound, Refused, TendError
 
 router = APIRouter(tags=["pages behind signed links"], default_response_class=HTMLResponse)
 Token = Annotated[str, Path(description="As in the link that was sent.", examples=["YWRhLWV4YW1wbGU.c2lnbmF0dXJl"])]
+To = Annotated[
+    str | None,
+    Query(description="As in the link that was sent, if it is there.", examples=["YWRhLWV4YW1wbGU.c2lnbmF0dXJl"]),
+]
 _INVALID = "This link is not valid. Please call us, or ask for a new one."
 
 
@@ -58,20 +62,20 @@ async def book(token: Token, request: Request, services: Wired) -> Response:
 
 
 @router.get("/u/{token}", summary="The page to unsubscribe")
-async def unsubscribe_page(token: Token, services: Wired) -> Response:
+async def unsubscribe_page(token: Token, services: Wired, to: To = None) -> Response:
     """Changes nothing: programs that look at links in mails come here too."""
     try:
-        done = await unsubscribe.is_done(services, token)
+        done = await unsubscribe.is_done(services, token, to)
     except NotFound:
         return _plain(services, _INVALID, NotFound)
     return _page(services, "unsubscribe.html", done=done)
 
 
 @router.post("/u/{token}", summary="Unsubscribe, also by one click (RFC 8058)")
-async def unsubscribe_now(token: Token, services: Wired) -> Response:
+async def unsubscribe_now(token: Token, services: Wired, to: To = None) -> Response:
     """From the page's button, or by a mail program with one click (RFC 8058): whatever the body says."""
     try:
-        await unsubscribe.by_link(services, token)
+        await unsubscribe.by_link(services, token, to)
     except NotFound:
         return _plain(services, _INVALID, NotFound)
     return _page(services, "unsubscribe.html", done=True)

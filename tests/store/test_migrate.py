@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from store import home
 from store import migrate as module
 from store.engine import Store, make_engine
-from store.migrate import InUse, TooOld, UnknownSchema, migrate, newest, reached
+from store.migrate import InUse, TooOld, UnknownSchema, fits, migrate, newest, reached
 from store.tables import metadata
 
 
@@ -50,8 +50,26 @@ async def test_an_empty_database_has_no_revision(empty_database_url: str) -> Non
 async def test_the_database_of_a_newer_program_is_left_alone(database_url: str, store: Store) -> None:
     async with store.engine.begin() as conn:
         await conn.execute(text("UPDATE alembic_version SET version_num = '29990101_from_the_future'"))
+        await conn.execute(text("DELETE FROM schema_fits"))
     with pytest.raises(UnknownSchema, match="install a newer Tend"):
         await migrate(database_url)
+
+
+async def test_a_release_is_taken_back_where_the_newer_schema_says_that_it_can_be(
+    database_url: str, store: Store
+) -> None:
+    newer = "29990101_from_the_future"
+    async with store.engine.begin() as conn:
+        assert await fits(conn)
+        await conn.execute(text("UPDATE alembic_version SET version_num = :newer"), {"newer": newer})
+        assert await fits(conn)
+    assert await migrate(database_url) == newer
+    async with store.engine.begin() as conn:
+        assert await reached(conn) == newer
+        await conn.execute(text("DELETE FROM schema_fits"))
+        assert not await fits(conn)
+        await conn.execute(text("DROP TABLE schema_fits"))
+        assert not await fits(conn)
 
 
 async def test_a_server_that_is_too_old_is_refused_and_left_alone(
@@ -87,6 +105,7 @@ async def _older(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "_run", partly)
+        patch.setattr(module, "_say_what_fits", lambda *_: None)
         patch.setattr(home, "make", not_yet)
         await migrate(url)
     return first

@@ -217,5 +217,9 @@ async def test_the_link_in_a_mail_names_its_address_too(copy: Restored, keyring:
     assert isinstance(claim.message, Email)
     url = dict(claim.message.headers)["List-Unsubscribe"].strip("<>")
     assert url in claim.message.text
-    named = Links(keyring, "").lead_and_address("unsubscribe", url.rpartition("/")[2])
-    assert named == (lead, copy.clinic.store.vault.blind("email", claim.message.to))
+    token, _, to = url.rpartition("/")[2].partition("?to=")
+    links = Links(keyring, "")
+    assert links.lead_id("unsubscribe", token) == lead
+    assert links.address(lead, to) == copy.clinic.store.vault.blind("email", claim.message.to)
+    assert links.url("unsubscribe", lead).endswith(f"/{token}")  # as one that is older
+    assert links.address("00000000-0000-4000-8000-000000000000", to) is links.address(lead, token) is None

@@ -11,6 +11,7 @@ from domain.facts import Recorded
 from domain.fold import fold
 from domain.perhaps_mailed import all_stamped, event_of, perhaps_mailed
 from domain.touches import Channel
+from domain.went_on import went_on
 from store.lead_unit import Leads, LeadUnit
 from store.tables import consents, facts, leads, touches
 
@@ -80,6 +81,8 @@ async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
             told_at=told_at,
         )
     )
+    if copied.enrollment_no == number:
+        mails += went_on(copied, unit.journal.book, lost.since, lost.until, unit.closed)
     for fact in mails:
         unit.append(fact, "system")
     return bool(mails)

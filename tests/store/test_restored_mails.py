@@ -223,3 +223,21 @@ async def test_the_link_in_a_mail_names_its_address_too(copy: Restored, keyring:
     assert links.address(lead, to) == copy.clinic.store.vault.blind("email", claim.message.to)
     assert links.url("unsubscribe", lead).endswith(f"/{token}")  # as one that is older
     assert links.address("00000000-0000-4000-8000-000000000000", to) is links.address(lead, token) is None
+
+
+async def test_a_mail_of_the_next_appointment_that_time_had_begun_is_unknown_before_it_begins(copy: Restored) -> None:
+    lead, now = await copy.clinic.inquire(), copy.clock.now()
+    for name, starts in (("A", HOUR / 3), ("B", timedelta(days=6))):
+        booked = Booking(f.BookingEvent.BOOKED, name, now, lead, starts_at=now + starts)
+        await copy.clinic.commands.booking(DESK, booked)
+    present = (await copy.clinic.state(lead)).enrollment_no
+    await copy.compare_in(THREE_HOURS)
+    assert await _unknown_mails(copy, lead) == {(present, "confirm")}
+    await copy.compare_in(5 * HOUR)
+    assert await _unknown_mails(copy, lead) == {(present, "confirm"), (present + 1, "confirm")}
+    assert len(await copy.reviews(lead)) == 2
+
+
+async def _unknown_mails(copy: Restored, lead: str) -> set[tuple[int, str]]:
+    touches = (await copy.clinic.state(lead)).touches.values()
+    return {(t.enrollment, t.step) for t in touches if (t.channel, t.status) == (Channel.EMAIL, TouchStatus.UNKNOWN)}

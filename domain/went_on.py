@@ -1,45 +1,83 @@
-"""Mails of a sequence that time alone has begun in a lost time: of one appointment to the next. Pure.
+"""A sequence that time alone has begun in a lost time: that of a further appointment, where nobody told what became of
+the one before. Pure.
 
-Nobody tells of such a beginning anew, and it comes once more: so the lead is carried on from the copy as a worker would
-have, each message taken and each task left alone, and what would have gone out by mail is unknown before it begins.
+Nobody tells of such a beginning anew, and it would come once more: so the lead is carried on from the copy as a worker
+would have, each message taken and each task left alone, and where it has gone over by then it goes over at once. What
+went out by mail is unknown; a text that the carrier lists has stopped the lead, and its step can be left out.
 """
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from datetime import datetime
 
 from domain import carry_out
 from domain import facts as f
 from domain.consequences import Book
 from domain.journal import Journal
-from domain.lead_state import LeadState
-from domain.next_action import ExpireTask, OpenTask, Touch, Wait
+from domain.lead_state import LeadState, Touch
+from domain.next_action import ExpireTask, OpenTask, Wait
+from domain.next_action import Touch as Send
 from domain.restored import perhaps
-from domain.touches import Channel, TouchStatus
+from domain.touches import Channel, TouchStatus, touch_id
 
 _MOST = 500  # actions; a lead of years has fewer in the time that a copy is old
 
 
-def went_on(
-    state: LeadState, book: Book, since: datetime, now: datetime, closed: AbstractSet[Channel]
-) -> Iterator[f.Fact]:
-    """`state`: of the copy, which was made at `since` and noticed at `now` (product). `closed`: see gate.check."""
-    begun = state.enrollment_no
-    if state.exit_reason is not None or state.anchor() is None or state.booked(after=since) is None:
-        return  # only what turns on an appointment goes over to another by itself
-    carried = _carried_on(state, book, since, now, closed)
-    for touch in carried.touches.values():
-        if touch.enrollment > begun and (touch.channel, touch.status) == (Channel.EMAIL, TouchStatus.ACCEPTED):
-            yield from perhaps(f.TouchChanged.of(touch, touch.status, due_at=touch.due_at), None)
+@dataclass(frozen=True, slots=True)
+class WentOver:
+    """`asked`: what people were to be asked by then; `enrolled`: as it begins now; `mailed`: of that sequence."""
+
+    asked: tuple[f.TaskOpened, ...]
+    enrolled: f.Enrolled
+    mailed: tuple[Touch, ...]
+
+    def facts(self, state: LeadState) -> Iterator[f.Fact]:
+        yield from self.asked
+        yield self.enrolled
+        for touch in self.mailed:
+            own = touch_id(state.lead_id, self.enrolled.enrollment, touch.step, touch.part)
+            name = f.TouchChanged.of(touch, touch.status, due_at=touch.due_at)
+            yield from perhaps(name.model_copy(update={"enrollment": self.enrolled.enrollment, "touch_id": own}), None)
+
+
+def went_over(
+    copied: LeadState, present: LeadState, book: Book, closed: AbstractSet[Channel], *, since: datetime, until: datetime
+) -> WentOver | None:
+    """If it did so between `since`, when the copy was made, and `until`, when it was noticed (product).
+
+    `present`: with all that was told since. `closed`: see gate.check. None too where more is known of the appointments.
+    """
+    begun, anchor = copied.enrollment, copied.anchor()
+    if begun is None or copied.exit_reason is not None or anchor is None or copied.booked(after=since) is None:
+        return None  # only what turns on an appointment goes over to another by itself
+    if present.enrollment_no != begun.number or present.exit_reason is not None or present.anchor() != anchor:
+        return None
+    journal = _carried_on(copied, book, since, until, closed)
+    over = [r.fact for r in journal.appended if isinstance(r.fact, f.Enrolled)]
+    turns_on = journal.state.anchor()
+    if not over or turns_on is None or present.appointments.get(turns_on.id) != turns_on:
+        return None
+    opened = [r.fact for r in journal.appended if isinstance(r.fact, f.TaskOpened)]
+    return WentOver(
+        tuple(t for t in opened if t.enrollment == begun.number and t.task_kind is not f.TaskKind.CALL),
+        over[-1].model_copy(update={"enrollment": begun.number + 1}),
+        tuple(
+            touch
+            for touch in journal.state.touches.values()
+            if touch.enrollment == over[-1].enrollment
+            and (touch.channel, touch.status) == (Channel.EMAIL, TouchStatus.ACCEPTED)
+        ),
+    )
 
 
 def _carried_on(
     state: LeadState, book: Book, since: datetime, until: datetime, closed: AbstractSet[Channel]
-) -> LeadState:
+) -> Journal:
     journal, at = Journal(state, book), since
     for _ in range(_MOST):
         match carry_out.decide(journal, at, closed):
-            case Touch() as touch:
+            case Send() as touch:
                 if not carry_out.may_be_out(journal, touch):
                     carry_out.claim(journal, touch, at)
                 carry_out.change(journal, touch, TouchStatus.ACCEPTED, at)
@@ -51,4 +89,4 @@ def _carried_on(
                 at = max(at, then)
             case _:
                 break
-    return journal.state
+    return journal

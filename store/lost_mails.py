@@ -11,7 +11,7 @@ from domain.facts import Recorded
 from domain.fold import fold
 from domain.perhaps_mailed import all_stamped, event_of, perhaps_mailed
 from domain.touches import Channel
-from domain.went_on import went_on
+from domain.went_on import went_over
 from store.lead_unit import Leads, LeadUnit
 from store.tables import consents, facts, leads, touches
 
@@ -81,11 +81,12 @@ async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
             told_at=told_at,
         )
     )
-    if copied.enrollment_no == number:
-        mails += went_on(copied, unit.journal.book, lost.since, lost.until, unit.closed)
+    over = went_over(copied, unit.state, unit.journal.book, unit.closed, since=lost.since, until=lost.until)
     for fact in mails:
         unit.append(fact, "system")
-    return bool(mails)
+    for fact in over.facts(unit.state) if over is not None else ():
+        unit.append(fact, "system")
+    return bool(mails or (over is not None and over.mailed))
 
 
 async def _asked_at(unit: LeadUnit) -> datetime | None:

@@ -15,30 +15,39 @@ from domain import carry_out
 from domain import facts as f
 from domain.consequences import Book
 from domain.journal import Journal
-from domain.lead_state import LeadState, Touch
+from domain.lead_state import Appointment, LeadState, Touch
 from domain.next_action import ExpireTask, OpenTask, Wait
 from domain.next_action import Touch as Send
 from domain.restored import perhaps
-from domain.touches import Channel, TouchStatus, touch_id
+from domain.touches import SETTLED, Channel, TouchStatus, touch_id
 
 _MOST = 500  # actions; a lead of years has fewer in the time that a copy is old
 
 
 @dataclass(frozen=True, slots=True)
 class WentOver:
-    """`asked`: what people were to be asked by then; `enrolled`: as it begins now; `mailed`: of that sequence."""
+    """To the sequence of this number. `asked`: what people were to be asked by then; `mailed`: of that sequence.
 
+    `enrolled`: as it begins now; None where it has begun already, by what was told since.
+    """
+
+    number: int
     asked: tuple[f.TaskOpened, ...]
-    enrolled: f.Enrolled
+    enrolled: f.Enrolled | None
     mailed: tuple[Touch, ...]
 
     def facts(self, state: LeadState) -> Iterator[f.Fact]:
-        yield from self.asked
-        yield self.enrolled
+        if self.enrolled is not None:
+            yield from self.asked
+            yield self.enrolled
         for touch in self.mailed:
-            own = touch_id(state.lead_id, self.enrolled.enrollment, touch.step, touch.part)
+            known = state.touches.get((self.number, touch.step, touch.part))
+            if known is not None and known.status in SETTLED:
+                continue
+            own = touch_id(state.lead_id, self.number, touch.step, touch.part)
             name = f.TouchChanged.of(touch, touch.status, due_at=touch.due_at)
-            yield from perhaps(name.model_copy(update={"enrollment": self.enrolled.enrollment, "touch_id": own}), None)
+            name = name.model_copy(update={"enrollment": self.number, "touch_id": own})
+            yield from perhaps(name, known.status if known is not None else None)
 
 
 def went_over(
@@ -46,22 +55,27 @@ def went_over(
 ) -> WentOver | None:
     """If it did so between `since`, when the copy was made, and `until`, when it was noticed (product).
 
-    `present`: with all that was told since. `closed`: see gate.check. None too where more is known of the appointments.
+    `present`: with all that was told since. `closed`: see gate.check. None too where that has brought something else.
     """
     begun, anchor = copied.enrollment, copied.anchor()
     if begun is None or copied.exit_reason is not None or anchor is None or copied.booked(after=since) is None:
         return None  # only what turns on an appointment goes over to another by itself
-    if present.enrollment_no != begun.number or present.exit_reason is not None or present.anchor() != anchor:
+    number = begun.number + 1
+    if present.exit_reason is not None or present.enrollment_no not in (begun.number, number):
         return None
     journal = _carried_on(copied, book, since, until, closed)
     over = [r.fact for r in journal.appended if isinstance(r.fact, f.Enrolled)]
     turns_on = journal.state.anchor()
-    if not over or turns_on is None or present.appointments.get(turns_on.id) != turns_on:
+    if not over or turns_on is None or not _stands(present, turns_on):
+        return None
+    begins = present.enrollment_no == begun.number
+    if not _stands(present, anchor) if begins else present.anchor() != present.appointments[turns_on.id]:
         return None
     opened = [r.fact for r in journal.appended if isinstance(r.fact, f.TaskOpened)]
     return WentOver(
+        number,
         tuple(t for t in opened if t.enrollment == begun.number and t.task_kind is not f.TaskKind.CALL),
-        over[-1].model_copy(update={"enrollment": begun.number + 1}),
+        over[-1].model_copy(update={"enrollment": number}) if begins else None,
         tuple(
             touch
             for touch in journal.state.touches.values()
@@ -69,6 +83,12 @@ def went_over(
             and (touch.channel, touch.status) == (Channel.EMAIL, TouchStatus.ACCEPTED)
         ),
     )
+
+
+def _stands(state: LeadState, appointment: Appointment) -> bool:
+    """As it was; told once more it may be of a later time."""
+    known = state.appointments.get(appointment.id)
+    return known is not None and (known.status, known.starts_at) == (appointment.status, appointment.starts_at)
 
 
 def _carried_on(

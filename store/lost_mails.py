@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, or_, select
 
 from domain.clock import Clock
-from domain.facts import Recorded
+from domain.facts import Recorded, TouchChanged
 from domain.fold import fold
 from domain.perhaps_mailed import all_stamped, event_of, perhaps_mailed
 from domain.touches import Channel
@@ -70,6 +70,9 @@ async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
     told_at = event_of(records, number)
     if told_at is None and lost.stamped and copied.enrollment is None and all_stamped(records):
         told_at = await _asked_at(unit)
+    over = went_over(copied, unit.state, unit.journal.book, unit.closed, since=lost.since, until=lost.until)
+    if over is not None and told_at is None and unit.state.enrollment is not None:
+        told_at = unit.state.enrollment.started_at  # what went out of it is known as far as it can be
     mails = list(
         perhaps_mailed(
             unit.state,
@@ -81,12 +84,12 @@ async def doubt_mails(book: Leads, lost: Lost, unit: LeadUnit) -> bool:
             told_at=told_at,
         )
     )
-    over = went_over(copied, unit.state, unit.journal.book, unit.closed, since=lost.since, until=lost.until)
     for fact in mails:
         unit.append(fact, "system")
-    for fact in over.facts(unit.state) if over is not None else ():
+    begun = list(over.facts(unit.state)) if over is not None else []
+    for fact in begun:
         unit.append(fact, "system")
-    return bool(mails or (over is not None and over.mailed))
+    return bool(mails) or any(isinstance(fact, TouchChanged) for fact in begun)
 
 
 async def _asked_at(unit: LeadUnit) -> datetime | None:

@@ -28,8 +28,8 @@ def of_two_appointments() -> Story:
 
 def compared(copied: Story, present: Story, noticed: str) -> WentOver | None:
     over = went_over(copied.state, present.state, copied.book, copied.closed, since=copied.now, until=ny(noticed))
-    if over is not None:
-        present.tell(*over.facts(present.state))
+    if over is not None and (facts := list(over.facts(present.state))):
+        present.tell(*facts)
     return over
 
 
@@ -76,6 +76,12 @@ def replied(story: Story) -> None:
     story.replies()
 
 
+def told_once_more(story: Story) -> None:
+    """With a later stamp, as from a calendar."""
+    story.scheduler_says("booked", ny("2026-03-02 17:20"))
+    story.scheduler_says("booked", ny("2026-03-08 17:00"), of="B")
+
+
 def moved(story: Story) -> None:
     story.scheduler_says("rescheduled", ny("2026-03-09 17:00"), of="B")
 
@@ -88,16 +94,31 @@ def was_there(story: Story) -> None:
     story.scheduler_says("completed", of="A")
 
 
-@pytest.mark.parametrize(("told", "over"), [(replied, True), (moved, False), (given_up, False), (was_there, False)])
-def test_what_was_told_of_the_appointments_counts_and_a_reply_still_waits(
-    told: Callable[[Story], None], *, over: bool
-) -> None:
+def was_not_there(story: Story) -> None:
+    story.scheduler_says("no_show", of="A")
+
+
+@pytest.mark.parametrize("told", [replied, told_once_more, was_there, was_not_there])
+def test_what_was_told_since_does_not_have_its_mail_sent_again(told: Callable[[Story], None]) -> None:
+    copied = of_two_appointments().run(SINCE)
+    assert mailed(copied, ny("2026-03-02 21:30")) == CONFIRM
+    present = again(copied, ny("2026-03-02 22:00"))
+    told(present)
+    for _ in range(2):
+        assert compared(copied, present, "2026-03-02 21:30") is not None
+        number = copied.state.enrollment_no + 1
+        assert present.state.enrollment_no == number
+        assert present.state.touches[number, "confirm", "email"].status is TouchStatus.UNKNOWN
+    assert mailed(present, ny("2026-03-03 12:00")) == []
+    assert (present.state.state is State.RESTING) == (told is replied)
+
+
+@pytest.mark.parametrize("told", [moved, given_up])
+def test_of_an_appointment_that_has_changed_since_nothing_was_mailed(told: Callable[[Story], None]) -> None:
     copied = of_two_appointments().run(SINCE)
     present = again(copied, ny("2026-03-02 22:00"))
     told(present)
-    assert (compared(copied, present, "2026-03-02 21:30") is not None) == over
-    if over:
-        assert present.state.state is State.RESTING
+    assert compared(copied, present, "2026-03-02 21:30") is None
 
 
 def test_who_has_one_appointment_goes_over_to_none() -> None:

@@ -15,7 +15,7 @@ from domain.consequences import enroll as enrolled
 from domain.consequences import task_id as task_id_of
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
-from domain.lead_state import STAFF, STOP, LeadState, Rest, State
+from domain.lead_state import PUT_BACK, STAFF, STOP, LeadState, Rest, State
 from domain.overdue import resumed
 from domain.sequence import Sequence
 from domain.task_commands import texts
@@ -35,6 +35,8 @@ def pause(state: LeadState, reason: str, until: datetime | None, now: datetime) 
     _living(state, "pause")
     if until is not None and until <= now:
         raise InvalidInput("until", "must lie in the future, on the product's clock")
+    if until is not None and state.pause is not None and state.pause.reason == PUT_BACK:
+        raise Refused(f"cannot pause until then: {PUT_BACK}; see to its review, resume it, then pause it", state.state)
     return [f.Paused(reason=reason, until=until)]
 
 

@@ -13,7 +13,6 @@ from domain.touches import Channel, TouchStatus
 _NAMESPACE = uuid.UUID("2f0d1bcb-7c55-5a55-8d8b-0d8c4d4f3b11")
 PHONE = (Channel.SMS, Channel.VOICE)
 BOOKING_EXPECTED = "booking expected"  # the cause of the task that asks for a booking agreed on the phone
-PUT_BACK = "stopped for review: the database was put back from a copy"  # the reason of a pause
 WRONG_NUMBER = "wrong_number"  # the cause of a suppression: the number is not this lead's
 
 

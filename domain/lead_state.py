@@ -21,6 +21,7 @@ ESCALATED_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(days=1))
 
 # Steps outside any sequence: a person's own message, a call that a person dials, the confirmation of an opt-out.
 STAFF, STOP = "staff", "stop"
+PUT_BACK = "stopped for review: the database was put back from a copy"  # the reason of a pause
 DIAL = "dial."  # how the part of a dialled call begins
 
 

@@ -121,7 +121,9 @@ def _had_it_begun(
     """
     if began > now:
         return []
-    if any(hold.since <= now and hold.until is None for hold in (state.pause, state.rest) if hold is not None):
+    holds = [(hold.since, hold.until) for hold in (state.pause,) if hold is not None]
+    holds += [(hold.since, hold.ends_at) for hold in (state.rest,) if hold is not None]
+    if any(since <= now and (end is None or end > now) for since, end in holds):
         return []
     later = enrollment.started_at - began
     return [

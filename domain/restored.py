@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from domain import facts as f
 from domain.clock import DATED_BEFORE
-from domain.consequences import PUT_BACK, task_id
-from domain.lead_state import STAFF, LeadState, Touch
+from domain.consequences import task_id
+from domain.lead_state import PUT_BACK, STAFF, LeadState, Touch
 from domain.ports import Listed
 from domain.schedule import direct, ready
 from domain.touch_reactions import RETRY_AFTER
@@ -161,7 +161,7 @@ def _stopped(state: LeadState, review: f.TaskOpened) -> list[f.Fact]:
     facts: list[f.Fact] = []
     if known is None:
         facts.append(review)
-    if state.exit_reason is None and (state.pause is None or state.pause.until is not None):
+    if state.exit_reason is None and (state.pause is None or state.pause.reason != PUT_BACK):
         facts.insert(0, f.Paused(reason=PUT_BACK))
     return facts
 

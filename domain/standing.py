@@ -4,10 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain import facts as f
-from domain.consequences import PUT_BACK
 from domain.fold import apply
 from domain.foretell import Upcoming, upcoming
-from domain.lead_state import STOP, LeadState, Rest, State, Touch
+from domain.lead_state import PUT_BACK, STOP, LeadState, Rest, State, Touch
 from domain.schedule import direct, ready
 from domain.sequence import FromAppointment, Sequence
 

@@ -38,7 +38,7 @@ def show(
     for build in found:
         print(f"{build.build_id}  {build.status}")
     if not any(build.status == "current" for build in found):
-        print("no build is current: leads run on workers without a version")
+        print("no build is current: leads run on workers without a version, if there are any")
     if untold:
         print(f"not told of it yet: {', '.join(untold)}")
 
@@ -58,7 +58,7 @@ def current(
 def unversioned(data_dir: DataDirOption = None) -> None:
     """Let all leads run on workers that were started without a version."""
     _run(data_dir, lambda deployments: deployments.make_unversioned(_queues()))
-    print("no build is current: leads run on workers without a version")
+    print("no build is current: leads run on workers without a version, if there are any")
 
 
 def _queues() -> tuple[str, ...]:

@@ -69,13 +69,19 @@ class Backpressure:
         longer = {
             "until": func.greatest(brakes.c.until, row.excluded.until),
             "waiting": case((over, 0), else_=brakes.c.waiting),
+            "inquiries": case((over, 0), else_=brakes.c.inquiries),
         }
         await conn.execute(row.on_conflict_do_update(index_elements=["channel"], set_=longer))
 
     async def waits(self, conn: AsyncConnection, channel: Channel, priority: Priority, now: datetime) -> HeldBack:
-        """The touch's place among those that wait for the provider: one after the other, not all at once."""
-        mine = update(brakes).where(brakes.c.channel == channel.value).values(waiting=brakes.c.waiting + 1)
-        until, place = (await conn.execute(mine.returning(brakes.c.until, brakes.c.waiting))).one()
+        """The touch's place among those that wait for the provider: one after the other, not all at once.
+
+        Who has just asked stands behind who has, too, alone.
+        """
+        own = brakes.c.inquiries if priority <= Priority.INQUIRY else brakes.c.waiting
+        before = own if priority <= Priority.INQUIRY else brakes.c.waiting + brakes.c.inquiries
+        mine = update(brakes).where(brakes.c.channel == channel.value).values({own: own + 1})
+        until, place = (await conn.execute(mine.returning(brakes.c.until, before))).one()
         back = rules.comes_back(max(until, now), place - 1, priority, self.limits.per_second.get(channel))
         return HeldBack(back, "channel.busy", "the provider has asked to send more slowly")
 

@@ -30,6 +30,7 @@ brakes = Table(
     words("channel", primary_key=True),
     moment("until"),  # real
     number("waiting"),
+    number("inquiries", server_default=text("0")),  # that wait: of who has just asked, in a line of their own
 )
 
 # How much of a channel was handed over in a day, where that is limited.

@@ -7,6 +7,7 @@ from sqlalchemy.exc import OperationalError
 
 from domain.ports import NoMoreMail, TouchUpdate
 from domain.touches import Channel
+from store import home
 from store.inbound import Inbound
 from store.touch_news import TouchNews
 from tests.api.office import EMAIL, Office, is_problem
@@ -88,3 +89,18 @@ async def test_while_the_database_is_away_not_every_event_waits_for_it(
     is_problem(await _sendgrid(office, [news, news, unsubscribed(1, EMAIL), news]), 503)
     assert len(asked) == 1
     assert await stops(office, lead) == {"email": ["email"]}
+
+
+async def test_a_mail_that_a_copy_does_not_know_is_told_again_until_it_was_compared(office: Office) -> None:
+    batch = [delivered("8f14e45f-ceea-567f-a0e6-0f1c2d3e4f50"), unsubscribed(1, OTHER)]
+    async with office.services.store.engine.begin() as conn:
+        await home.put_back(conn)
+    is_problem(await _sendgrid(office, batch), 503)
+    assert (await _sendgrid(office, [unsubscribed(2, EMAIL)])).status_code == 204
+    assert await stops(office, await office.lead(email=OTHER, phone=None)) == {"email": ["email"]}
+    async with office.services.store.engine.begin() as conn:
+        known = await home.find(conn)
+        assert known is not None
+        assert known.noticed_at is not None
+        assert await home.settle(conn, known.noticed_at)
+    assert (await _sendgrid(office, batch)).status_code == 204

@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain import facts as f
-from domain.consequences import PUT_BACK
 from domain.foretell import Upcoming
-from domain.lead_state import LeadState
+from domain.lead_state import PUT_BACK, LeadState
 from domain.standing import standing
 from domain.touches import Channel
 from tests.domain.lead_story import NEW_YORK, Story, clock, ny, paused, resume

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain import facts as f
-from domain.consequences import PUT_BACK
+from domain.lead_state import PUT_BACK
 from domain.perhaps_mailed import event_of, perhaps_mailed
 from domain.restored import stop_for_review
 from domain.signals import WITNESS
@@ -312,3 +312,11 @@ def test_whatever_the_age_of_the_copy_all_that_was_mailed_since_is_unknown(
             seen += len(sent)
         story.run(timedelta(hours=5))
     assert seen
+
+
+@pytest.mark.parametrize(("noticed", "mails"), [("2026-03-04 10:30", []), ("2026-03-04 10:45", ["confirm/email"])])
+def test_a_hold_with_an_end_to_come_holds_the_mails_of_what_was_entered_anew(noticed: str, mails: list[str]) -> None:
+    def booked(story: Story) -> None:
+        story.scheduler_says("booked", ny("2026-03-06 10:00"), occurred=ny("2026-03-03 10:00"))
+
+    assert unknown(on_holiday().run("2026-03-03 09:00"), noticed, entered=booked) == mails

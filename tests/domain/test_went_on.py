@@ -6,8 +6,7 @@ import pytest
 
 from domain import commands
 from domain import facts as f
-from domain.consequences import PUT_BACK
-from domain.lead_state import State
+from domain.lead_state import PUT_BACK, State
 from domain.restored import stop_for_review
 from domain.touches import SENT, Channel, TouchStatus
 from domain.went_on import WentOver, went_over

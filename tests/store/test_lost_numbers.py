@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from domain import facts as f
+from domain.errors import Refused
 from domain.facts import ExitReason
 from domain.lead_state import State
 from domain.ports import InboundSms
@@ -179,3 +180,18 @@ async def test_who_asks_from_it_much_later_is_somebody_else(copy: Restored) -> N
     copy.noticed -= LOST_FOR
     assert (await copy.compare()).strangers == 1
     assert (await copy.clinic.state(await copy.clinic.inquire())).state is State.STARTING
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_pause_with_an_end_does_not_end_the_stop_for_review(copy: Restored, *, paused: bool) -> None:
+    lead = await copy.clinic.inquire()
+    if paused:
+        await copy.clinic.commands.pause(DESK, lead, "asked for it", None)
+    copy.carrier.has("SM1", "What the copy knows nothing of")
+    assert (await copy.compare()).stopped == 1
+    until = copy.clock.now() + timedelta(days=1)
+    with pytest.raises(Refused, match=r"see to its review, resume it, then pause it"):
+        await copy.clinic.commands.pause(DESK, lead, "not before tomorrow", until)
+    await copy.clinic.commands.pause(DESK, lead, "wants to be left alone", None)
+    with pytest.raises(Refused, match="see to its review"):
+        await copy.clinic.commands.pause(DESK, lead, "not before tomorrow after all", until)

@@ -26,6 +26,7 @@ async def test_what_was_kept_in_clear_is_gone_and_the_rows_stay(empty_database_u
     with monkeypatch.context() as patch:
         patch.setattr(migrate, "_run", _up_to("20261123_first_tables"))
         patch.setattr("store.home.make", _not_yet)
+        patch.setattr(migrate, "_say_what_fits", lambda *_: None)
         await migrate.migrate(empty_database_url)
     engine = make_engine(empty_database_url, pool_size=1)
     async with engine.begin() as conn:

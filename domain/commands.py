@@ -17,6 +17,7 @@ from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
 from domain.lead_state import PUT_BACK, STAFF, STOP, LeadState, Rest, State
 from domain.overdue import resumed
+from domain.restored import waits_for_review
 from domain.sequence import Sequence
 from domain.task_commands import texts
 from domain.touches import Channel, Disposition, TouchStatus, is_second, touch_id
@@ -35,8 +36,8 @@ def pause(state: LeadState, reason: str, until: datetime | None, now: datetime) 
     _living(state, "pause")
     if until is not None and until <= now:
         raise InvalidInput("until", "must lie in the future, on the product's clock")
-    if until is not None and state.pause is not None and state.pause.reason == PUT_BACK:
-        raise Refused(f"cannot pause until then: {PUT_BACK}; see to its review, resume it, then pause it", state.state)
+    if until is not None and state.pause is not None and waits_for_review(state):
+        raise Refused(f"cannot pause until then: {PUT_BACK}; complete its review first", state.state)
     return [f.Paused(reason=reason, until=until)]
 
 

@@ -9,7 +9,7 @@ from typing import assert_never
 from domain import facts as f
 from domain.appointment_fold import appointed
 from domain.desk import RINGS
-from domain.lead_state import PUT_BACK, STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
+from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
 from domain.task_fold import (
     call_ended,
     in_a_call,
@@ -73,8 +73,6 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.Rested():
             return _rested(state, fact, at)
         case f.Paused():
-            if state.pause is not None and state.pause.reason == PUT_BACK:
-                return state  # it stays until a person has looked, and resumes it
             since = state.pause.since if state.pause else at
             return replace(state, pause=Pause(since, fact.reason, fact.until))
         case f.Resumed():

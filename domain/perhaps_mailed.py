@@ -44,7 +44,8 @@ def perhaps_mailed(
         return
     if copied.enrollment is None or copied.enrollment.number != enrollment.number:
         wrote = wrote_at if enrollment.cause == "replied" else None
-        due_then = _had_it_begun(state, enrollment, sequence, max(since, told_at or wrote or since), now)
+        began = max(since, told_at or wrote or since)
+        due_then = _had_it_begun(replace(state, pause=copied.pause), enrollment, sequence, began, now)
     else:
         due_then = _due_then(copied, sequence, now, state)
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}

@@ -21,7 +21,8 @@ RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
 SENT_ONCE_MORE_WITHIN = timedelta(days=1)  # product, of when it may be: a text's life, and a night
 _PERHAPS_TRIED_AGAIN = frozenset({TouchStatus.CLAIMED, TouchStatus.UNKNOWN, TouchStatus.ACCEPTED})
-_LOOK = "look at the carrier's log, skip what the lead has had already, then resume it"
+_BY_RESTORE = ("the database was put back from a copy", "the carrier has texts or calls")
+_LOOK = "look at the carrier's log, and at the mail provider's, skip what the lead has had already, then resume it"
 _LOST = (
     "the carrier has texts or calls to this number, or texts from it, of a time that is lost: look at its log, and at "
     "the mail provider's, for what the lead had, skip that, then resume it"
@@ -126,6 +127,12 @@ def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.F
     return _stop(state, lost_at, _LOST, now)
 
 
+def waits_for_review(state: LeadState) -> bool:
+    """Whether nobody has looked yet why a restore has stopped it: until then no pause may end by itself."""
+    reviews = (t for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REVIEW)
+    return any((task.reason or "").startswith(_BY_RESTORE) for task in reviews)
+
+
 def review_unread(lead_id: str, noticed: datetime, due: datetime) -> f.TaskOpened:
     """Asks what became of a lead that could not be compared, and what it wrote that was not taken in.
 
@@ -161,7 +168,7 @@ def _stopped(state: LeadState, review: f.TaskOpened) -> list[f.Fact]:
     facts: list[f.Fact] = []
     if known is None:
         facts.append(review)
-    if state.exit_reason is None and (state.pause is None or state.pause.reason != PUT_BACK):
+    if state.exit_reason is None and (state.pause is None or state.pause.until is not None):
         facts.insert(0, f.Paused(reason=PUT_BACK))
     return facts
 

@@ -320,3 +320,9 @@ def test_a_hold_with_an_end_to_come_holds_the_mails_of_what_was_entered_anew(not
         story.scheduler_says("booked", ny("2026-03-06 10:00"), occurred=ny("2026-03-03 10:00"))
 
     assert unknown(on_holiday().run("2026-03-03 09:00"), noticed, entered=booked) == mails
+
+    def booked_and_stopped(story: Story) -> None:
+        booked(story)
+        reviewed(story)
+
+    assert unknown(on_holiday().run("2026-03-03 09:00"), noticed, entered=booked_and_stopped) == mails

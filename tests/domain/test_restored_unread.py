@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain import facts as f
-from domain.lead_state import PUT_BACK, LeadState, Pause
+from domain.lead_state import LeadState, Pause
 from domain.restored import review_unread, stop_as_unread, stop_for_review
 
 NOON = datetime(2026, 3, 3, 17, 0, tzinfo=UTC)
@@ -18,8 +18,7 @@ def kinds(state: LeadState) -> list[str]:
 
 def test_it_is_paused_and_has_its_review() -> None:
     assert kinds(LeadState("lead")) == ["paused", "task_opened"]
-    assert kinds(LeadState("lead", pause=Pause(NOON, "by a person", None))) == ["paused", "task_opened"]
-    assert kinds(LeadState("lead", pause=Pause(NOON, PUT_BACK, None))) == ["task_opened"]
+    assert kinds(LeadState("lead", pause=Pause(NOON, "by a person", None))) == ["task_opened"]
 
 
 @pytest.mark.parametrize("how", list(f.ExitReason))

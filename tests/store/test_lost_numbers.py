@@ -190,8 +190,15 @@ async def test_a_pause_with_an_end_does_not_end_the_stop_for_review(copy: Restor
     copy.carrier.has("SM1", "What the copy knows nothing of")
     assert (await copy.compare()).stopped == 1
     until = copy.clock.now() + timedelta(days=1)
-    with pytest.raises(Refused, match=r"see to its review, resume it, then pause it"):
+    with pytest.raises(Refused, match="complete its review first"):
         await copy.clinic.commands.pause(DESK, lead, "not before tomorrow", until)
     await copy.clinic.commands.pause(DESK, lead, "wants to be left alone", None)
-    with pytest.raises(Refused, match="see to its review"):
+    with pytest.raises(Refused, match="complete its review first"):
         await copy.clinic.commands.pause(DESK, lead, "not before tomorrow after all", until)
+    async with copy.clinic.leads.lead(lead) as unit:
+        for review in await copy.reviews(lead):
+            unit.append(f.TaskClosed(task_id=review.id, state=f.TaskState.DONE), "desk")
+    await copy.clinic.commands.pause(DESK, lead, "not before tomorrow", until)
+    pause = (await copy.clinic.state(lead)).pause
+    assert pause is not None
+    assert pause.until == until

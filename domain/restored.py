@@ -21,14 +21,15 @@ RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
 SENT_ONCE_MORE_WITHIN = timedelta(days=1)  # product, of when it may be: a text's life, and a night
 _PERHAPS_TRIED_AGAIN = frozenset({TouchStatus.CLAIMED, TouchStatus.UNKNOWN, TouchStatus.ACCEPTED})
-_BY_RESTORE = ("the database was put back from a copy", "the carrier has texts or calls")
+# How the reasons of its reviews begin, by which they are known.
+_COPY, _CARRIER = "the database was put back from a copy", "the carrier has texts or calls"
 _LOOK = "look at the carrier's log, and at the mail provider's, skip what the lead has had already, then resume it"
 _LOST = (
-    "the carrier has texts or calls to this number, or texts from it, of a time that is lost: look at its log, and at "
+    f"{_CARRIER} to this number, or texts from it, of a time that is lost: look at its log, and at "
     "the mail provider's, for what the lead had, skip that, then resume it"
 )
 _UNREAD = (
-    "the database was put back from a copy, and this lead or one with its number could not be compared: look at the "
+    f"{_COPY}, and this lead or one with its number could not be compared: look at the "
     "carrier's log for what it was sent and what it wrote, and at the mail provider's, and answer it; skip what it has "
     "had already, then resume it, unless it is finished"
 )
@@ -111,10 +112,7 @@ def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int,
     `noticed` (real) names the restore, so that asking again adds nothing. A finished lead gets nothing any more.
     """
     parts = [f"{count} {word}" for count, word in ((texts, "text(s)"), (calls, "call(s)")) if count]
-    reason = (
-        f"the database was put back from a copy, and the carrier has {' and '.join(parts)} to this lead that the copy "
-        f"knows nothing of: {_LOOK}"
-    )
+    reason = f"{_COPY}, and the carrier has {' and '.join(parts)} to this lead that the copy knows nothing of: {_LOOK}"
     return _stop(state, noticed, reason, now)
 
 
@@ -130,7 +128,7 @@ def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.F
 def waits_for_review(state: LeadState) -> bool:
     """Whether nobody has looked yet why a restore has stopped it: until then no pause may end by itself."""
     reviews = (t for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REVIEW)
-    return any((task.reason or "").startswith(_BY_RESTORE) for task in reviews)
+    return any((task.reason or "").startswith((_COPY, _CARRIER)) for task in reviews)
 
 
 def review_unread(lead_id: str, noticed: datetime, due: datetime) -> f.TaskOpened:

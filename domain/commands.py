@@ -15,9 +15,8 @@ from domain.consequences import enroll as enrolled
 from domain.consequences import task_id as task_id_of
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
-from domain.lead_state import PUT_BACK, STAFF, STOP, LeadState, Rest, State
+from domain.lead_state import STAFF, STOP, LeadState, Rest, State
 from domain.overdue import resumed
-from domain.restored import waits_for_review
 from domain.sequence import Sequence
 from domain.task_commands import texts
 from domain.touches import Channel, Disposition, TouchStatus, is_second, touch_id
@@ -36,33 +35,42 @@ def pause(state: LeadState, reason: str, until: datetime | None, now: datetime) 
     _living(state, "pause")
     if until is not None and until <= now:
         raise InvalidInput("until", "must lie in the future, on the product's clock")
-    if until is not None and state.pause is not None and waits_for_review(state):
-        raise Refused(f"cannot pause until then: {PUT_BACK}; complete its review first", state.state)
     return [f.Paused(reason=reason, until=until)]
 
 
 def resume(state: LeadState, sequence: Sequence | None, now: datetime, mode: Mode) -> list[f.Fact]:
-    """Ends the pause, with a rest whose time has passed; where none stands, the rest, unless it waits for somebody.
+    """Ends the review, where none stands the pause, with what is under it and whose time has passed; else the rest,
+    unless that waits for somebody.
 
     `mode`: see facts.Resumed.
     """
     _living(state, "resume")
-    if state.pause is not None and state.rest is not None and not state.rest.is_over(now):
-        # the rest goes on after it, whatever it waits for: an answer, a call, or the time the lead was told
+    under = _goes_on_under(state, now)
+    if under is not None:
+        above: Literal["review", "pause"] = "review" if state.review is not None else "pause"
         if mode != "shift" and sequence is not None:
             raise Refused(
-                f"cannot resume with {mode}: a rest stands under the pause and goes on after it; resume with shift "
-                "ends the pause alone, and the rest is then resumed by itself, in any mode",
+                f"cannot resume with {mode}: a {under} stands under the {above} and goes on after it; resume with "
+                f"shift ends the {above} alone, and the {under} is then resumed by itself, in any mode",
                 state.state,
             )
-        return [f.Resumed(cause=RESUMED, of="pause")]
+        return [f.Resumed(cause=RESUMED, of="review" if under == "pause" else "pause")]
     if state.rest is not None:
         _waits_for_nobody(state, state.rest)
-    elif state.pause is None:
+    elif not state.holds:
         raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
     if mode == "shift" or sequence is None:
         return [f.Resumed(cause=RESUMED)]
     return resumed(state, sequence, now, mode, RESUMED)
+
+
+def _goes_on_under(state: LeadState, now: datetime) -> Literal["pause", "rest"] | None:
+    """What a resume does not end: a person's pause under a review; a rest, whatever it waits for (an answer, a call,
+    or the time the lead was told)."""
+    if state.review is not None and state.pause is not None and (state.pause.until is None or state.pause.until > now):
+        return "pause"
+    paused = state.review is not None or state.pause is not None
+    return "rest" if paused and state.rest is not None and not state.rest.is_over(now) else None
 
 
 def _waits_for_nobody(state: LeadState, rest: Rest) -> None:

@@ -60,7 +60,8 @@ VERSIONS = FactVersions(
     {
         "appointment": (Step("0.2.0", as_it_is),),  # facility: the lead's is no longer written where nobody named one
         "reply": (Step("0.2.0", _untold),),  # told: who only may have written hears who did, resting or not
-        "resumed": (Step("0.2.0", as_it_is),),  # further modes; slots: when what is overdue is carried out
+        "resumed": (Step("0.2.0", as_it_is),),  # further modes, of review; slots: when what is overdue goes
         "touch": (Step("0.2.0", as_it_is),),  # look_at, looks: when and how often an unknown one is looked for
-    }
+    },
+    new={"under_review": "0.2.0"},
 )

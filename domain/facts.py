@@ -6,70 +6,18 @@ database. `at` is product time (UTC); `no` counts from 1 for each lead, in the o
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from domain.fact_words import AppointmentStatus as AppointmentStatus
+from domain.fact_words import BookingEvent as BookingEvent
+from domain.fact_words import ExitReason as ExitReason
+from domain.fact_words import Outcome as Outcome
+from domain.fact_words import TaskKind as TaskKind
+from domain.fact_words import TaskState as TaskState
 from domain.ports import Remedy
 from domain.touches import Channel, Disposition, TouchStatus
-
-
-class TaskKind(StrEnum):
-    CALL = "call"
-    REPLY = "reply"
-    CALLBACK = "callback"
-    APPROVAL = "approval"
-    REVIEW = "review"
-
-
-class TaskState(StrEnum):
-    OPEN = "open"
-    CLAIMED = "claimed"
-    DONE = "done"
-    MISSED = "missed"
-    CANCELLED = "cancelled"
-
-
-class Outcome(StrEnum):
-    """What came out of a call or a conversation."""
-
-    REACHED = "reached"
-    BOOKED = "booked"
-    CALL_BACK = "call_back"
-    NOT_NOW = "not_now"
-    NOT_A_FIT = "not_a_fit"
-    WRONG_NUMBER = "wrong_number"
-    DO_NOT_CALL = "do_not_call"
-
-
-class AppointmentStatus(StrEnum):
-    BOOKED = "booked"
-    ARRIVED = "arrived"
-    NO_SHOW = "no_show"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-
-
-class BookingEvent(StrEnum):
-    BOOKED = "booked"
-    RESCHEDULED = "rescheduled"
-    CANCELLED = "cancelled"
-    ARRIVED = "arrived"
-    NO_SHOW = "no_show"
-    COMPLETED = "completed"
-
-
-class ExitReason(StrEnum):
-    REPLIED = "replied"
-    BOOKED = "booked"
-    CONVERTED = "converted"
-    OPTED_OUT = "opted_out"
-    EXHAUSTED = "exhausted"
-    UNREACHABLE = "unreachable"
-    DISQUALIFIED = "disqualified"
-    STOPPED_BY_STAFF = "stopped_by_staff"
-    MERGED = "merged"
 
 
 def _utc(at: datetime) -> datetime:
@@ -306,6 +254,17 @@ class Paused(_Fact):
     until: Instant | None = None
 
 
+class UnderReview(_Fact):
+    """A restore does not know what the lead had: nothing automatic goes out until a person has looked, and resumes it.
+
+    Beside a person's pause, which it leaves as it is. `task_id`: what asks for it. Of a finished lead too: what begins
+    before that is done is held.
+    """
+
+    kind: Literal["under_review"] = "under_review"
+    task_id: str
+
+
 class Slot(_Fact):
     """Within a fact: when an overdue part of the present enrollment is carried out, instead of the time it had."""
 
@@ -315,16 +274,17 @@ class Slot(_Fact):
 
 
 class Resumed(_Fact):
-    """The pause and the rest are over. In mode `shift` what was left of the plan moves by the time rested.
+    """Review, pause and rest are over. In mode `shift` what was left of the plan moves by the time rested.
 
     In the others every time stays: `slots` say when what is overdue is carried out, or facts after this one that
-    it is skipped. `of` pause: only the pause; a rest under it goes on. Whatever it says, a rest goes on for a reply
-    that waits for its answer. `overslept`: nothing rested, but from then until now nobody carried the cadence out.
+    it is skipped. `of` review: a pause under it goes on; `of` pause: a rest under that does. Whatever it says, a rest
+    goes on for a reply that waits for its answer. `overslept`: nothing rested, but from then until now nobody carried
+    the cadence out.
     """
 
     kind: Literal["resumed"] = "resumed"
     mode: Literal["shift", "catch_up", "skip_expired"] = "shift"
-    of: Literal["all", "pause"] = "all"
+    of: Literal["all", "pause", "review"] = "all"
     cause: str
     overslept: Instant | None = None
     slots: tuple[Slot, ...] = ()
@@ -377,6 +337,7 @@ Fact = Annotated[
     | Suppressed
     | Rested
     | Paused
+    | UnderReview
     | Resumed
     | StepSkipped
     | Noted

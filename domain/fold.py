@@ -9,7 +9,7 @@ from typing import assert_never
 from domain import facts as f
 from domain.appointment_fold import appointed
 from domain.desk import RINGS
-from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Stage, Task, Touch, put, staged
+from domain.lead_state import STAFF, STOP, Enrollment, LeadState, Pause, Rest, Review, Stage, Task, Touch, put, staged
 from domain.task_fold import (
     call_ended,
     in_a_call,
@@ -60,7 +60,7 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.TaskEscalated():
             return task_escalated(state, fact, at)
         case f.TaskClosed():
-            return task_closed(state, fact, at, no)
+            return _looked_at(task_closed(state, fact, at, no))
         case f.CallEnded():
             return call_ended(state, fact, at)
         case f.AppointmentChanged():
@@ -75,6 +75,9 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
         case f.Paused():
             since = state.pause.since if state.pause else at
             return replace(state, pause=Pause(since, fact.reason, fact.until))
+        case f.UnderReview(task_id=task_id):
+            known = state.review or Review(at, frozenset())
+            return replace(state, review=replace(known, tasks=known.tasks | {task_id}))
         case f.Resumed():
             return _resumed(state, fact, at)
         case f.StepSkipped():
@@ -88,7 +91,8 @@ def _applied(state: LeadState, fact: f.Fact, at: datetime, no: int) -> LeadState
             kept = state.stage in (Stage.CONVERTED, Stage.SHOWN) or state.booked() is not None
             kept |= fact.exit_reason is f.ExitReason.BOOKED  # by another lead of the person
             stage = state.stage if kept else Stage.LOST
-            return replace(state, exit_reason=fact.exit_reason, finished_at=at, rest=None, pause=None, stage=stage)
+            after = replace(state, exit_reason=fact.exit_reason, finished_at=at, rest=None, pause=None, stage=stage)
+            return _looked_at(after)
         case f.Disqualified():
             return replace(state, let_go=True)
         case f.Consented() | f.Noted():
@@ -233,22 +237,33 @@ def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
         assert enrollment is not None  # a cadence that nobody carried out
         enrollment = replace(enrollment, overslept=(*enrollment.overslept, (fact.overslept, at)))
         return _slotted(state, enrollment, fact, at)
-    since = [x.since for x in (state.rest, state.pause) if x is not None]
+    since = [since for since, _ in state.holds]
     if not since:
         return state
+    if fact.of == "review" and state.pause is not None:
+        # as with a rest below: the time of what is over counts once what goes on ends too
+        return replace(state, review=None, pause=replace(state.pause, since=min(since)))
     rest = state.rest
     words = frozenset(i for i in (rest.waits if rest else ()) if i in state.tasks and _has_the_turn(state, i))
-    if rest is not None and (fact.of == "pause" or words):
+    if rest is not None and (fact.of != "all" or words):
         # the time of the pause counts as rested once the rest ends too
-        waits = rest.waits if fact.of == "pause" else words
-        return replace(state, pause=None, rest=replace(rest, since=min(since), waits=waits))
-    enrollment, state = state.enrollment, replace(state, rest=None, pause=None)
+        waits = rest.waits if fact.of != "all" else words
+        return replace(state, review=None, pause=None, rest=replace(rest, since=min(since), waits=waits))
+    enrollment, state = state.enrollment, replace(state, rest=None, pause=None, review=None)
     if enrollment is None:
         return state
     span = (max(min(since), enrollment.started_at), at)
     if fact.mode == "shift":
         return replace(state, enrollment=replace(enrollment, rests=(*enrollment.rests, span)))
     return _slotted(state, replace(enrollment, kept=(*enrollment.kept, span)), fact, at)
+
+
+def _looked_at(state: LeadState) -> LeadState:
+    """What a finished lead had is known once nobody is asked for it any more: then nothing that begins is held."""
+    if state.exit_reason is None or state.review is None:
+        return state
+    asked = (state.tasks.get(task_id) for task_id in state.review.tasks)
+    return state if any(task is not None and task.living for task in asked) else replace(state, review=None)
 
 
 def _slotted(state: LeadState, enrollment: Enrollment, fact: f.Resumed, at: datetime) -> LeadState:

@@ -21,7 +21,7 @@ ESCALATED_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(days=1))
 
 # Steps outside any sequence: a person's own message, a call that a person dials, the confirmation of an opt-out.
 STAFF, STOP = "staff", "stop"
-PUT_BACK = "stopped for review: the database was put back from a copy"  # the reason of a pause
+PUT_BACK = "stopped for review: the database was put back from a copy"
 DIAL = "dial."  # how the part of a dialled call begins
 
 
@@ -197,6 +197,14 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """`tasks`: what asks for it. It stands until a person resumes; in a finished lead while one of them is open."""
+
+    since: datetime
+    tasks: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Appointment:
     id: str
     status: f.AppointmentStatus
@@ -234,6 +242,7 @@ class LeadState:
     appointments: Mapping[str, Appointment] = field(default_factory=lambda: MappingProxyType({}))
     rest: Rest | None = None
     pause: Pause | None = None
+    review: Review | None = None
     exit_reason: f.ExitReason | None = None
     finished_at: datetime | None = None
     let_go: bool = False  # a person has said that the practice does not go on with it
@@ -251,11 +260,19 @@ class LeadState:
     def state(self) -> State:
         if self.exit_reason is not None:
             return State.FINISHED
-        if self.pause is not None:
+        if self.review is not None or self.pause is not None:
             return State.PAUSED
         if self.rest is not None:
             return State.RESTING
         return State.ACTIVE if self.touches or self.tasks else State.STARTING
+
+    @property
+    def holds(self) -> tuple[tuple[datetime, datetime | None], ...]:
+        """What holds the cadence: since when, and when it ends by itself. None: nobody knows."""
+        review = ((self.review.since, None),) if self.review else ()
+        pause = ((self.pause.since, self.pause.until),) if self.pause else ()
+        rest = ((self.rest.since, self.rest.ends_at),) if self.rest else ()
+        return *review, *pause, *rest
 
     def reachable(self, channel: Channel) -> bool:
         has = self.email if channel is Channel.EMAIL else self.phone

@@ -124,8 +124,10 @@ def _earlier(action: Action, timers: list[tuple[datetime, Do]]) -> Action:
 
 
 def _held(state: LeadState, now: datetime) -> Wait | Record | None:
-    """A pause or a rest holds everything of the cadence until it ends."""
+    """A review, a pause or a rest holds everything of the cadence until it ends; none while another stands over it."""
     delayed = [ready(t) for t in direct(state)]
+    if state.review is not None:
+        return Wait(min(delayed, default=None), "stopped for review")
     if state.pause is not None:
         if state.pause.until is not None and state.pause.until <= now:
             resting = state.rest is not None and ((ends := state.rest.ends_at) is None or ends > now)

@@ -45,7 +45,8 @@ def perhaps_mailed(
     if copied.enrollment is None or copied.enrollment.number != enrollment.number:
         wrote = wrote_at if enrollment.cause == "replied" else None
         began = max(since, told_at or wrote or since)
-        due_then = _had_it_begun(replace(state, pause=copied.pause), enrollment, sequence, began, now)
+        as_held = replace(state, pause=copied.pause, review=copied.review)
+        due_then = _had_it_begun(as_held, enrollment, sequence, began, now)
     else:
         due_then = _due_then(copied, sequence, now, state)
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
@@ -76,7 +77,7 @@ def _due_then(copied: LeadState, sequence: Sequence, now: datetime, state: LeadS
     appointment of which more was entered since may have been moved in the lost time: what turns on it counts by its
     time as it is now, too.
     """
-    held = min((hold.since for hold in (copied.pause, copied.rest) if hold is not None), default=None)
+    held = min((since for since, _ in copied.holds), default=None)
     end = held_until(copied)
     if end is not None and end <= now:
         copied, held = once_over(copied, end), None
@@ -122,9 +123,7 @@ def _had_it_begun(
     """
     if began > now:
         return []
-    holds = [(hold.since, hold.until) for hold in (state.pause,) if hold is not None]
-    holds += [(hold.since, hold.ends_at) for hold in (state.rest,) if hold is not None]
-    if any(since <= now and (end is None or end > now) for since, end in holds):
+    if any(since <= now and (end is None or end > now) for since, end in state.holds):
         return []
     later = enrollment.started_at - began
     return [

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from domain import facts as f
 from domain.clock import DATED_BEFORE
 from domain.consequences import task_id
-from domain.lead_state import PUT_BACK, STAFF, LeadState, Touch
+from domain.lead_state import STAFF, LeadState, Touch
 from domain.ports import Listed
 from domain.schedule import direct, ready
 from domain.touch_reactions import RETRY_AFTER
@@ -21,11 +21,10 @@ RULE = "restored"
 LOST_FOR = timedelta(days=7)  # real: so long after a restore what begins at such a number may be of the lost time
 SENT_ONCE_MORE_WITHIN = timedelta(days=1)  # product, of when it may be: a text's life, and a night
 _PERHAPS_TRIED_AGAIN = frozenset({TouchStatus.CLAIMED, TouchStatus.UNKNOWN, TouchStatus.ACCEPTED})
-# How the reasons of its reviews begin, by which they are known.
-_COPY, _CARRIER = "the database was put back from a copy", "the carrier has texts or calls"
+_COPY = "the database was put back from a copy"
 _LOOK = "look at the carrier's log, and at the mail provider's, skip what the lead has had already, then resume it"
 _LOST = (
-    f"{_CARRIER} to this number, or texts from it, of a time that is lost: look at its log, and at "
+    "the carrier has texts or calls to this number, or texts from it, of a time that is lost: look at its log, and at "
     "the mail provider's, for what the lead had, skip that, then resume it"
 )
 _UNREAD = (
@@ -125,12 +124,6 @@ def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.F
     return _stop(state, lost_at, _LOST, now)
 
 
-def waits_for_review(state: LeadState) -> bool:
-    """Whether nobody has looked yet why a restore has stopped it: until then no pause may end by itself."""
-    reviews = (t for t in state.tasks.values() if t.living and t.kind is f.TaskKind.REVIEW)
-    return any((task.reason or "").startswith((_COPY, _CARRIER)) for task in reviews)
-
-
 def review_unread(lead_id: str, noticed: datetime, due: datetime) -> f.TaskOpened:
     """Asks what became of a lead that could not be compared, and what it wrote that was not taken in.
 
@@ -144,8 +137,7 @@ def review_unread(lead_id: str, noticed: datetime, due: datetime) -> f.TaskOpene
 def stop_as_unread(state: LeadState, review: f.TaskOpened) -> Iterator[f.Fact]:
     """It could not be compared with the carrier's list, so nobody knows what it has had: its review is opened first.
 
-    Of a finished lead too, which is not paused: it may have written. What was due by then, and no pause keeps, is
-    unknown.
+    Of a finished lead too: it may have written. What was due by then, and no pause keeps, is unknown.
     """
     yield from _stopped(state, review)
     yield from perhaps_sent(state, set(Channel), review.due_at)
@@ -159,16 +151,8 @@ def _stop(state: LeadState, named: datetime, reason: str, now: datetime) -> list
 
 
 def _stopped(state: LeadState, review: f.TaskOpened) -> list[f.Fact]:
-    """Until its review is over: an end of the sequence has ended the pause, though nobody has looked yet."""
-    known = state.tasks.get(review.task_id)
-    if known is not None and not known.living:
-        return []
-    facts: list[f.Fact] = []
-    if known is None:
-        facts.append(review)
-    if state.exit_reason is None and (state.pause is None or state.pause.until is not None):
-        facts.insert(0, f.Paused(reason=PUT_BACK))
-    return facts
+    """Once for each restore: who has been resumed since, a person has looked at."""
+    return [] if review.task_id in state.tasks else [f.UnderReview(task_id=review.task_id), review]
 
 
 def perhaps(name: f.TouchChanged, status: TouchStatus | None) -> Iterator[f.Fact]:

@@ -24,6 +24,7 @@ _OF_KIND: dict[type[f.Fact], str | None] = {
     f.Suppressed: "touch_updated",
     f.Rested: "staff_acted",
     f.Paused: "staff_acted",
+    f.UnderReview: "staff_acted",
     f.Resumed: "staff_acted",
     f.StepSkipped: "staff_acted",
     f.Disqualified: "staff_acted",

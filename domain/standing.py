@@ -32,9 +32,12 @@ def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Stan
     coming = [*asked_for, *(_to_come(state, sequence, now) if sequence is not None else [])]
     far = datetime.max.replace(tzinfo=now.tzinfo)
     to_come = tuple(sorted(coming, key=lambda u: u.at or far))
+    by_a_person = "paused by a person"
+    if state.review is not None:
+        why = f"{PUT_BACK}; and {by_a_person}" if state.pause is not None else PUT_BACK
+        return Standing(State.PAUSED, None, "pause", None, None, why, to_come)
     if state.pause is not None:
-        why = PUT_BACK if state.pause.reason == PUT_BACK else "paused by a person"
-        return Standing(State.PAUSED, None, "pause", None, state.pause.until, why, to_come)
+        return Standing(State.PAUSED, None, "pause", None, state.pause.until, by_a_person, to_come)
     if state.rest is not None:
         reason = f"resting: {state.rest.cause}"
         ends_at = state.last_at if _is_over(state.rest) else state.rest.ends_at
@@ -53,11 +56,11 @@ def _why(touch: Touch) -> str:
 
 
 def _to_come(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcoming]:
-    """The steps to come as they fall once a pause or rest is over.
+    """The steps to come as they fall once all that holds them is over.
 
     Where nobody knows when that is, only what turns on an appointment has a time.
     """
-    if state.pause is None and state.rest is None:
+    if not state.holds:
         return upcoming(state, sequence, now)
     if state.rest is not None and _is_over(state.rest):
         return []
@@ -74,10 +77,8 @@ def _is_over(rest: Rest) -> bool:
 
 def held_until(state: LeadState) -> datetime | None:
     """When pause and rest are over by themselves; None where nobody knows, or none stands."""
-    ends = [state.pause.until] if state.pause else []
-    ends += [state.rest.ends_at] if state.rest else []
-    known = [end for end in ends if end is not None]
-    return max(known, default=None) if len(known) == len(ends) else None
+    known = [end for _, end in state.holds if end is not None]
+    return max(known, default=None) if len(known) == len(state.holds) else None
 
 
 def once_over(state: LeadState, end: datetime) -> LeadState:

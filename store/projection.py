@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from domain.lead_state import Appointment, LeadState, Task, Touch
+from domain.lead_state import Appointment, LeadState, State, Task, Touch
 from domain.standing import Standing
 from domain.touches import TouchStatus
 
@@ -14,7 +14,7 @@ def lead_row(state: LeadState, stands: Standing) -> dict[str, Any]:
     return {
         "state": stands.state.value,
         "stage": state.stage.value,
-        "paused": state.pause is not None,
+        "paused": state.state is State.PAUSED,
         "exit_reason": state.exit_reason.value if state.exit_reason else None,
         "sequence": enrollment.sequence if enrollment else None,
         "sequence_version": enrollment.version if enrollment else None,

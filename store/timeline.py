@@ -8,7 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.fold import apply
-from domain.lead_state import LeadState, Task, Touch
+from domain.lead_state import PUT_BACK, LeadState, Task, Touch
+from domain.restored import RULE
 from domain.schedule import in_flight
 from store import tables
 from store.lead_unit import Leads
@@ -17,7 +18,7 @@ from store.vault import Vault
 Row = dict[str, Any]
 _MESSAGE = ("subject", "body")
 # After these only what was in flight arrives, with what a person had asked for; the entry names it.
-_STOPS = (f.OptedOut, f.Suppressed, f.Paused, f.Disqualified, f.AppointmentChanged, f.Finished)
+_STOPS = (f.OptedOut, f.Suppressed, f.Paused, f.UnderReview, f.Disqualified, f.AppointmentChanged, f.Finished)
 
 
 async def read_timeline(leads: Leads, conn: AsyncConnection, lead_id: str, *, words: bool) -> list[Row]:
@@ -31,7 +32,7 @@ async def read_timeline(leads: Leads, conn: AsyncConnection, lead_id: str, *, wo
         for entry in entries:
             for key in ("subject", "body", "text", "notes"):
                 entry.pop(key, None)
-            if entry["kind"] in ("paused", "decision"):
+            if entry["kind"] in ("paused", "decision") and entry.get("rule") != RULE:
                 entry.pop("reason", None)  # a person's own words
     return entries
 
@@ -85,6 +86,8 @@ def _single(record: f.Recorded, messages: Mapping[str, str]) -> Row:
         entry["body"] = messages.get(fact.message_id)
     elif isinstance(fact, f.Suppressed):
         entry |= {"kind": "decision", "decision": "suppressed"}
+    elif isinstance(fact, f.UnderReview):
+        entry |= {"kind": "paused", "rule": RULE, "reason": PUT_BACK}
     return entry
 
 

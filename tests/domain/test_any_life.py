@@ -20,6 +20,7 @@ from domain.lead_state import ESCALATED_AFTER, STAFF, STOP, LeadState, State
 from domain.next_action import Finish, Touch, Wait
 from domain.overdue import SPACING
 from domain.ports import Remedy
+from domain.restored import stop_for_review
 from domain.standing import standing
 from domain.stored_fact import StoredFact
 from domain.touches import SENT, Channel, Disposition, TouchStatus
@@ -62,6 +63,11 @@ def _opt_out(story: Story, channels: tuple[Channel, ...]) -> None:
         story.opts_out(*channels, confirmed=Channel.SMS in channels)
 
 
+def _under_review(story: Story) -> None:
+    if facts := stop_for_review(story.state, story.now, 1, 0, story.now):
+        story.tell(*facts)
+
+
 def _who_wrote(story: Story, *candidates: str) -> None:
     """From a phone that is shared; whose the task is comes first."""
     message = f"who{len(story.records)}"
@@ -89,6 +95,7 @@ plain = st.sampled_from(
         act("catch up", lambda s: resume(s, "catch_up")),
         act("skip what expired", lambda s: resume(s, "skip_expired")),
         act("pause", lambda s: s.tell(*commands.pause(s.state, "x", None, s.now))),
+        act("stop for review", _under_review),
         act("skip", lambda s: s.tell(*commands.skip(s.state, BOOK.get(s.state.enrollment.sequence, 1), s.now))),  # type: ignore[union-attr]
         act("ask again", lambda s: s.tell(f.Inquired(source="x", zones=(), phone=True, email=True, repeat=True))),
         act("who wrote, ours to say", lambda s: _who_wrote(s, "lead-1", "lead-2")),

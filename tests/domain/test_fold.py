@@ -43,6 +43,7 @@ EVERY: tuple[f.Fact, ...] = (
     f.Suppressed(channels=(Channel.VOICE,), cause="wrong_number", code="21211"),
     f.Rested(cause="the lead wrote", task_id="k", until=AT, resume_after=0.5),
     f.Paused(reason="holiday", until=AT),
+    f.UnderReview(task_id="x"),
     f.Resumed(cause="c", of="pause"),
     f.Resumed(cause="c", mode="catch_up", slots=(f.Slot(step="link", part="sms", at=AT),)),
     f.StepSkipped(enrollment=1, step="call1"),

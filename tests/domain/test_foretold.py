@@ -124,9 +124,12 @@ def test_a_persons_message_that_waits_for_the_morning_is_foretold_even_of_a_fini
     assert story.sent()[-1] == ("03-03 08:00", "staff", "night", "sent")
 
 
-@pytest.mark.parametrize("reason", ["on holiday", PUT_BACK], ids=["by a person", "by Tend itself"])
-def test_who_has_paused_a_lead_is_said_and_what_a_person_wrote_is_not(reason: str) -> None:
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [(f.Paused(reason="on holiday"), "paused by a person"), (f.UnderReview(task_id="x"), PUT_BACK)],
+    ids=["by a person", "by Tend itself"],
+)
+def test_who_has_paused_a_lead_is_said_and_what_a_person_wrote_is_not(held: f.Fact, said: str) -> None:
     story = Story(ny("2026-03-02 10:00")).run("2026-03-02 13:00")
-    story.tell(f.Paused(reason=reason))
-    said = standing(story.state, None, story.now).reason
-    assert said == (PUT_BACK if reason == PUT_BACK else "paused by a person")
+    story.tell(held)
+    assert standing(story.state, None, story.now).reason == said

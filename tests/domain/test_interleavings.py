@@ -70,7 +70,8 @@ def _no_touch_after_a_stop(past: list[f.Recorded], record: f.Recorded, state: Le
     assert isinstance(fact, f.TouchChanged | f.TaskOpened)
     channel = fact.channel if isinstance(fact, f.TouchChanged) else Channel.VOICE
     stopped: set[Channel] = set()
-    paused = over = False
+    paused = over = reviewed = False
+    asked: set[str] = set()
     turns_on: str | None = None
     for r in past:
         match r.fact:
@@ -80,8 +81,12 @@ def _no_touch_after_a_stop(past: list[f.Recorded], record: f.Recorded, state: Le
                 stopped |= set(channels)
             case f.Paused():
                 paused = True
-            case f.Resumed(overslept=None):
-                paused = False
+            case f.UnderReview(task_id=task_id):
+                reviewed, asked = True, asked | {task_id}
+            case f.TaskClosed(task_id=task_id):
+                asked.discard(task_id)
+            case f.Resumed(overslept=None, of=of):
+                reviewed, paused = False, paused and of == "review"
             case f.Finished():
                 over, paused = True, False
             case f.Disqualified():
@@ -90,12 +95,14 @@ def _no_touch_after_a_stop(past: list[f.Recorded], record: f.Recorded, state: Le
                 over, turns_on = False, appointment
             case _:
                 pass
+        reviewed = reviewed and (not over or bool(asked))
     if fact.step == STOP:
         return  # the one confirmation of an opt-out
     assert channel not in stopped, "after a stop on its channel"
     if isinstance(fact, f.TouchChanged) and not _is_of_cadence(fact, past):
         return  # a person's own message or call
     assert not paused, "while a person has paused it"
+    assert not reviewed, "while nobody has looked at what it had"
     assert not over, "after its end"
     standing = [a for a in _told(past).values() if a[0] == "booked" and a[1] is not None and a[1] > record.at]
     assert turns_on is not None or not standing, "a cadence towards a booking, with one standing"
@@ -289,7 +296,7 @@ def test_events_of_two_instants_end_the_same_in_whatever_order_they_come(
 def _of_every_appointment_somebody_was_asked(story: Story) -> None:
     """Sixty days later: who had a run around an appointment, and let it pass, had a person asked what came of it."""
     state = story.state
-    if state.pause is not None or state.rest is not None or state.exit_reason is not f.ExitReason.EXHAUSTED:
+    if state.holds or state.exit_reason is not f.ExitReason.EXHAUSTED:
         return
     run = state.enrollment
     anchor = state.anchor()

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain import facts as f
-from domain.lead_state import PUT_BACK
 from domain.perhaps_mailed import event_of, perhaps_mailed
 from domain.restored import stop_for_review
 from domain.signals import WITNESS
@@ -154,8 +153,7 @@ def test_a_mail_before_an_appointment_does_not_move_and_goes_as_soon_as_the_hold
 
 def reviewed(story: Story) -> None:
     story.tell(*stop_for_review(story.state, story.now, 1, 0, story.now))
-    assert story.state.pause is not None
-    assert story.state.pause.reason == PUT_BACK
+    assert story.state.review is not None
 
 
 @pytest.mark.parametrize("entered", [paused, reviewed, replies])

@@ -16,14 +16,10 @@ def kinds(state: LeadState) -> list[str]:
     return [fact.kind for fact in stop_as_unread(state, REVIEW)]
 
 
-def test_it_is_paused_and_has_its_review() -> None:
-    assert kinds(LeadState("lead")) == ["paused", "task_opened"]
-    assert kinds(LeadState("lead", pause=Pause(NOON, "by a person", None))) == ["task_opened"]
-
-
-@pytest.mark.parametrize("how", list(f.ExitReason))
-def test_a_finished_one_has_its_review_alone(how: f.ExitReason) -> None:
-    assert kinds(LeadState("lead", exit_reason=how)) == ["task_opened"]
+@pytest.mark.parametrize("how", [None, *f.ExitReason])
+@pytest.mark.parametrize("pause", [None, Pause(NOON, "by a person", None)])
+def test_it_is_stopped_and_has_its_review_whatever_its_state(how: f.ExitReason | None, pause: Pause | None) -> None:
+    assert kinds(LeadState("lead", exit_reason=how, pause=pause)) == ["under_review", "task_opened"]
 
 
 def test_what_went_to_a_finished_one_asks_nobody() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from domain import commands
 from domain import facts as f
-from domain.lead_state import PUT_BACK, State
+from domain.lead_state import State
 from domain.restored import stop_for_review
 from domain.touches import SENT, Channel, TouchStatus
 from domain.went_on import WentOver, went_over
@@ -56,14 +56,13 @@ def test_the_mail_of_a_further_appointment_that_time_has_begun_is_unknown(
     assert [task.step for task in present.state.tasks.values() if task.step] == ["ask_outcome"]
 
 
-def test_it_goes_over_under_the_pause_of_a_review_and_the_step_it_has_had_can_be_left_out() -> None:
+def test_it_goes_over_under_a_review_and_the_step_it_has_had_can_be_left_out() -> None:
     copied = of_two_appointments().run(SINCE)
     present = again(copied, ny("2026-03-02 22:00"))
     present.tell(*stop_for_review(present.state, present.now, 1, 0, present.now))
     assert compared(copied, present, "2026-03-02 21:30") is not None
     assert present.state.state is State.PAUSED
-    assert present.state.pause is not None
-    assert present.state.pause.reason == PUT_BACK
+    assert present.state.review is not None
     number = present.state.enrollment_no
     present.tell(*commands.skip(present.state, present.book.latest("booked"), present.now, "confirm"))
     present.tell(f.Resumed(cause="staff"))

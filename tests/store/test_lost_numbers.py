@@ -1,15 +1,14 @@
 """Numbers of a time that a restore has lost: what begins there is stopped for review, until somebody has looked."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, select
 
 from domain import facts as f
-from domain.errors import Refused
 from domain.facts import ExitReason
-from domain.lead_state import State
+from domain.lead_state import PUT_BACK, State
 from domain.ports import InboundSms
 from domain.restored import LOST_FOR
 from domain.sweep import Missed, Tally
@@ -17,9 +16,10 @@ from domain.touches import Channel
 from store.bookings import Booking
 from store.restored import Comparison
 from store.sweep import SweepStore
-from store.tables import addresses
+from store.tables import addresses, leads
+from store.timeline import read_timeline
 from tests.store.a_copy import NUMBER, Restored
-from tests.store.test_rules import DESK
+from tests.store.test_rules import DESK, Clinic
 
 
 async def test_who_asks_from_a_number_of_a_lost_inquiry_stops_for_review_once(copy: Restored) -> None:
@@ -99,14 +99,14 @@ async def test_a_review_holds_what_begins_until_somebody_has_looked(copy: Restor
     now, ends = copy.clock.now(), f.Finished(exit_reason=ExitReason.EXHAUSTED)
     async with copy.clinic.leads.lead(lead) as unit:
         unit.append(ends, "system")
-        assert unit.state.pause is None
+        assert unit.state.exit_reason is ExitReason.EXHAUSTED
     booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
     assert (await copy.clinic.commands.booking(DESK, booked)).state == "paused"
     (review,) = await copy.reviews(lead)
     async with copy.clinic.leads.lead(lead) as unit:
         unit.append(f.TaskClosed(task_id=review.id, state=f.TaskState.DONE), "desk")
         unit.append(ends, "system")  # and begins anew, for the appointment
-        assert unit.state.pause is None
+        assert unit.state.holds == ()
         assert unit.state.exit_reason is None
 
 
@@ -182,23 +182,46 @@ async def test_who_asks_from_it_much_later_is_somebody_else(copy: Restored) -> N
     assert (await copy.clinic.state(await copy.clinic.inquire())).state is State.STARTING
 
 
-@pytest.mark.parametrize("paused", [False, True])
-async def test_a_pause_with_an_end_does_not_end_the_stop_for_review(copy: Restored, *, paused: bool) -> None:
-    lead = await copy.clinic.inquire()
-    if paused:
-        await copy.clinic.commands.pause(DESK, lead, "asked for it", None)
+@pytest.mark.parametrize("before", [False, True])
+async def test_a_persons_pause_stands_beside_the_stop_for_review(copy: Restored, *, before: bool) -> None:
+    clinic, lead = copy.clinic, await copy.clinic.inquire()
+    until = copy.clock.now() + timedelta(days=1)
+    if before:
+        await clinic.commands.pause(DESK, lead, "not before tomorrow", until)
     copy.carrier.has("SM1", "What the copy knows nothing of")
     assert (await copy.compare()).stopped == 1
-    until = copy.clock.now() + timedelta(days=1)
-    with pytest.raises(Refused, match="complete its review first"):
-        await copy.clinic.commands.pause(DESK, lead, "not before tomorrow", until)
-    await copy.clinic.commands.pause(DESK, lead, "wants to be left alone", None)
-    with pytest.raises(Refused, match="complete its review first"):
-        await copy.clinic.commands.pause(DESK, lead, "not before tomorrow after all", until)
+    if not before:
+        await clinic.commands.pause(DESK, lead, "not before tomorrow", until)
+    assert await said(clinic, lead) == (True, None, f"{PUT_BACK}; and paused by a person")
+    assert (await clinic.commands.resume(DESK, lead, "shift")).state["paused"]
+    assert await said(clinic, lead) == (True, until, "paused by a person")
+    assert await copy.would_send(lead) == []
+    assert not (await clinic.commands.resume(DESK, lead, "shift")).state["paused"]
+
+
+async def said(clinic: Clinic, lead: str) -> tuple[bool, datetime | None, str]:
+    """Whether the lead's row says that it is paused, until when, and why."""
+    columns = (leads.c.paused, leads.c.next_at, leads.c.next_reason)
+    async with clinic.store.engine.connect() as conn:
+        row = (await conn.execute(select(*columns).where(leads.c.id == lead))).one()
+    return row.paused, row.next_at, row.next_reason
+
+
+async def test_a_finished_lead_does_not_read_as_paused_while_its_review_waits(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    copy.carrier.has("SM1")
+    await copy.compare()
     async with copy.clinic.leads.lead(lead) as unit:
-        for review in await copy.reviews(lead):
-            unit.append(f.TaskClosed(task_id=review.id, state=f.TaskState.DONE), "desk")
-    await copy.clinic.commands.pause(DESK, lead, "not before tomorrow", until)
-    pause = (await copy.clinic.state(lead)).pause
-    assert pause is not None
-    assert pause.until == until
+        unit.append(f.Finished(exit_reason=ExitReason.EXHAUSTED), "system")
+    assert await said(copy.clinic, lead) == (False, None, "finished: exhausted")
+
+
+async def test_the_timeline_says_who_has_stopped_it_also_to_whom_a_persons_words_are_not_shown(copy: Restored) -> None:
+    lead = await copy.clinic.inquire()
+    copy.carrier.has("SM1")
+    await copy.compare()
+    await copy.clinic.commands.pause(DESK, lead, "wants to be left alone", None)
+    async with copy.clinic.store.engine.connect() as conn:
+        entries = await read_timeline(copy.clinic.leads, conn, lead, words=False)
+    paused = [(entry["by"], entry.get("reason")) for entry in entries if entry["kind"] == "paused"]
+    assert paused == [("system", PUT_BACK), (DESK.name, None)]

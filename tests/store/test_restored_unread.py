@@ -19,12 +19,13 @@ from stack import rebuild
 from stack.database import Tools
 from stack.preflight import StartError
 from store import home
+from store.bookings import Booking
 from store.home import Home
 from store.inbound import Inbound
 from store.restored import Compared, Comparison
 from store.tables import inbound_events, outbox
 from tests.store.a_copy import NOTICED_BEFORE, Restored, at_home
-from tests.store.test_rules import Clinic
+from tests.store.test_rules import DESK, Clinic
 from tests.store.test_stops_of_newer_leads import by_a_later_release, by_ours, unreadable
 
 OTHER = "+12125550102"
@@ -116,7 +117,7 @@ async def test_its_question_keeps_no_later_stop_from_being_taken_in(copy: Restor
     assert await copy.clinic.causes() == {"sms": "opt_out", "voice": "opt_out"}
     await by_ours(copy.clinic, hidden)
     async with copy.clinic.leads.lead(hidden) as unit:
-        assert (unit.state.exit_reason, unit.state.pause) == (ExitReason.OPTED_OUT, None)
+        assert unit.state.exit_reason is ExitReason.OPTED_OUT
     assert await copy.would_send(hidden) == []
 
 
@@ -151,7 +152,7 @@ async def test_once_it_can_be_read_it_is_stopped_for_review_before_anything_is_s
     assert "could not be compared" in str(review.reason)
     async with copy.clinic.store.engine.connect() as conn:
         told = [record.fact.kind for record in await copy.clinic.leads.records(conn, hidden)]
-    assert (told.count("paused"), told.count("task_opened")) == (1, 1)
+    assert (told.count("under_review"), told.count("task_opened")) == (1, 1)
 
 
 async def test_nor_is_what_a_person_wrote_to_it_and_may_have_gone_out(copy: Restored) -> None:
@@ -192,7 +193,12 @@ async def test_a_finished_lead_of_a_text_that_nobody_has_is_a_persons_work(copy:
     assert review.living
     assert "what it wrote" in str(review.reason)
     state = await copy.clinic.state(lead)
-    assert (state.exit_reason is not None, state.pause is None) == (ends, ends)
+    assert state.exit_reason is not None if ends else state.state is State.PAUSED
+    if ends:  # what it may have had, and wrote, nobody knows yet
+        now = copy.clock.now()
+        booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
+        assert (await copy.clinic.commands.booking(DESK, booked)).state == "paused"
+        assert await copy.would_send(lead) == []
 
 
 async def test_a_text_that_nobody_has_is_asked_of_beside_one_that_nobody_knows(

@@ -74,6 +74,13 @@ def test_a_pause_that_has_not_ended_yet_ends_in_its_time() -> None:
     assert of_resumes(story) == ["review", "all"]
 
 
+def test_nobody_knows_when_what_it_holds_will_go() -> None:
+    story = at_noon()
+    reviewed(story)
+    to_come = standing(story.state, BOOK.latest("consultation"), story.now).to_come
+    assert [step.at for step in to_come] == [None] * len(to_come) != []
+
+
 def test_a_rest_goes_on_after_it() -> None:
     story = at_noon()
     task = story.replies()

@@ -55,11 +55,11 @@ def _tasks(story: Story, n: int) -> list[Do]:
 
 
 def _pauses(story: Story, n: int) -> list[Do]:
-    """What is paused or rests goes on; what does neither is now and then paused."""
+    """What is held goes on; what is not is now and then paused."""
     state = story.state
     if state.exit_reason is not None:
         return []
-    if state.pause is not None or state.rest is not None:
+    if state.holds:
         return [partial(resume, mode=_nth(_MODES, n))]
     return [_paused] if n % 3 == 0 else []
 

@@ -126,9 +126,9 @@ class Commands:
 
         return await self._apply(actor, lead_id, "lead_paused", decide)
 
-    async def resume(self, actor: Actor, lead_id: str, mode: commands.Mode) -> Applied:
+    async def resume(self, actor: Actor, lead_id: str, mode: commands.Mode, of: commands.Hold | None = None) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:
-            return commands.resume(u.state, u.journal.sequence, u.now, mode)
+            return commands.resume(u.state, u.journal.sequence, u.now, mode, of)
 
         return await self._apply(actor, lead_id, "lead_resumed", decide)
 

@@ -53,6 +53,10 @@ class Resume(Form):
             "its time."
         ),
     ]
+    of: Annotated[
+        Literal["review", "pause", "rest"] | None,
+        Field(description="What is to end; 409 where something else holds the lead now. Absent: whatever does."),
+    ] = None
 
 
 class OptOut(Form):

@@ -23,6 +23,7 @@ from domain.touches import Channel, Disposition, TouchStatus, is_second, touch_i
 from domain.unknown import reviews
 
 Mode = Literal["shift", "catch_up", "skip_expired"]
+Hold = Literal["review", "pause", "rest"]
 RESUMED = "a person resumed it"
 
 
@@ -38,23 +39,27 @@ def pause(state: LeadState, reason: str, until: datetime | None, now: datetime) 
     return [f.Paused(reason=reason, until=until)]
 
 
-def resume(state: LeadState, sequence: Sequence | None, now: datetime, mode: Mode) -> list[f.Fact]:
+def resume(
+    state: LeadState, sequence: Sequence | None, now: datetime, mode: Mode, of: Hold | None = None
+) -> list[f.Fact]:
     """Ends the review, where none stands the pause, with what is under it and whose time has passed; else the rest,
     unless that waits for somebody.
 
-    `mode`: see facts.Resumed.
+    `mode`: see facts.Resumed. `of`: the one that is meant. Raises Refused with what stands if that is another.
     """
     _living(state, "resume")
+    stands: Hold = "review" if state.review is not None else "pause" if state.pause is not None else "rest"
+    if of is not None and of != stands and state.holds:
+        raise Refused(f"cannot resume the {of}: the {stands} is what holds it now", state.state)
     under = _goes_on_under(state, now)
     if under is not None:
-        above: Literal["review", "pause"] = "review" if state.review is not None else "pause"
         if mode != "shift" and sequence is not None:
             raise Refused(
-                f"cannot resume with {mode}: a {under} stands under the {above} and goes on after it; resume with "
-                f"shift ends the {above} alone, and the {under} is then resumed by itself, in any mode",
+                f"cannot resume with {mode}: a {under} stands under the {stands} and goes on after it; resume with "
+                f"shift ends the {stands} alone, and the {under} is then resumed by itself, in any mode",
                 state.state,
             )
-        return [f.Resumed(cause=RESUMED, of="review" if under == "pause" else "pause")]
+        return [f.Resumed(cause=RESUMED, of="pause" if under == "rest" and state.pause is not None else "review")]
     if state.rest is not None:
         _waits_for_nobody(state, state.rest)
     elif not state.holds:
@@ -64,13 +69,12 @@ def resume(state: LeadState, sequence: Sequence | None, now: datetime, mode: Mod
     return resumed(state, sequence, now, mode, RESUMED)
 
 
-def _goes_on_under(state: LeadState, now: datetime) -> Literal["pause", "rest"] | None:
+def _goes_on_under(state: LeadState, now: datetime) -> Hold | None:
     """What a resume does not end: a person's pause under a review; a rest, whatever it waits for (an answer, a call,
     or the time the lead was told)."""
-    if state.review is not None and state.pause is not None and (state.pause.until is None or state.pause.until > now):
+    if state.review is not None and state.pause is not None and not state.pause.is_over(now):
         return "pause"
-    paused = state.review is not None or state.pause is not None
-    return "rest" if paused and state.rest is not None and not state.rest.is_over(now) else None
+    return "rest" if state.paused and state.rest is not None and not state.rest.is_over(now) else None
 
 
 def _waits_for_nobody(state: LeadState, rest: Rest) -> None:

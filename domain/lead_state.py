@@ -21,7 +21,6 @@ ESCALATED_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(days=1))
 
 # Steps outside any sequence: a person's own message, a call that a person dials, the confirmation of an opt-out.
 STAFF, STOP = "staff", "stop"
-PUT_BACK = "stopped for review: the database was put back from a copy"
 DIAL = "dial."  # how the part of a dialled call begins
 
 
@@ -195,6 +194,9 @@ class Pause:
     reason: str = field(repr=False)
     until: datetime | None
 
+    def is_over(self, now: datetime) -> bool:
+        return self.until is not None and self.until <= now
+
 
 @dataclass(frozen=True, slots=True)
 class Review:
@@ -260,11 +262,16 @@ class LeadState:
     def state(self) -> State:
         if self.exit_reason is not None:
             return State.FINISHED
-        if self.review is not None or self.pause is not None:
+        if self.paused:
             return State.PAUSED
         if self.rest is not None:
             return State.RESTING
         return State.ACTIVE if self.touches or self.tasks else State.STARTING
+
+    @property
+    def paused(self) -> bool:
+        """By a person, or for a review."""
+        return self.review is not None or self.pause is not None
 
     @property
     def holds(self) -> tuple[tuple[datetime, datetime | None], ...]:

@@ -129,8 +129,8 @@ def _held(state: LeadState, now: datetime) -> Wait | Record | None:
     if state.review is not None:
         return Wait(min(delayed, default=None), "stopped for review")
     if state.pause is not None:
-        if state.pause.until is not None and state.pause.until <= now:
-            resting = state.rest is not None and ((ends := state.rest.ends_at) is None or ends > now)
+        if state.pause.is_over(now):
+            resting = state.rest is not None and not state.rest.is_over(now)
             return Record((f.Resumed(cause="the pause ended", of="pause" if resting else "all"),))
         return Wait(min([*delayed, *filter(None, [state.pause.until])], default=None), "paused")
     rest = state.rest

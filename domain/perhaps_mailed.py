@@ -6,15 +6,18 @@ Nobody lists them, so what would have been due is unknown: each has its review t
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 from domain import facts as f
-from domain.lead_state import Enrollment, LeadState
+from domain.lead_state import Enrollment, LeadState, Pause, Review
 from domain.restored import perhaps
 from domain.schedule import Due, direct, pending, ready
 from domain.sequence import After, Sequence, Step
 from domain.standing import held_until, once_over
 from domain.touches import SETTLED, Channel, TouchStatus, second_of, touch_id
 from domain.unknown import given_up_after, may_be_resent
+
+_Held = TypeVar("_Held", Pause, Review)
 
 
 def perhaps_mailed(
@@ -45,8 +48,7 @@ def perhaps_mailed(
     if copied.enrollment is None or copied.enrollment.number != enrollment.number:
         wrote = wrote_at if enrollment.cause == "replied" else None
         began = max(since, told_at or wrote or since)
-        as_held = replace(state, pause=copied.pause, review=copied.review)
-        due_then = _had_it_begun(as_held, enrollment, sequence, began, now)
+        due_then = _had_it_begun(_as_held(copied, state), enrollment, sequence, began, now)
     else:
         due_then = _due_then(copied, sequence, now, state)
     to_come = {(due.step, due.part) for due in pending(state, sequence) if due.condition is not False}
@@ -67,6 +69,15 @@ def perhaps_mailed(
             due_at=due.at,
         )
         yield from perhaps(name, known.status if known is not None else None)
+
+
+def _as_held(copied: LeadState, state: LeadState) -> LeadState:
+    """By what stood in the copy, and stands still: what was entered since, or stops the lead now, held nothing then."""
+
+    def still(then: _Held | None, now: _Held | None) -> _Held | None:
+        return then if then is not None and now is not None and now.since <= then.since else None
+
+    return replace(state, pause=still(copied.pause, state.pause), review=still(copied.review, state.review))
 
 
 def _due_then(copied: LeadState, sequence: Sequence, now: datetime, state: LeadState) -> list[Due]:

@@ -95,7 +95,7 @@ def was_sent(touch: Touch) -> Iterator[f.Fact]:
     """It waits in the copy, and the carrier has it."""
     name = f.TouchChanged.of(touch, TouchStatus.CLAIMED, due_at=touch.due_at)
     yield name
-    reason = "the database was put back from a copy that is older than this text"
+    reason = f"{_COPY} that is older than this text"
     yield name.model_copy(update={"status": TouchStatus.ACCEPTED, "rule": RULE, "reason": reason})
 
 
@@ -159,5 +159,5 @@ def perhaps(name: f.TouchChanged, status: TouchStatus | None) -> Iterator[f.Fact
     """It may have gone out in the lost time: that is unknown, and asked of a person."""
     if status is not TouchStatus.CLAIMED:
         yield name.model_copy(update={"status": TouchStatus.CLAIMED})
-    reason = f"the database was put back from a copy that may be older than this {name.channel}"
+    reason = f"{_COPY} that may be older than this {name.channel}"
     yield name.model_copy(update={"status": TouchStatus.UNKNOWN, "rule": RULE, "reason": reason})

@@ -6,9 +6,11 @@ from datetime import datetime
 from domain import facts as f
 from domain.fold import apply
 from domain.foretell import Upcoming, upcoming
-from domain.lead_state import PUT_BACK, STOP, LeadState, Rest, State, Touch
+from domain.lead_state import STOP, LeadState, Rest, State, Touch
 from domain.schedule import direct, ready
 from domain.sequence import FromAppointment, Sequence
+
+PUT_BACK = "stopped for review: the database was put back from a copy"
 
 
 @dataclass(frozen=True, slots=True)

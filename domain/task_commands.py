@@ -144,6 +144,12 @@ def _looked_up(state: LeadState, call: Touch) -> bool:
     return call.status is TouchStatus.UNKNOWN and review is not None and review.state is f.TaskState.DONE
 
 
+def _is_last_asked(state: LeadState, task: Task) -> bool:
+    """Whether a review that stops the lead would be asked of nobody any more once this is done."""
+    asked = state.review.tasks if state.review is not None else frozenset[str]()
+    return {i for i in asked if (other := state.tasks.get(i)) is not None and other.living} == {task.id}
+
+
 def complete(  # noqa: PLR0917 - what the form of a finished task holds
     state: LeadState,
     task_id: str,
@@ -159,6 +165,12 @@ def complete(  # noqa: PLR0917 - what the form of a finished task holds
     task = _task(state, task_id)
     if not task.living:
         raise Refused(f"the task is {task.state}", task.state)
+    if state.exit_reason is None and _is_last_asked(state, task):
+        raise Refused(
+            "the lead is stopped for this review and would be forgotten: leave out what it has had, or stop it, "
+            "then resume it, then complete this",
+            task.state,
+        )
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if call or task.state is f.TaskState.CLAIMED:  # or two people would call one lead
         _mine(task, actor)

@@ -244,7 +244,7 @@ def _tell_compared(compared: Compared) -> None:
 def _tell_unread(compared: Compared) -> None:
     if compared.unread:
         print(f"  {len(compared.unread)} leads could not be compared. Once it can be read each has a review task,")
-        print("  and is paused unless it is finished:")
+        print("  and is stopped for it, a finished one as soon as anything begins again:")
         for failure, ids in _by_failure(compared).items():
             print(f"    {failure}: {', '.join(ids)}")
     if compared.untaken:

@@ -8,9 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import facts as f
 from domain.fold import apply
-from domain.lead_state import PUT_BACK, LeadState, Task, Touch
+from domain.lead_state import LeadState, Task, Touch
 from domain.restored import RULE
 from domain.schedule import in_flight
+from domain.standing import PUT_BACK
 from store import tables
 from store.lead_unit import Leads
 from store.vault import Vault

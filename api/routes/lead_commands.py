@@ -44,9 +44,10 @@ async def pause(lead_id: fields.LeadId, body: schemas.Pause, services: Wired, ac
     return _answer(lead_id, await services.commands.pause(actor, lead_id, body.reason, body.until))
 
 
-@router.post("/resume", summary="Go on after a pause or rest")
+@router.post("/resume", summary="Go on after a review, a pause or a rest")
 async def resume(lead_id: fields.LeadId, body: schemas.Resume, services: Wired, actor: Who) -> answers.Applied:
-    return _answer(lead_id, await services.commands.resume(actor, lead_id, body.mode))
+    """With its `of`, what is asked for twice ends nothing that stood below: 409, which names that."""
+    return _answer(lead_id, await services.commands.resume(actor, lead_id, body.mode, body.of))
 
 
 @router.post("/skip", summary="Leave out the next step")

@@ -247,6 +247,16 @@ async def test_a_command_in_the_wrong_state_says_the_state(office: Office) -> No
         assert problem["state"] == "finished"
 
 
+async def test_a_resume_that_names_what_it_means_ends_nothing_else(office: Office) -> None:
+    path = f"/v1/leads/{await office.lead(phone=PHONE)}"
+    await office.post(f"{path}/pause", {"reason": "on holiday"})
+    wrong = {"mode": "shift", "of": "review"}
+    problem = is_problem(await office.ask("POST", f"{path}/resume", json=wrong), 409)
+    assert (problem["state"], "the pause is what holds it" in problem["detail"]) == ("paused", True)
+    is_problem(await office.ask("POST", f"{path}/resume", json=wrong | {"of": "hold"}), 422)
+    assert (await office.post(f"{path}/resume", {"mode": "shift", "of": "pause"}))["paused"] is False
+
+
 @pytest.mark.parametrize("mode", ["shift", "catch_up", "skip_expired"])
 async def test_a_pause_is_resumed_in_any_mode_and_the_timeline_says_which(office: Office, mode: str) -> None:
     path = f"/v1/leads/{await office.lead(phone=PHONE)}"

@@ -361,10 +361,10 @@ def paused(story: Story, until: str | None = None) -> None:
     story.tell(*commands.pause(story.state, "on holiday", ny(until) if until else None, story.now))
 
 
-def resume(story: Story, mode: commands.Mode = "shift") -> None:
+def resume(story: Story, mode: commands.Mode = "shift", of: commands.Hold | None = None) -> None:
     enrollment = story.state.enrollment
     sequence = story.book.get(enrollment.sequence, enrollment.version) if enrollment else None
-    story.tell(*commands.resume(story.state, sequence, story.now, mode))
+    story.tell(*commands.resume(story.state, sequence, story.now, mode, of))
 
 
 def going_on(story: Story) -> list[Row]:

@@ -6,8 +6,8 @@ import pytest
 
 from domain import facts as f
 from domain.foretell import Upcoming
-from domain.lead_state import PUT_BACK, LeadState
-from domain.standing import standing
+from domain.lead_state import LeadState
+from domain.standing import PUT_BACK, standing
 from domain.touches import Channel
 from tests.domain.lead_story import NEW_YORK, Story, clock, ny, paused, resume
 from tests.domain.sequences import BOOK

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from domain import commands
 from domain import facts as f
 from domain.perhaps_mailed import event_of, perhaps_mailed
 from domain.restored import stop_for_review
@@ -324,3 +325,25 @@ def test_a_hold_with_an_end_to_come_holds_the_mails_of_what_was_entered_anew(not
         reviewed(story)
 
     assert unknown(on_holiday().run("2026-03-03 09:00"), noticed, entered=booked_and_stopped) == mails
+
+
+@pytest.mark.parametrize("hold", [paused, reviewed])
+def test_a_hold_that_an_end_entered_anew_has_ended_holds_nothing_that_began_after_it(
+    hold: Callable[[Story], None],
+) -> None:
+    copied = Story(ny("2026-03-02 10:00")).run("2026-03-03 08:00")
+    hold(copied)
+
+    def let_go_then_booked(story: Story) -> None:
+        story.tell(*commands.disqualify(story.state, "asked for it"))
+        for task in [t.id for t in story.state.tasks.values() if t.living]:
+            story.tell(f.TaskClosed(task_id=task, state=f.TaskState.DONE))
+        story.scheduler_says("booked", ny("2026-03-06 10:00"), occurred=ny("2026-03-03 10:00"))
+
+    def let_go_booked_and_stopped(story: Story) -> None:
+        let_go_then_booked(story)
+        reviewed(story)
+
+    copied.run("2026-03-03 09:00")
+    for entered in (let_go_then_booked, let_go_booked_and_stopped):
+        assert "confirm/email" in unknown(copied, "2026-03-04 10:45", entered=entered)

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from domain import commands, task_commands
 from domain import facts as f
 from domain.errors import Refused
-from domain.lead_state import PUT_BACK, State
+from domain.lead_state import State
 from domain.restored import review_unread, stop_as_unread, stop_for_review
-from domain.standing import standing
-from tests.domain.lead_story import Story, at_noon, going_on, moved, paused, resume
+from domain.standing import PUT_BACK, standing
+from tests.domain.lead_story import COORDINATOR, Story, at_noon, going_on, moved, paused, resume
 from tests.domain.sequences import BOOK
 
 
@@ -89,9 +90,51 @@ def test_a_rest_goes_on_after_it() -> None:
     with pytest.raises(Refused, match="a rest stands under the review"):
         resume(story, "skip_expired")
     resume(story)
+    assert of_resumes(story) == ["review"]
     assert rest is not None
     assert (story.stands(), story.state.rest) == (State.RESTING, rest)
     assert task in rest.waits
+
+
+@pytest.mark.parametrize("of", ["review", "pause"])
+def test_asked_twice_to_go_on_only_what_was_meant_ends(of: commands.Hold) -> None:
+    story = at_noon()
+    paused(story)
+    reviewed(story)
+    if of == "pause":
+        with pytest.raises(Refused, match="cannot resume the pause: the review is what holds it now"):
+            resume(story, of="pause")
+    resume(story, of="review")
+    with pytest.raises(Refused, match="cannot resume the review: the pause is what holds it now"):
+        resume(story, of="review")
+    resume(story, of="pause")
+    with pytest.raises(Refused, match="neither paused nor resting"):
+        resume(story, of=of)
+
+
+def completes(story: Story, task: str) -> None:
+    story.tell(*task_commands.complete(story.state, task, COORDINATOR, None, None, None, None, story.now))
+
+
+def test_the_last_review_is_done_after_the_resume_so_nobody_is_forgotten() -> None:
+    story = at_noon()
+    first = reviewed(story)
+    story.run(timedelta(minutes=1))
+    second = reviewed(story)
+    completes(story, first)
+    with pytest.raises(Refused, match="would be forgotten"):
+        completes(story, second)
+    resume(story)
+    completes(story, second)
+    assert story.stands() is State.ACTIVE
+
+
+def test_the_last_review_of_a_finished_lead_is_done_at_any_time() -> None:
+    story = at_noon()
+    task = reviewed(story)
+    story.opts_out()
+    completes(story, task)
+    assert (story.stands(), story.state.review) == (State.FINISHED, None)
 
 
 def test_a_task_that_is_done_ends_it_no_more_than_before() -> None:

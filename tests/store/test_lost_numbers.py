@@ -8,9 +8,10 @@ from sqlalchemy import delete, select
 
 from domain import facts as f
 from domain.facts import ExitReason
-from domain.lead_state import PUT_BACK, State
+from domain.lead_state import State
 from domain.ports import InboundSms
 from domain.restored import LOST_FOR
+from domain.standing import PUT_BACK
 from domain.sweep import Missed, Tally
 from domain.touches import Channel
 from store.bookings import Booking

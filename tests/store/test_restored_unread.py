@@ -362,7 +362,7 @@ def test_the_command_names_who_was_not_compared(copy: Restored, capsys: pytest.C
     rebuild._tell_unread(compared)
     said = capsys.readouterr().out
     assert "2 leads could not be compared" in said
-    assert "and is paused unless it is finished" in said
+    assert "and is stopped for it, a finished one as soon as" in said
     assert "    KeyError: b2\n    NewerFact: a1\n" in said
     assert "2 stops came from numbers of no lead" in said
     assert "1 texts were not taken in" in said

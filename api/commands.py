@@ -15,6 +15,7 @@ from domain import commands, task_commands
 from domain import facts as f
 from domain.access import Actor, Role, in_scope
 from domain.errors import InvalidInput, NotFound
+from domain.lead_state import Hold
 from domain.schedule import in_flight
 from domain.touches import Channel, Disposition
 from relay.delivered import DeliveredListener, Waiter
@@ -126,7 +127,7 @@ class Commands:
 
         return await self._apply(actor, lead_id, "lead_paused", decide)
 
-    async def resume(self, actor: Actor, lead_id: str, mode: commands.Mode, of: commands.Hold | None = None) -> Applied:
+    async def resume(self, actor: Actor, lead_id: str, mode: commands.Mode, of: Hold | None = None) -> Applied:
         def decide(u: LeadUnit) -> list[f.Fact]:
             return commands.resume(u.state, u.journal.sequence, u.now, mode, of)
 
@@ -268,6 +269,7 @@ class Commands:
             )
             for fact in facts:
                 unit.append(fact, actor.name)
+            task_commands.forgets_nobody(unit.state, task_id)
             stops = [r.fact for r in unit.journal.appended if isinstance(r.fact, f.OptedOut)]
             for stop in stops:  # told on the phone: of whoever has the number, like any other
                 held.in_flight += await _claimed(unit, stop.channels)

@@ -137,6 +137,7 @@ class TimelineEntry(BaseModel):
     channels: list[Channel] | None = None
     cause: str | None = None
     mode: str | None = None
+    of: Literal["all", "pause", "review"] | None = Field(None, description="What was resumed; `all`: nothing goes on.")
     resume_after: float | None = Field(None, description="Product seconds.")
     sequence: str | None = None
     version: int | None = None

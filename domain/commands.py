@@ -15,7 +15,7 @@ from domain.consequences import enroll as enrolled
 from domain.consequences import task_id as task_id_of
 from domain.errors import InvalidInput, Refused
 from domain.foretell import upcoming
-from domain.lead_state import STAFF, STOP, LeadState, Rest, State
+from domain.lead_state import STAFF, STOP, Hold, LeadState, Rest, State
 from domain.overdue import resumed
 from domain.sequence import Sequence
 from domain.task_commands import texts
@@ -23,7 +23,6 @@ from domain.touches import Channel, Disposition, TouchStatus, is_second, touch_i
 from domain.unknown import reviews
 
 Mode = Literal["shift", "catch_up", "skip_expired"]
-Hold = Literal["review", "pause", "rest"]
 RESUMED = "a person resumed it"
 
 
@@ -48,33 +47,33 @@ def resume(
     `mode`: see facts.Resumed. `of`: the one that is meant. Raises Refused with what stands if that is another.
     """
     _living(state, "resume")
-    stands: Hold = "review" if state.review is not None else "pause" if state.pause is not None else "rest"
-    if of is not None and of != stands and state.holds:
+    stands = state.hold
+    if stands is None:
+        raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
+    if of is not None and of != stands:
         raise Refused(f"cannot resume the {of}: the {stands} is what holds it now", state.state)
     under = _goes_on_under(state, now)
-    if under is not None:
+    if under is not None and stands != "rest":
         if mode != "shift" and sequence is not None:
             raise Refused(
                 f"cannot resume with {mode}: a {under} stands under the {stands} and goes on after it; resume with "
                 f"shift ends the {stands} alone, and the {under} is then resumed by itself, in any mode",
                 state.state,
             )
-        return [f.Resumed(cause=RESUMED, of="pause" if under == "rest" and state.pause is not None else "review")]
+        return [f.Resumed(cause=RESUMED, of=stands)]
     if state.rest is not None:
         _waits_for_nobody(state, state.rest)
-    elif not state.holds:
-        raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
     if mode == "shift" or sequence is None:
         return [f.Resumed(cause=RESUMED)]
     return resumed(state, sequence, now, mode, RESUMED)
 
 
 def _goes_on_under(state: LeadState, now: datetime) -> Hold | None:
-    """What a resume does not end: a person's pause under a review; a rest, whatever it waits for (an answer, a call,
-    or the time the lead was told)."""
-    if state.review is not None and state.pause is not None and not state.pause.is_over(now):
+    """What a resume does not end: a person's pause under a review; a rest under either, whatever it waits for (an
+    answer, a call, or the time the lead was told)."""
+    if state.hold == "review" and state.pause is not None and not state.pause.is_over(now):
         return "pause"
-    return "rest" if state.paused and state.rest is not None and not state.rest.is_over(now) else None
+    return "rest" if state.hold != "rest" and state.rest is not None and not state.rest.is_over(now) else None
 
 
 def _waits_for_nobody(state: LeadState, rest: Rest) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from domain import facts as f
 from domain.touches import Channel, Disposition, TouchStatus
@@ -15,6 +15,7 @@ V = TypeVar("V")
 
 TouchKey = tuple[int, str, str]  # enrollment, step, part
 Span = tuple[datetime, datetime]
+Hold = Literal["review", "pause", "rest"]  # the one before stands over the next
 
 # Work that nobody takes on is escalated so long after it was due, and again after that.
 ESCALATED_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(days=1))
@@ -262,16 +263,18 @@ class LeadState:
     def state(self) -> State:
         if self.exit_reason is not None:
             return State.FINISHED
-        if self.paused:
-            return State.PAUSED
-        if self.rest is not None:
-            return State.RESTING
+        if self.hold is not None:
+            return State.RESTING if self.hold == "rest" else State.PAUSED
         return State.ACTIVE if self.touches or self.tasks else State.STARTING
 
     @property
-    def paused(self) -> bool:
-        """By a person, or for a review."""
-        return self.review is not None or self.pause is not None
+    def hold(self) -> Hold | None:
+        """What holds the cadence now; a resume ends it, and what lies under it goes on: a pause, a rest."""
+        if self.review is not None:
+            return "review"
+        if self.pause is not None:
+            return "pause"
+        return "rest" if self.rest is not None else None
 
     @property
     def holds(self) -> tuple[tuple[datetime, datetime | None], ...]:

@@ -86,7 +86,7 @@ def resumed(
     if mode == "catch_up":
         late = _overdue(state, sequence, to_come, now)
         return [f.Resumed(mode=mode, cause=cause, slots=_slots(state, to_come, late, now))]
-    rested = "was paused" if state.paused else "rested"
+    rested = "rested" if state.hold == "rest" else "was paused"
     late = _overdue(state, sequence, to_come, now, to_drop=True)
     return [f.Resumed(mode=mode, cause=cause), *(_expired(state, due, rested) for due in late)]
 

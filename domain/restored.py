@@ -112,16 +112,18 @@ def stop_for_review(state: LeadState, noticed: datetime, texts: int, calls: int,
     """
     parts = [f"{count} {word}" for count, word in ((texts, "text(s)"), (calls, "call(s)")) if count]
     reason = f"{_COPY}, and the carrier has {' and '.join(parts)} to this lead that the copy knows nothing of: {_LOOK}"
-    return _stop(state, noticed, reason, now)
+    return _stop(state, noticed.isoformat(), reason, now)
 
 
 def stop_as_lost(state: LeadState, lost_at: datetime, now: datetime) -> list[f.Fact]:
     """A sequence begins at a number to or from which the carrier has something of a time that is lost.
 
-    No mail of the sequence counts as perhaps sent: the lead was not there to be compared. `lost_at` (real) names the
-    restore, as for `stop_for_review`: who was stopped then is not stopped again.
+    No mail of the sequence counts as perhaps sent: the lead was not there to be compared, or has been looked at as it
+    was before. `lost_at` (real) names the restore: each sequence is stopped once, unless the lead is stopped already.
     """
-    return _stop(state, lost_at, _LOST, now)
+    if state.review is not None:
+        return []
+    return _stop(state, f"{lost_at.isoformat()}.{state.enrollment_no}", _LOST, now)
 
 
 def review_unread(lead_id: str, noticed: datetime, due: datetime) -> f.TaskOpened:
@@ -143,15 +145,15 @@ def stop_as_unread(state: LeadState, review: f.TaskOpened) -> Iterator[f.Fact]:
     yield from perhaps_sent(state, set(Channel), review.due_at)
 
 
-def _stop(state: LeadState, named: datetime, reason: str, now: datetime) -> list[f.Fact]:
+def _stop(state: LeadState, named: str, reason: str, now: datetime) -> list[f.Fact]:
     if state.exit_reason is not None:
         return []
-    own = task_id(state.lead_id, RULE, named.isoformat())
+    own = task_id(state.lead_id, RULE, named)
     return _stopped(state, f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=now, reason=reason))
 
 
 def _stopped(state: LeadState, review: f.TaskOpened) -> list[f.Fact]:
-    """Once for each restore: who has been resumed since, a person has looked at."""
+    """Once for each review: who has been resumed since, a person has looked at."""
     return [] if review.task_id in state.tasks else [f.UnderReview(task_id=review.task_id), review]
 
 

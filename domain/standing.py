@@ -27,13 +27,15 @@ class Standing:
 
 
 def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Standing:
-    asked_for = [Upcoming(t.step, t.part, t.channel, str(t.channel), ready(t), _why(t)) for t in direct(state)]
+    waiting = sorted(direct(state), key=ready)
+    asked_for = [Upcoming(t.step, t.part, t.channel, str(t.channel), ready(t), _why(t)) for t in waiting]
     if state.exit_reason is not None:
         reason = f"finished: {state.exit_reason}"
         return Standing(state.state, None, None, None, None, reason, tuple(asked_for))
     coming = [*asked_for, *(_to_come(state, sequence, now) if sequence is not None else [])]
     far = datetime.max.replace(tzinfo=now.tzinfo)
-    to_come = tuple(sorted(coming, key=lambda u: u.at or far))
+    ends = not state.holds or held_until(state) is not None  # where nobody knows when: in the order they would have
+    to_come = tuple(sorted(coming, key=lambda u: u.at or far) if ends else coming)
     by_a_person = "paused by a person"
     if state.review is not None:
         why = f"{PUT_BACK}; and {by_a_person}" if state.pause is not None else PUT_BACK

@@ -144,12 +144,6 @@ def _looked_up(state: LeadState, call: Touch) -> bool:
     return call.status is TouchStatus.UNKNOWN and review is not None and review.state is f.TaskState.DONE
 
 
-def _is_last_asked(state: LeadState, task: Task) -> bool:
-    """Whether a review that stops the lead would be asked of nobody any more once this is done."""
-    asked = state.review.tasks if state.review is not None else frozenset[str]()
-    return {i for i in asked if (other := state.tasks.get(i)) is not None and other.living} == {task.id}
-
-
 def complete(  # noqa: PLR0917 - what the form of a finished task holds
     state: LeadState,
     task_id: str,
@@ -165,12 +159,6 @@ def complete(  # noqa: PLR0917 - what the form of a finished task holds
     task = _task(state, task_id)
     if not task.living:
         raise Refused(f"the task is {task.state}", task.state)
-    if state.exit_reason is None and _is_last_asked(state, task):
-        raise Refused(
-            "the lead is stopped for this review and would be forgotten: leave out what it has had, or stop it, "
-            "then resume it, then complete this",
-            task.state,
-        )
     call = task.kind in (f.TaskKind.CALL, f.TaskKind.CALLBACK)
     if call or task.state is f.TaskState.CLAIMED:  # or two people would call one lead
         _mine(task, actor)
@@ -204,3 +192,18 @@ def complete(  # noqa: PLR0917 - what the form of a finished task holds
             notes=notes,
         )
     ]
+
+
+def forgets_nobody(after: LeadState, done: str) -> None:
+    """Raises Refused if a living lead stays stopped for a review of which nobody would be asked any more.
+
+    `after`: the state with all that follows from that task's being done.
+    """
+    asked = after.review.tasks if after.review is not None and after.exit_reason is None else frozenset[str]()
+    living = (task.living for i in asked if (task := after.tasks.get(i)) is not None)
+    if done in asked and not any(living):
+        raise Refused(
+            "the lead is stopped for this review and would be forgotten: leave out what it has had and resume it, or "
+            "stop it (opt-out, disqualify); then complete this",
+            after.state,
+        )

@@ -10,7 +10,7 @@ from domain import facts as f
 from domain.access import Actor, Role
 from domain.consequences import Book, enroll, task_id
 from domain.journal import Journal
-from domain.lead_state import STOP, LeadState, Stage, State
+from domain.lead_state import STOP, Hold, LeadState, Stage, State
 from domain.next_action import Action, ExpireTask, Finish, OpenTask, Touch, Wait
 from domain.ports import OutcomeUnknown, Remedy, Unseen
 from domain.schedule import direct, looked_for
@@ -361,7 +361,7 @@ def paused(story: Story, until: str | None = None) -> None:
     story.tell(*commands.pause(story.state, "on holiday", ny(until) if until else None, story.now))
 
 
-def resume(story: Story, mode: commands.Mode = "shift", of: commands.Hold | None = None) -> None:
+def resume(story: Story, mode: commands.Mode = "shift", of: Hold | None = None) -> None:
     enrollment = story.state.enrollment
     sequence = story.book.get(enrollment.sequence, enrollment.version) if enrollment else None
     story.tell(*commands.resume(story.state, sequence, story.now, mode, of))

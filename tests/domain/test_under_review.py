@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from domain import commands, task_commands
+from domain import commands
 from domain import facts as f
 from domain.errors import Refused
-from domain.lead_state import State
+from domain.lead_state import Hold, State
 from domain.restored import review_unread, stop_as_unread, stop_for_review
 from domain.standing import PUT_BACK, standing
-from tests.domain.lead_story import COORDINATOR, Story, at_noon, going_on, moved, paused, resume
+from tests.domain.lead_story import Story, at_noon, going_on, moved, paused, resume
 from tests.domain.sequences import BOOK
 
 
@@ -97,7 +97,7 @@ def test_a_rest_goes_on_after_it() -> None:
 
 
 @pytest.mark.parametrize("of", ["review", "pause"])
-def test_asked_twice_to_go_on_only_what_was_meant_ends(of: commands.Hold) -> None:
+def test_asked_twice_to_go_on_only_what_was_meant_ends(of: Hold) -> None:
     story = at_noon()
     paused(story)
     reviewed(story)
@@ -112,29 +112,15 @@ def test_asked_twice_to_go_on_only_what_was_meant_ends(of: commands.Hold) -> Non
         resume(story, of=of)
 
 
-def completes(story: Story, task: str) -> None:
-    story.tell(*task_commands.complete(story.state, task, COORDINATOR, None, None, None, None, story.now))
-
-
-def test_the_last_review_is_done_after_the_resume_so_nobody_is_forgotten() -> None:
+def test_what_it_holds_is_shown_in_the_order_in_which_it_is_left_out() -> None:
     story = at_noon()
-    first = reviewed(story)
-    story.run(timedelta(minutes=1))
-    second = reviewed(story)
-    completes(story, first)
-    with pytest.raises(Refused, match="would be forgotten"):
-        completes(story, second)
-    resume(story)
-    completes(story, second)
-    assert story.stands() is State.ACTIVE
-
-
-def test_the_last_review_of_a_finished_lead_is_done_at_any_time() -> None:
-    story = at_noon()
-    task = reviewed(story)
-    story.opts_out()
-    completes(story, task)
-    assert (story.stands(), story.state.review) == (State.FINISHED, None)
+    story.scheduler_says("booked", story.now + timedelta(days=7))
+    reviewed(story)
+    booked = story.book.latest("booked")
+    shown = [(step.step, step.at) for step in standing(story.state, booked, story.now).to_come]
+    assert {at is None for _, at in shown} == {True, False}
+    for step in list(dict(shown))[:-1]:  # another is refused; the last asks people what became of it
+        story.tell(*commands.skip(story.state, booked, story.now, step))
 
 
 def test_a_task_that_is_done_ends_it_no_more_than_before() -> None:

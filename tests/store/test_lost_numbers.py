@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import delete, select
 
 from domain import facts as f
+from domain.errors import Refused
 from domain.facts import ExitReason
 from domain.lead_state import State
 from domain.ports import InboundSms
@@ -104,11 +105,55 @@ async def test_a_review_holds_what_begins_until_somebody_has_looked(copy: Restor
     booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
     assert (await copy.clinic.commands.booking(DESK, booked)).state == "paused"
     (review,) = await copy.reviews(lead)
-    async with copy.clinic.leads.lead(lead) as unit:
-        unit.append(f.TaskClosed(task_id=review.id, state=f.TaskState.DONE), "desk")
+    await copy.clinic.commands.resume(DESK, lead, "shift", "review")
+    await copy.clinic.commands.complete_task(DESK, review.id)
+    async with copy.clinic.leads.lead(lead) as unit:  # by what was told once somebody had looked nothing is known
         unit.append(ends, "system")  # and begins anew, for the appointment
-        assert unit.state.holds == ()
-        assert unit.state.exit_reason is None
+        assert (unit.state.hold, unit.state.exit_reason) == ("review", None)
+    assert [review.living for review in await copy.reviews(lead)] == [False, True]
+
+
+@pytest.mark.parametrize("done", [False, True])
+async def test_a_booking_of_the_lost_time_that_is_told_after_the_resume_confirms_nothing_twice(
+    copy: Restored, *, done: bool
+) -> None:
+    """Its confirmation is what the copy could not explain."""
+    clinic, lead = copy.clinic, await copy.clinic.inquire(email=None)
+    copy.carrier.has("SM1", "Your visit is booked")
+    await copy.compare()
+    (review,) = await copy.reviews(lead)
+    await clinic.commands.resume(DESK, lead, "shift", "review")
+    if done:
+        await clinic.commands.complete_task(DESK, review.id)
+    now = copy.clock.now()
+    for starts in (now + timedelta(days=3), now + timedelta(days=4)):  # and once more, as schedulers do
+        booked = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=starts)
+        assert (await clinic.commands.booking(DESK, booked)).state == "paused"
+    assert await copy.would_send(lead) == []
+    assert [task.living for task in await copy.reviews(lead)] == [not done, True]
+
+
+async def test_the_last_review_is_done_after_the_resume_so_nobody_is_forgotten(copy: Restored) -> None:
+    clinic, lead = copy.clinic, await copy.clinic.inquire(email=None)
+    copy.carrier.has("SM1")
+    await copy.compare()
+    (review,) = await copy.reviews(lead)
+    for outcome in (None, f.Outcome.REACHED, f.Outcome.CALL_BACK):
+        with pytest.raises(Refused, match="would be forgotten"):
+            await clinic.commands.complete_task(DESK, review.id, outcome=outcome)
+    assert [task.living for task in await copy.reviews(lead)] == [True]
+    await clinic.commands.resume(DESK, lead, "shift", "review")
+    await clinic.commands.complete_task(DESK, review.id)
+    assert [task.living for task in await copy.reviews(lead)] == [False]
+
+
+@pytest.mark.parametrize("outcome", [f.Outcome.DO_NOT_CALL, f.Outcome.NOT_A_FIT, f.Outcome.NOT_NOW])
+async def test_a_stop_that_is_said_by_a_reviews_outcome_holds_at_once(copy: Restored, outcome: f.Outcome) -> None:
+    clinic, lead = copy.clinic, await copy.clinic.inquire(email=None)
+    copy.carrier.has("SM1")
+    await copy.compare()
+    (review,) = await copy.reviews(lead)
+    assert (await clinic.commands.complete_task(DESK, review.id, outcome=outcome)).state["state"] == "finished"
 
 
 async def test_a_number_that_stays_nobodys_is_forgotten(copy: Restored) -> None:

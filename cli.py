@@ -245,6 +245,8 @@ def rebuild(
             raise typer.BadParameter("it goes with --restored", param_hint=name)
     if again and not note:
         raise typer.BadParameter("it goes with --note", param_hint="--again")
+    if note and without_unread:
+        raise typer.BadParameter("nothing is compared with --note", param_hint="--without-unread")
     settings = _ready_settings(data_dir)
     from stack.rebuild import Options, run  # noqa: PLC0415
 

@@ -13,10 +13,14 @@ from domain.touches import Channel
 from store.intake import Intake
 
 
-class Form(BaseModel):
-    """A request body: what is not known is refused, so that a slip of the pen is seen."""
+class Exact(BaseModel):
+    """A request body: what is not known is refused, so that a slip of the pen is seen. An empty text is none."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Form(Exact):
+    """Of which an empty text counts as absent."""
 
     @model_validator(mode="before")
     @classmethod

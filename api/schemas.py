@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from api.answers import example
 from api.fields import Email, Id, Line, Moment, Opaque, Phone, Sought, Text, Word
-from api.intake_form import Form
+from api.intake_form import Exact, Form
 from domain.facts import BookingEvent, Outcome
 from domain.lead_state import Stage, State
 from domain.touches import Channel, Disposition
@@ -42,7 +42,7 @@ class Pause(Form):
     ) = None
 
 
-class Resume(Form):
+class Resume(Exact):
     model_config = example(mode="shift")
 
     mode: Annotated[

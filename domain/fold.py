@@ -136,8 +136,7 @@ def _enrolled(state: LeadState, fact: f.Enrolled, at: datetime) -> LeadState:
             waits |= {waited}
     cause = state.rest.cause if state.rest else "a person has the turn"
     rest = Rest(at, cause, waits, None, 0.0) if waits else None
-    enrollment = Enrollment(fact.enrollment, fact.sequence, fact.version, at, fact.appointment_id, fact.cause)
-    after = replace(state, enrollment=enrollment, rest=rest, exit_reason=None, finished_at=None)
+    after = replace(state, enrollment=Enrollment.begun(fact, at), rest=rest, exit_reason=None, finished_at=None)
     after = after if fact.cause in NO_NEW_START else replace(after, let_go=False)
     reached = any(t.status in SENT for t in state.touches.values())
     return staged(after, Stage.CONTACTED if reached else Stage.NEW)

@@ -134,6 +134,10 @@ class Enrollment:
     slots: Mapping[tuple[str, str], Span] = field(default_factory=lambda: MappingProxyType({}))
     skipped: frozenset[str] = frozenset()
 
+    @classmethod
+    def begun(cls, fact: f.Enrolled, at: datetime) -> "Enrollment":
+        return cls(fact.enrollment, fact.sequence, fact.version, at, fact.appointment_id, fact.cause)
+
     def rested(self, since: datetime) -> timedelta:
         """How long it rested from `since` on."""
         return _length(self.rests, since)

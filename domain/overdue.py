@@ -13,13 +13,14 @@ from domain import facts as f
 from domain.condition import questions
 from domain.contact_window import next_open
 from domain.fold import apply
-from domain.lead_state import LeadState, Touch
+from domain.lead_state import Hold, LeadState, Touch
 from domain.schedule import EXPIRED, Due, pending, settled_at
 from domain.sequence import After, FromAppointment, Sequence, WaitFor
 from domain.touches import Channel, TouchStatus, touch_id
 
 # Steps that are carried out late keep this distance to each other, and to those that come at their own time.
 SPACING = timedelta(minutes=30)
+_HELD: dict[Hold | None, str] = {"review": "was stopped for review", "pause": "was paused", "rest": "rested"}
 
 
 def overslept(
@@ -86,9 +87,9 @@ def resumed(
     if mode == "catch_up":
         late = _overdue(state, sequence, to_come, now)
         return [f.Resumed(mode=mode, cause=cause, slots=_slots(state, to_come, late, now))]
-    rested = "rested" if state.hold == "rest" else "was paused"
+    held = _HELD[state.hold]
     late = _overdue(state, sequence, to_come, now, to_drop=True)
-    return [f.Resumed(mode=mode, cause=cause), *(_expired(state, due, rested) for due in late)]
+    return [f.Resumed(mode=mode, cause=cause), *(_expired(state, due, held) for due in late)]
 
 
 def _overdue(

@@ -38,7 +38,7 @@ def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Stan
     to_come = tuple(sorted(coming, key=lambda u: u.at or far) if ends else coming)
     by_a_person = "paused by a person"
     if state.review is not None:
-        why = f"{PUT_BACK}; and {by_a_person}" if state.pause is not None else PUT_BACK
+        why = f"{PUT_BACK}; and {by_a_person}" if state.pause is not None and not state.pause.is_over(now) else PUT_BACK
         return Standing(State.PAUSED, None, "pause", None, None, why, to_come)
     if state.pause is not None:
         return Standing(State.PAUSED, None, "pause", None, state.pause.until, by_a_person, to_come)

@@ -20,6 +20,7 @@ CLAIM_LIVES = timedelta(seconds=15)  # real
 ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
 _A_MOMENT, _LONGEST = timedelta(seconds=1), timedelta(minutes=5)
 _A_DAY = timedelta(days=1)
+_MAY_STAND = ("claimed", "unknown", "accepted", "delivered", "undelivered")  # in its provider's list
 UNUSED = ("claim.unused", "its worker stopped before anything was sent")  # rule and reason
 _BEGIN = (
     "UPDATE touches SET unused = NULL WHERE id = %(touch)s AND status = 'claimed' AND deadline = %(deadline)s"
@@ -113,9 +114,13 @@ async def unused(conn: AsyncConnection, ref: TouchRef) -> datetime | None:
 
 
 async def search(conn: AsyncConnection, ref: TouchRef, address_id: str, claimed_at: datetime) -> Search:
-    """Where the touch may stand in its provider's list: not where another one to the same address does."""
+    """Where the touch may stand in its provider's list: not where another one to the same address may.
+
+    One whose id is known is told from it by that, and one that the provider refused stands nowhere.
+    """
     t = touches.c
     others = (t.address_id == address_id, t.channel == ref.channel.value, t.id != ref.touch_id)
-    next_ = await conn.scalar(select(func.min(t.claimed_at)).where(*others, t.claimed_at > claimed_at))
+    unexplained = (t.claimed_at > claimed_at, t.provider_id.is_(None), t.status.in_(_MAY_STAND))
+    next_ = await conn.scalar(select(func.min(t.claimed_at)).where(*others, *unexplained))
     known = select(t.provider_id).where(*others, t.provider_id.is_not(None), t.claimed_at >= claimed_at - _A_DAY)
     return Search(claimed_at, next_, frozenset((await conn.execute(known)).scalars()))

@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain import facts as f
 from domain.errors import InvalidInput, NewerFact, NotFound
 from domain.fold import fold
-from domain.lead_state import LeadState
+from domain.lead_state import Enrollment, LeadState
 from store import tables
 from store.lead_rows import recorded
 from store.lead_unit import Leads
@@ -101,7 +101,7 @@ async def _views(leads: Leads, conn: AsyncConnection, rows: Sequence[Mapping[Any
         lead_id = str(task["lead_id"])
         text = None
         if task["script"] and lead_id in states:
-            text = script(states[lead_id], task["script"], context[lead_id]["first_name"])
+            text = script(states[lead_id].of(task["enrollment"]), task["script"], context[lead_id]["first_name"])
         views.append(_view(task, context[lead_id], messages, text))
     return views
 
@@ -161,8 +161,8 @@ async def _last_touches(conn: AsyncConnection, ids: list[str]) -> dict[str, list
     return out
 
 
-async def _states(leads: Leads, conn: AsyncConnection, ids: list[str]) -> dict[str, LeadState]:
-    """The states of several leads, in one query."""
+async def _states(leads: Leads, conn: AsyncConnection, ids: list[str]) -> "dict[str, _Known]":
+    """Several leads, in one query."""
     if not ids:
         return {}
     table = tables.facts
@@ -171,11 +171,24 @@ async def _states(leads: Leads, conn: AsyncConnection, ids: list[str]) -> dict[s
     return await asyncio.to_thread(_folded, leads.store.vault, rows)  # a page of leads takes a while
 
 
-def _folded(vault: Vault, rows: Sequence[Mapping[Any, Any]]) -> dict[str, LeadState]:
+@dataclass(frozen=True)
+class _Known:
+    records: list[f.Recorded]
+    state: LeadState
+
+    def of(self, number: int | None) -> LeadState:
+        """As it is now, in the enrollment of this number: a task of an earlier one turns on that one's appointment."""
+        for record in self.records:
+            if isinstance(record.fact, f.Enrolled) and record.fact.enrollment == number:
+                return replace(self.state, enrollment=Enrollment.begun(record.fact, record.at))
+        return self.state
+
+
+def _folded(vault: Vault, rows: Sequence[Mapping[Any, Any]]) -> dict[str, _Known]:
     records, unread = defaultdict[str, list[f.Recorded]](list), set[str]()
     for row in rows:
         try:
             records[str(row["lead_id"])].append(recorded(vault.open_row(tables.facts, row)))
         except NewerFact:  # its tasks are shown without their script; it hides those of nobody else
             unread.add(str(row["lead_id"]))
-    return {lead_id: fold(lead_id, found) for lead_id, found in records.items() if lead_id not in unread}
+    return {i: _Known(found, fold(i, found)) for i, found in records.items() if i not in unread}

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api import answers, fields, schemas
 from api.commands import Applied
-from api.intake_form import Form
+from api.intake_form import Exact
 from api.once import ApiRoute
 from api.sequences_ready import sequences_ready
 from api.services import Who, Wired
@@ -16,7 +16,7 @@ from domain.touches import Channel
 router = APIRouter(prefix="/v1/leads/{lead_id}", tags=["steering a lead"], route_class=ApiRoute)
 
 
-class Skip(Form):
+class Skip(Exact):
     """No step: the next, whichever that is."""
 
     model_config = answers.example(step="link")

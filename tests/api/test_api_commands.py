@@ -253,8 +253,12 @@ async def test_a_resume_that_names_what_it_means_ends_nothing_else(office: Offic
     wrong = {"mode": "shift", "of": "review"}
     problem = is_problem(await office.ask("POST", f"{path}/resume", json=wrong), 409)
     assert (problem["state"], "the pause is what holds it" in problem["detail"]) == ("paused", True)
-    is_problem(await office.ask("POST", f"{path}/resume", json=wrong | {"of": "hold"}), 422)
+    for of in ("hold", ""):  # an empty one is no slip that may end whatever stands
+        is_problem(await office.ask("POST", f"{path}/resume", json=wrong | {"of": of}), 422)
+    is_problem(await office.ask("POST", f"{path}/skip", json={"step": ""}), 422)
     assert (await office.post(f"{path}/resume", {"mode": "shift", "of": "pause"}))["paused"] is False
+    items = (await office.get(f"{path}/timeline"))["items"]
+    assert [i["of"] for i in items if i["kind"] == "resumed"] == ["all"]
 
 
 @pytest.mark.parametrize("mode", ["shift", "catch_up", "skip_expired"])

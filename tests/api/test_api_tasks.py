@@ -1,12 +1,15 @@
 """The queue, and work on tasks, over HTTP."""
 
 import uuid
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
+from domain import facts as f
 from domain.access import Role
 from domain.ports import InboundSms
 from store import tables
@@ -185,3 +188,23 @@ async def test_a_text_that_comes_while_somebody_answers_is_nobody_elses(office: 
     assert ("lead's texts are claimed by coordinator" in told["detail"], told["state"]) == (True, "open")
     await office.post(f"/v1/tasks/{task['id']}/complete", {})
     assert (await office.ask("POST", f"/v1/tasks/{new['id']}/claim", Role.COORDINATOR, "main")).status_code == 200
+
+
+async def test_what_is_asked_of_an_appointment_names_it_also_once_the_next_one_has_its_sequence(office: Office) -> None:
+    lead_id, first = await office.lead(phone=PHONE), office.now + timedelta(days=5)
+    await office.book(lead_id, first, appointment_id="A")
+    await office.book(lead_id, first + timedelta(days=7), appointment_id="B")
+    async with office.services.leads.lead(lead_id) as unit:
+        number = unit.state.enrollment_no
+        asks = {"task_kind": f.TaskKind.REVIEW, "due_at": unit.now, "step": "ask_outcome", "script": "outcome_missing"}
+        unit.append(f.TaskOpened(task_id=str(uuid.uuid4()), enrollment=number, part="task", **asks), "system")
+        begun = unit.state.enrollment
+        assert begun is not None and begun.appointment_id == "A"
+        following = f.Enrolled(
+            enrollment=number + 1, sequence=begun.sequence, version=begun.version, appointment_id="B",
+            cause="a further appointment",
+        )  # fmt: skip
+        unit.append(following, "system")
+    (task,) = (await office.get("/v1/tasks?kind=review"))["items"]
+    facility = ZoneInfo(office.services.voice.facilities.get(None).zone)
+    assert f"on {first.astimezone(facility):%A, %B} {first.astimezone(facility).day} at" in task["script"]

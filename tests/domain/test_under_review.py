@@ -66,6 +66,14 @@ def test_the_end_of_a_pause_does_not_end_it() -> None:
     assert going_on(story) == moved(by=timedelta(days=5))
 
 
+def test_a_pause_that_is_over_is_not_said_to_hold_it() -> None:
+    story = at_noon()
+    paused(story, "2026-06-03 12:00")
+    reviewed(story)
+    story.run("2026-06-03 13:00")
+    assert why(story) == (State.PAUSED, PUT_BACK)
+
+
 def test_a_pause_that_has_not_ended_yet_ends_in_its_time() -> None:
     story = at_noon()
     paused(story, "2026-06-07 12:00")

@@ -123,7 +123,11 @@ async def test_a_list_that_does_not_answer_is_no_look(clinic: Clinic) -> None:
     assert clinic.ledger.clock.real(touch.look_at) >= now + timedelta(minutes=9) - timedelta(seconds=1)
 
 
-async def test_it_is_looked_for_where_no_other_touch_stands(clinic: Clinic) -> None:
+@pytest.mark.parametrize("following", [Accepted("SM2"), OutcomeUnknown("cut")])
+async def test_it_is_looked_for_where_no_other_touch_may_stand(
+    clinic: Clinic, following: Accepted | OutcomeUnknown
+) -> None:
+    """One whose own text is known takes no other's place: the provider may take the first after it."""
     one, two = await two_leads(clinic)
     now = datetime.now(UTC)
     first = await clinic.ledger.claim(one, now)
@@ -132,15 +136,19 @@ async def test_it_is_looked_for_where_no_other_touch_stands(clinic: Clinic) -> N
     later = now + ALONE_FOR + timedelta(seconds=10)
     await clinic.do_others(two.lead_id, two, later)
     assert isinstance(await clinic.ledger.claim(two, later), Claim)
-    await clinic.ledger.settle(two, Accepted("SM2"), later)
+    await clinic.ledger.settle(two, following, later)
     look = await clinic.ledger.claim(one, later)
     assert isinstance(look, Claim) and look.search is not None
     assert look.search.over
     assert look.message.to == first.message.to
     assert look.deadline < later
     assert abs(look.search.since - now) < timedelta(seconds=1)
-    assert look.search.until is not None and abs(look.search.until - later) < timedelta(seconds=1)
-    assert look.search.known == {"SM2"}
+    if isinstance(following, Accepted):
+        assert look.search.until is None
+        assert look.search.known == {"SM2"}
+    else:
+        assert look.search.until is not None and abs(look.search.until - later) < timedelta(seconds=1)
+        assert look.search.known == frozenset()
 
 
 async def test_a_look_in_vain_is_followed_by_the_next_one(clinic: Clinic) -> None:

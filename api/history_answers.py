@@ -137,7 +137,9 @@ class TimelineEntry(BaseModel):
     channels: list[Channel] | None = None
     cause: str | None = None
     mode: str | None = None
-    of: Literal["all", "pause", "review"] | None = Field(None, description="What was resumed; `all`: nothing goes on.")
+    of: Literal["all", "pause", "review"] | None = Field(
+        None, description="What alone ended, over what holds on; `all`: nothing holds any more."
+    )
     resume_after: float | None = Field(None, description="Product seconds.")
     sequence: str | None = None
     version: int | None = None

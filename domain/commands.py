@@ -52,7 +52,7 @@ def resume(
         raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
     if of is not None and of != stands:
         raise Refused(f"cannot resume the {of}: the {stands} is what holds it now", state.state)
-    under = _goes_on_under(state, now)
+    under = state.under(now)
     if under is not None and stands != "rest":
         if mode != "shift" and sequence is not None:
             raise Refused(
@@ -66,14 +66,6 @@ def resume(
     if mode == "shift" or sequence is None:
         return [f.Resumed(cause=RESUMED)]
     return resumed(state, sequence, now, mode, RESUMED)
-
-
-def _goes_on_under(state: LeadState, now: datetime) -> Hold | None:
-    """What a resume does not end: a person's pause under a review; a rest under either, whatever it waits for (an
-    answer, a call, or the time the lead was told)."""
-    if state.hold == "review" and state.pause is not None and not state.pause.is_over(now):
-        return "pause"
-    return "rest" if state.hold != "rest" and state.rest is not None and not state.rest.is_over(now) else None
 
 
 def _waits_for_nobody(state: LeadState, rest: Rest) -> None:

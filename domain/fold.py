@@ -239,7 +239,7 @@ def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
     since = [since for since, _ in state.holds]
     if not since:
         return state
-    if fact.of == "review" and state.pause is not None:
+    if fact.of == "review" and state.pause is not None and state.under(at) == "pause":
         # as with a rest below: the time of what is over counts once what goes on ends too
         return replace(state, review=None, pause=replace(state.pause, since=min(since)))
     rest = state.rest

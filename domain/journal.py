@@ -10,6 +10,7 @@ from domain.lead_state import LeadState
 from domain.next_action import Action, Record, next_action
 from domain.patience import PATIENCE, Patience
 from domain.reactions import react
+from domain.restored import stop_as_lost
 from domain.sequence import Sequence
 
 _DEEPEST = 20  # reactions to reactions; more would be a circle
@@ -17,11 +18,15 @@ _DEEPEST = 20  # reactions to reactions; more would be a circle
 
 @dataclass
 class Journal:
-    """One lead's facts within one transaction: the state, and the records appended so far."""
+    """One lead's facts within one transaction: the state, and the records appended so far.
+
+    `lost_at`: when (real) a number of the lead's was lost in a restore; what begins there is stopped for review.
+    """
 
     state: LeadState
     book: Book
     patience: Patience = PATIENCE
+    lost_at: datetime | None = None
     appended: list[f.Recorded] = field(default_factory=list)
 
     @property
@@ -43,6 +48,9 @@ class Journal:
             if isinstance(consequence, f.Rested) and self.state.exit_reason is not None:
                 continue  # a consequence before it has ended the lead
             self._append(consequence, at, "system", depth + 1)
+        if isinstance(fact, f.Enrolled) and self.lost_at is not None:
+            for stop in stop_as_lost(self.state, self.lost_at, at):
+                self._append(stop, at, "system", depth + 1)
         return record
 
     def decide(self, now: datetime) -> Action:

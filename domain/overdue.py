@@ -20,7 +20,7 @@ from domain.touches import Channel, TouchStatus, touch_id
 
 # Steps that are carried out late keep this distance to each other, and to those that come at their own time.
 SPACING = timedelta(minutes=30)
-_HELD: dict[Hold | None, str] = {"review": "was stopped for review", "pause": "was paused", "rest": "rested"}
+_HELD: dict[Hold, str] = {"review": "was stopped for review", "pause": "was paused", "rest": "rested"}
 
 
 def overslept(
@@ -87,6 +87,7 @@ def resumed(
     if mode == "catch_up":
         late = _overdue(state, sequence, to_come, now)
         return [f.Resumed(mode=mode, cause=cause, slots=_slots(state, to_come, late, now))]
+    assert state.hold is not None  # else nothing is resumed
     held = _HELD[state.hold]
     late = _overdue(state, sequence, to_come, now, to_drop=True)
     return [f.Resumed(mode=mode, cause=cause), *(_expired(state, due, held) for due in late)]

@@ -92,7 +92,7 @@ async def take_in(leads: Leads, conn: AsyncConnection, intake: Intake, by: Actor
                 joined = await _join_addresses(conn, known, await _free(conn, addresses, perhaps))
                 await _inquire(leads, unit, intake, by, Repeat(addresses, joined, perhaps))
                 if joined:
-                    unit.stop_if_lost(await lead_rows.addresses(conn, leads.store.vault, known))
+                    unit.reaches(await lead_rows.addresses(conn, leads.store.vault, known), joined)
                 unit.audit(by, "lead_asked_again")
                 return _taken_in(unit, known)
     unit = await _insert(leads, conn, intake, addresses, now)

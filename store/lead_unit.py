@@ -4,7 +4,7 @@ Locks are always taken in this order: the lead's addresses by id, then the lead,
 the other leads of these addresses by id. Whoever holds an address holds off every claim and stop on it.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -80,11 +80,7 @@ class LeadUnit:
     def append(self, fact: f.Fact, by: str) -> f.Recorded:
         """A fact from outside: the workflow is told if one like it is waited for. A plan writes on its journal."""
         self.signal = self.signal or signal_of(fact)
-        known = len(self.journal.appended)
-        recorded = self.journal.append(fact, self.now, by)
-        if any(isinstance(record.fact, f.Enrolled) for record in self.journal.appended[known:]):
-            self.stop_if_lost(self.addresses)
-        return recorded
+        return self.journal.append(fact, self.now, by)
 
     def opt_out(self, channels: tuple[Channel, ...], cause: str, by: str) -> bool:
         """A stop, told again too: it holds for whoever has the address by now. Whether it is news of this lead."""
@@ -94,12 +90,11 @@ class LeadUnit:
         self.said.append(f.OptedOut(channels=both_of_a_number(channels), cause=cause))
         return bool(news)
 
-    def stop_if_lost(self, addresses: Sequence[Address]) -> None:
-        """What it is to have there now it may have had already: see tables.addresses."""
-        lost_at = max((a.lost_at for a in addresses if a.lost_at is not None), default=None)
-        if lost_at is not None and clocks.ours() - lost_at < LOST_FOR:
-            for fact in stop_as_lost(self.state, lost_at, self.now):
-                self.journal.append(fact, self.now, "system")
+    def reaches(self, addresses: Sequence[Address], joined: Collection[str]) -> None:
+        """Also at those it lacked (ids): what it is to have there now it may have had already."""
+        lost_at = _lost_at(a for a in addresses if a.id in joined)
+        for fact in stop_as_lost(self.state, lost_at, self.now) if lost_at is not None else ():
+            self.journal.append(fact, self.now, "system")
 
     def audit(self, actor: Actor | str, action: str) -> None:
         """Who did what: one row with the commit. Where nobody says so, the new facts tell it."""
@@ -183,6 +178,7 @@ class Leads:
         """A unit for a lead that this very transaction has inserted (its addresses are locked already)."""
         unit = LeadUnit(conn, lead_id, Journal(state, self.book), (), frozenset(), now, state, now, new=True)
         unit.addresses = await lead_rows.addresses(conn, self.store.vault, lead_id)
+        unit.journal.lost_at = _lost_at(unit.addresses)
         return unit
 
     async def write(self, unit: LeadUnit) -> None:
@@ -213,7 +209,7 @@ class Leads:
         unit = LeadUnit(
             conn,
             lead_id,
-            Journal(state, self.book, self.patience),
+            Journal(state, self.book, self.patience, _lost_at(rows.addresses)),
             rows.addresses,
             rows.closed,
             max(by_clock, newest),  # another process's clock may be ahead of ours
@@ -326,3 +322,9 @@ class Leads:
             if before.appointments.get(key) is not a
         ]
         return [*touches, *tasks, *appointments]
+
+
+def _lost_at(addresses: Iterable[Address]) -> datetime | None:
+    """When (real) a restore has lost what went there, as long as that counts: see tables.addresses."""
+    lost_at = max((a.lost_at for a in addresses if a.lost_at is not None), default=None)
+    return lost_at if lost_at is not None and clocks.ours() - lost_at < LOST_FOR else None

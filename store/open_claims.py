@@ -13,6 +13,7 @@ from domain.clock import APART
 from domain.errors import ClaimOver
 from domain.ledger import TouchRef
 from domain.ports import Search
+from domain.touches import SENT, TouchStatus
 from store.round_trip import Row, Statement, alone, together
 from store.tables import touches
 
@@ -20,7 +21,7 @@ CLAIM_LIVES = timedelta(seconds=15)  # real
 ALONE = ("claim.open", "another message to this address is still on its way")  # rule and reason
 _A_MOMENT, _LONGEST = timedelta(seconds=1), timedelta(minutes=5)
 _A_DAY = timedelta(days=1)
-_MAY_STAND = ("claimed", "unknown", "accepted", "delivered", "undelivered")  # in its provider's list
+_MAY_STAND = [s.value for s in SENT | {TouchStatus.CLAIMED, TouchStatus.UNKNOWN}]  # in its provider's list
 UNUSED = ("claim.unused", "its worker stopped before anything was sent")  # rule and reason
 _BEGIN = (
     "UPDATE touches SET unused = NULL WHERE id = %(touch)s AND status = 'claimed' AND deadline = %(deadline)s"

@@ -131,6 +131,16 @@ def test_what_it_holds_is_shown_in_the_order_in_which_it_is_left_out() -> None:
         story.tell(*commands.skip(story.state, booked, story.now, step))
 
 
+def test_a_pause_that_is_over_ends_with_it_over_a_rest() -> None:
+    story = at_noon()
+    paused(story, "2026-06-02 13:00")
+    story.replies()
+    reviewed(story)
+    story.run("2026-06-02 14:00")
+    resume(story, of="review")
+    assert (of_resumes(story), story.state.hold, story.state.pause) == (["review"], "rest", None)
+
+
 def test_a_task_that_is_done_ends_it_no_more_than_before() -> None:
     story = at_noon()
     looked_at(story, reviewed(story))

@@ -1,7 +1,7 @@
 """Numbers of a time that a restore has lost: what begins there is stopped for review, until somebody has looked."""
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import delete, select
@@ -10,6 +10,7 @@ from domain import facts as f
 from domain.errors import Refused
 from domain.facts import ExitReason
 from domain.lead_state import State
+from domain.ledger import TouchRef
 from domain.ports import InboundSms
 from domain.restored import LOST_FOR
 from domain.standing import PUT_BACK
@@ -131,6 +132,39 @@ async def test_a_booking_of_the_lost_time_that_is_told_after_the_resume_confirms
         assert (await clinic.commands.booking(DESK, booked)).state == "paused"
     assert await copy.would_send(lead) == []
     assert [task.living for task in await copy.reviews(lead)] == [not done, True]
+
+
+async def test_what_time_alone_begins_there_is_stopped_too(copy: Restored) -> None:
+    """The sequence of the next appointment, where nobody told what became of the one before."""
+    clinic, lead = copy.clinic, await copy.clinic.inquire(email=None)
+    now = copy.clock.now()
+    for appointment, days in (("A1", 1), ("A2", 20)):
+        booked = Booking(f.BookingEvent.BOOKED, appointment, now, lead, starts_at=now + timedelta(days=days))
+        await clinic.commands.booking(DESK, booked)
+    await copy.would_send(lead)
+    copy.carrier.has("SM1", "Your second visit is booked")
+    assert (await copy.compare()).stopped == 1
+    (review,) = await copy.reviews(lead)
+    await clinic.commands.resume(DESK, lead, "shift", "review")
+    await clinic.commands.complete_task(DESK, review.id)
+    number, none = (await clinic.state(lead)).enrollment_no, TouchRef(lead, "", 0, "", "", Channel.SMS)
+    later = datetime.now(UTC)
+    while (state := await clinic.state(lead)).enrollment_no == number:
+        later += timedelta(hours=6)
+        await clinic.do_others(lead, none, later)
+    assert (state.hold, state.enrollment_no) == ("review", number + 1)
+    assert not [t for t in state.touches.values() if t.enrollment == number + 1]
+
+
+async def test_who_gives_an_address_once_somebody_has_looked_is_not_stopped_again(copy: Restored) -> None:
+    clinic, lead = copy.clinic, await copy.clinic.inquire(email=None)
+    copy.carrier.has("SM1")
+    await copy.compare()
+    (review,) = await copy.reviews(lead)
+    await clinic.commands.resume(DESK, lead, "shift", "review")
+    await clinic.commands.complete_task(DESK, review.id)
+    assert await clinic.inquire() == lead
+    assert ((await clinic.state(lead)).email, (await clinic.state(lead)).hold) == (True, None)
 
 
 async def test_the_last_review_is_done_after_the_resume_so_nobody_is_forgotten(copy: Restored) -> None:

@@ -23,6 +23,8 @@ from store.vault import Vault
 from wire.keyring import KeyRing
 
 _TEMPLATE = "tend_template"
+_IN_MEMORY = Path("/dev/shm")
+_ROOM = 2 * 1024**3  # bytes that a run needs, with what Postgres keeps of its log
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def postgres() -> Iterator[Server]:
     Not in pytest's own folder: each run of pytest shuts that to everybody else, and run by root the server is not root.
     """
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
-    shared = Path(tempfile.gettempdir()) / f"tend-tests-{run[:16]}"
+    shared = _place() / f"tend-tests-{run[:16]}"
     shared.mkdir(mode=0o711, exist_ok=True)
     lock = FileLock(f"{shared}.lock")
     with lock:
@@ -77,10 +79,17 @@ def postgres() -> Iterator[Server]:
             Path(lock.lock_file).unlink(missing_ok=True)
 
 
+def _place() -> Path:
+    """The same for all processes of a run: whoever comes later finds the folder, whatever room is left by then."""
+    roomy = _IN_MEMORY.is_dir() and os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).total >= _ROOM
+    return _IN_MEMORY if roomy else Path(tempfile.gettempdir())
+
+
 def _prepare(server: Server) -> None:
     # nothing in a test outlives a power cut
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         server.run(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+    server.run(sql.SQL("ALTER SYSTEM SET max_wal_size = '256MB'"))
     server.run(
         sql.SQL("SELECT pg_reload_conf()"),
         sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_TEMPLATE)),

@@ -269,7 +269,6 @@ class Commands:
             )
             for fact in facts:
                 unit.append(fact, actor.name)
-            task_commands.forgets_nobody(unit.state, task_id)
             stops = [r.fact for r in unit.journal.appended if isinstance(r.fact, f.OptedOut)]
             for stop in stops:  # told on the phone: of whoever has the number, like any other
                 held.in_flight += await _claimed(unit, stop.channels)

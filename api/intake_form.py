@@ -14,7 +14,7 @@ from store.intake import Intake
 
 
 class Exact(BaseModel):
-    """A request body: what is not known is refused, an empty text too, so that a slip of the pen is seen."""
+    """A request body: what is not known is refused, so that a slip of the pen is seen. An empty text is a value."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -52,7 +52,7 @@ def resume(
         raise Refused("cannot resume: the lead is neither paused nor resting", state.state)
     if of is not None and of != stands:
         raise Refused(f"cannot resume the {of}: the {stands} is what holds it now", state.state)
-    under = state.under(now)
+    under = state.beneath(now)
     if under is not None and stands != "rest":
         if mode != "shift" and sequence is not None:
             raise Refused(

@@ -236,10 +236,10 @@ def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
         assert enrollment is not None  # a cadence that nobody carried out
         enrollment = replace(enrollment, overslept=(*enrollment.overslept, (fact.overslept, at)))
         return _slotted(state, enrollment, fact, at)
-    since = [since for since, _ in state.holds]
+    since = [since for since, _ in state.hold_spans]
     if not since:
         return state
-    if fact.of == "review" and state.pause is not None and state.under(at) == "pause":
+    if fact.of == "review" and state.pause is not None and state.beneath(at) == "pause":
         # as with a rest below: the time of what is over counts once what goes on ends too
         return replace(state, review=None, pause=replace(state.pause, since=min(since)))
     rest = state.rest

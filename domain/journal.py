@@ -10,7 +10,7 @@ from domain.lead_state import LeadState
 from domain.next_action import Action, Record, next_action
 from domain.patience import PATIENCE, Patience
 from domain.reactions import react
-from domain.restored import stop_as_lost
+from domain.restored import ask_on, stop_as_lost
 from domain.sequence import Sequence
 
 _DEEPEST = 20  # reactions to reactions; more would be a circle
@@ -48,10 +48,19 @@ class Journal:
             if isinstance(consequence, f.Rested) and self.state.exit_reason is not None:
                 continue  # a consequence before it has ended the lead
             self._append(consequence, at, "system", depth + 1)
-        if isinstance(fact, f.Enrolled) and self.lost_at is not None:
-            for stop in stop_as_lost(self.state, self.lost_at, at):
-                self._append(stop, at, "system", depth + 1)
+        for further in self._of_a_restore(fact, at):
+            self._append(further, at, "system", depth + 1)
         return record
+
+    def _of_a_restore(self, fact: f.Fact, at: datetime) -> list[f.Fact]:
+        """What follows once all else has: who still lives then, and in what sequence."""
+        match fact:
+            case f.Enrolled() if self.lost_at is not None:
+                return stop_as_lost(self.state, self.lost_at, at)
+            case f.TaskClosed():
+                return ask_on(self.state, at)
+            case _:
+                return []
 
     def decide(self, now: datetime) -> Action:
         """The next action at product time `now`; what time alone has decided is recorded on the way."""

@@ -280,14 +280,14 @@ class LeadState:
             return "pause"
         return "rest" if self.rest is not None else None
 
-    def under(self, now: datetime) -> Hold | None:
+    def beneath(self, now: datetime) -> Hold | None:
         """What lies under the hold, and is not over: it goes on after it, whatever it waits for."""
         if self.hold == "review" and self.pause is not None and not self.pause.is_over(now):
             return "pause"
         return "rest" if self.hold != "rest" and self.rest is not None and not self.rest.is_over(now) else None
 
     @property
-    def holds(self) -> tuple[tuple[datetime, datetime | None], ...]:
+    def hold_spans(self) -> tuple[tuple[datetime, datetime | None], ...]:
         """What holds the cadence: since when, and when it ends by itself. None: nobody knows."""
         review = ((self.review.since, None),) if self.review else ()
         pause = ((self.pause.since, self.pause.until),) if self.pause else ()

@@ -130,7 +130,7 @@ def _held(state: LeadState, now: datetime) -> Wait | Record | None:
         return Wait(min(delayed, default=None), "stopped for review")
     if state.pause is not None:
         if state.pause.is_over(now):
-            return Record((f.Resumed(cause="the pause ended", of="pause" if state.under(now) else "all"),))
+            return Record((f.Resumed(cause="the pause ended", of="pause" if state.beneath(now) else "all"),))
         return Wait(min([*delayed, *filter(None, [state.pause.until])], default=None), "paused")
     rest = state.rest
     if rest is None:

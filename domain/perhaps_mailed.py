@@ -75,20 +75,20 @@ def _as_held(copied: LeadState, state: LeadState) -> LeadState:
     """By what stood in the copy, and stands still: what was entered since, or stops the lead now, held nothing then."""
 
     def still(then: _Held | None, now: _Held | None) -> _Held | None:
-        return then if then is not None and now is not None and now.since <= then.since else None
+        return then if then is not None and now is not None and now.since == then.since else None
 
     return replace(state, pause=still(copied.pause, state.pause), review=still(copied.review, state.review))
 
 
 def _due_then(copied: LeadState, sequence: Sequence, now: datetime, state: LeadState) -> list[Due]:
-    """What fell due by `now` before a pause or rest of the copy held the cadence.
+    """What fell due by `now` before a review, pause or rest of the copy held the cadence.
 
     One that ended by itself by then has moved what it held, as it will move it again: what counts is the time so moved.
     What the lead wrote since has held nothing for certain: it may have been answered, and the lead gone on. An
     appointment of which more was entered since may have been moved in the lost time: what turns on it counts by its
     time as it is now, too.
     """
-    held = min((since for since, _ in copied.holds), default=None)
+    held = min((since for since, _ in copied.hold_spans), default=None)
     end = held_until(copied)
     if end is not None and end <= now:
         copied, held = once_over(copied, end), None
@@ -134,7 +134,7 @@ def _had_it_begun(
     """
     if began > now:
         return []
-    if any(since <= now and (end is None or end > now) for since, end in state.holds):
+    if any(since <= now and (end is None or end > now) for since, end in state.hold_spans):
         return []
     later = enrollment.started_at - began
     return [

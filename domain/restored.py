@@ -33,6 +33,8 @@ _UNREAD = (
     "had already, then resume it, unless it is finished"
 )
 
+_STILL = f"still stopped for review ({_COPY}): resume it, or nothing goes to it any more"
+
 Same = Callable[[str, str], bool]  # see ports.CarrierList.same
 
 
@@ -143,6 +145,15 @@ def stop_as_unread(state: LeadState, review: f.TaskOpened) -> Iterator[f.Fact]:
     """
     yield from _stopped(state, review)
     yield from perhaps_sent(state, set(Channel), review.due_at)
+
+
+def ask_on(state: LeadState, now: datetime) -> list[f.Fact]:
+    """Who was asked has done the task, and has not resumed the lead: somebody is asked again, lest it is forgotten."""
+    asked = (state.tasks.get(i) for i in state.review.tasks) if state.review is not None else ()
+    if state.review is None or state.exit_reason is not None or any(t is not None and t.living for t in asked):
+        return []
+    own = task_id(state.lead_id, RULE, "still", str(state.last_no))
+    return _stopped(state, f.TaskOpened(task_id=own, task_kind=f.TaskKind.REVIEW, due_at=now, reason=_STILL))
 
 
 def _stop(state: LeadState, named: str, reason: str, now: datetime) -> list[f.Fact]:

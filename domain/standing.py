@@ -34,11 +34,11 @@ def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Stan
         return Standing(state.state, None, None, None, None, reason, tuple(asked_for))
     coming = [*asked_for, *(_to_come(state, sequence, now) if sequence is not None else [])]
     far = datetime.max.replace(tzinfo=now.tzinfo)
-    ends = not state.holds or held_until(state) is not None  # where nobody knows when: in the order they would have
+    ends = state.hold is None or held_until(state) is not None  # where nobody knows when: in the order of /skip
     to_come = tuple(sorted(coming, key=lambda u: u.at or far) if ends else coming)
     by_a_person = "paused by a person"
     if state.review is not None:
-        why = f"{PUT_BACK}; and {by_a_person}" if state.pause is not None and not state.pause.is_over(now) else PUT_BACK
+        why = f"{PUT_BACK}; and {by_a_person}" if state.beneath(now) == "pause" else PUT_BACK
         return Standing(State.PAUSED, None, "pause", None, None, why, to_come)
     if state.pause is not None:
         return Standing(State.PAUSED, None, "pause", None, state.pause.until, by_a_person, to_come)
@@ -64,7 +64,7 @@ def _to_come(state: LeadState, sequence: Sequence, now: datetime) -> list[Upcomi
 
     Where nobody knows when that is, only what turns on an appointment has a time.
     """
-    if not state.holds:
+    if state.hold is None:
         return upcoming(state, sequence, now)
     if state.rest is not None and _is_over(state.rest):
         return []
@@ -81,8 +81,8 @@ def _is_over(rest: Rest) -> bool:
 
 def held_until(state: LeadState) -> datetime | None:
     """When pause and rest are over by themselves; None where nobody knows, or none stands."""
-    known = [end for _, end in state.holds if end is not None]
-    return max(known, default=None) if len(known) == len(state.holds) else None
+    known = [end for _, end in state.hold_spans if end is not None]
+    return max(known, default=None) if len(known) == len(state.hold_spans) else None
 
 
 def once_over(state: LeadState, end: datetime) -> LeadState:

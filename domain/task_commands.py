@@ -192,18 +192,3 @@ def complete(  # noqa: PLR0917 - what the form of a finished task holds
             notes=notes,
         )
     ]
-
-
-def forgets_nobody(after: LeadState, done: str) -> None:
-    """Raises Refused if a living lead stays stopped for a review of which nobody would be asked any more.
-
-    `after`: the state with all that follows from that task's being done.
-    """
-    asked = after.review.tasks if after.review is not None and after.exit_reason is None else frozenset[str]()
-    living = (task.living for i in asked if (task := after.tasks.get(i)) is not None)
-    if done in asked and not any(living):
-        raise Refused(
-            "the lead is stopped for this review and would be forgotten: leave out what it has had and resume it, or "
-            "stop it (opt-out, disqualify); then complete this",
-            after.state,
-        )

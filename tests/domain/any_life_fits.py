@@ -8,6 +8,7 @@ from typing import TypeVar
 from domain import commands, desk, task_commands
 from domain import facts as f
 from domain.lead_state import Task
+from domain.restored import stop_for_review
 from domain.touches import SENT, Disposition, TouchStatus
 from tests.domain.lead_story import COORDINATOR, Story, resume
 
@@ -55,13 +56,14 @@ def _tasks(story: Story, n: int) -> list[Do]:
 
 
 def _pauses(story: Story, n: int) -> list[Do]:
-    """What is held goes on; what is not is now and then paused."""
+    """What is held goes on; now and then it is paused, or a restore stops it for review."""
     state = story.state
     if state.exit_reason is not None:
         return []
-    if state.holds:
-        return [partial(resume, mode=_nth(_MODES, n))]
-    return [_paused] if n % 3 == 0 else []
+    besides: list[Do] = [_paused] if n % 3 == 0 else [under_review] if n % 3 == 1 else []
+    if state.hold is None:
+        return besides
+    return [partial(resume, mode=_nth(_MODES, n)), *(besides if n % 2 else [])]
 
 
 def _appointments(story: Story, n: int) -> list[Do]:
@@ -80,6 +82,11 @@ _SUBJECTS = (_calls, _calls, _tasks, _pauses, _appointments)  # a call has the m
 def _nth(of: Iterable[T], n: int) -> T:
     choices = list(of)
     return choices[n % len(choices)]
+
+
+def under_review(story: Story) -> None:
+    if facts := stop_for_review(story.state, story.now, 1, 0, story.now):
+        story.tell(*facts)
 
 
 def _paused(story: Story) -> None:

@@ -20,11 +20,10 @@ from domain.lead_state import ESCALATED_AFTER, STAFF, STOP, LeadState, State
 from domain.next_action import Finish, Touch, Wait
 from domain.overdue import SPACING
 from domain.ports import Remedy
-from domain.restored import stop_for_review
 from domain.standing import standing
 from domain.stored_fact import StoredFact
 from domain.touches import SENT, Channel, Disposition, TouchStatus
-from tests.domain.any_life_fits import fits
+from tests.domain.any_life_fits import fits, under_review
 from tests.domain.lead_story import COORDINATOR, LEASE, Story, nothing_waits, ny, resume
 from tests.domain.sequences import BOOK
 
@@ -63,11 +62,6 @@ def _opt_out(story: Story, channels: tuple[Channel, ...]) -> None:
         story.opts_out(*channels, confirmed=Channel.SMS in channels)
 
 
-def _under_review(story: Story) -> None:
-    if facts := stop_for_review(story.state, story.now, 1, 0, story.now):
-        story.tell(*facts)
-
-
 def _who_wrote(story: Story, *candidates: str) -> None:
     """From a phone that is shared; whose the task is comes first."""
     message = f"who{len(story.records)}"
@@ -95,7 +89,7 @@ plain = st.sampled_from(
         act("catch up", lambda s: resume(s, "catch_up")),
         act("skip what expired", lambda s: resume(s, "skip_expired")),
         act("pause", lambda s: s.tell(*commands.pause(s.state, "x", None, s.now))),
-        act("stop for review", _under_review),
+        act("stop for review", under_review),
         act("skip", lambda s: s.tell(*commands.skip(s.state, BOOK.get(s.state.enrollment.sequence, 1), s.now))),  # type: ignore[union-attr]
         act("ask again", lambda s: s.tell(f.Inquired(source="x", zones=(), phone=True, email=True, repeat=True))),
         act("who wrote, ours to say", lambda s: _who_wrote(s, "lead-1", "lead-2")),
@@ -299,6 +293,10 @@ def test_any_life(lead: dict[str, Any], life: list[tuple[int, tuple[str, Act]]])
             or story.state.unanswered - story.state.tasks.keys()
         )
         assert story.state.pause or waits, action
+    if story.state.review is not None and story.state.exit_reason is None:
+        assert any(story.state.tasks[asked].living for asked in story.state.review.tasks), (
+            "nobody is asked to resume it"
+        )
     # what is shown of it can always be shown
     enrollment = story.state.enrollment
     assert enrollment is not None

@@ -21,6 +21,7 @@ from domain.next_action import next_action
 from domain.sequence import Sequence
 from domain.stored_fact import StoredFact
 from domain.touches import Channel, TouchStatus
+from tests.domain.any_life_fits import under_review
 from tests.domain.lead_story import Story
 from tests.domain.test_any_life import START, TOLD, Act, act, acts, callback, flight, leads, pauses, scheduler
 
@@ -184,7 +185,14 @@ def _is_from_outside(fact: f.Fact) -> bool:
             return False
 
 
+def _review_done(story: Story) -> None:
+    asked = story.state.review.tasks if story.state.review is not None else ()
+    for task in [i for i in sorted(asked) if story.state.tasks[i].living][:1]:
+        story.tell(f.TaskClosed(task_id=task, state=f.TaskState.DONE))
+
+
 n = st.integers(0, 30)
+reviews = st.sampled_from([act("stop for review", under_review), act("its review is done", _review_done)])
 bookings = st.builds(
     scheduler, st.sampled_from(f.BookingEvent), st.sampled_from("AB"), st.integers(-10, 400), st.integers(0, 30)
 )
@@ -193,6 +201,7 @@ interleaved = st.one_of(
     acts,
     bookings,
     callbacks,
+    reviews,
     st.builds(again, n),
     st.builds(flight, st.sampled_from([S.ACCEPTED, S.DELAYED, S.UNKNOWN]), st.none(), st.one_of(acts, bookings)),
 )
@@ -296,7 +305,7 @@ def test_events_of_two_instants_end_the_same_in_whatever_order_they_come(
 def _of_every_appointment_somebody_was_asked(story: Story) -> None:
     """Sixty days later: who had a run around an appointment, and let it pass, had a person asked what came of it."""
     state = story.state
-    if state.holds or state.exit_reason is not f.ExitReason.EXHAUSTED:
+    if state.hold_spans or state.exit_reason is not f.ExitReason.EXHAUSTED:
         return
     run = state.enrollment
     anchor = state.anchor()

@@ -62,7 +62,7 @@ def test_the_end_of_a_pause_does_not_end_it() -> None:
     assert (why(story)[0], story.sent()) == (State.PAUSED, [])
     assert standing(story.state, None, story.now).at is None
     resume(story)  # the pause would have ended meanwhile
-    assert (of_resumes(story), story.state.holds) == (["all"], ())
+    assert (of_resumes(story), story.state.hold_spans) == (["all"], ())
     assert going_on(story) == moved(by=timedelta(days=5))
 
 
@@ -141,19 +141,22 @@ def test_a_pause_that_is_over_ends_with_it_over_a_rest() -> None:
     assert (of_resumes(story), story.state.hold, story.state.pause) == (["review"], "rest", None)
 
 
-def test_a_task_that_is_done_ends_it_no_more_than_before() -> None:
+def test_a_task_that_is_done_ends_nothing_and_another_asks_for_the_resume() -> None:
     story = at_noon()
     looked_at(story, reviewed(story))
     story.run(timedelta(days=1))
     assert (story.stands(), story.sent()) == (State.PAUSED, [])
+    (asked,) = (task for task in story.state.tasks.values() if task.living and task.kind is f.TaskKind.REVIEW)
+    assert (asked.reason or "").startswith("still stopped for review")
+    resume(story)
+    looked_at(story, asked.id)
+    assert [task for task in story.state.tasks.values() if task.living and task.kind is f.TaskKind.REVIEW] == []
 
 
-@pytest.mark.parametrize("looked", ["before the end", "after it", "never"])
+@pytest.mark.parametrize("looked", ["after it", "never"])
 def test_it_holds_what_begins_after_an_end_until_somebody_has_looked(looked: str) -> None:
     story = at_noon()
     task = reviewed(story)
-    if looked == "before the end":
-        looked_at(story, task)
     story.tell(f.Finished(exit_reason=f.ExitReason.EXHAUSTED))
     if looked == "after it":
         looked_at(story, task)

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import delete, select
 
 from domain import facts as f
-from domain.errors import Refused
 from domain.facts import ExitReason
 from domain.lead_state import State
 from domain.ledger import TouchRef
@@ -167,27 +166,40 @@ async def test_who_gives_an_address_once_somebody_has_looked_is_not_stopped_agai
     assert ((await clinic.state(lead)).email, (await clinic.state(lead)).hold) == (True, None)
 
 
-async def test_the_last_review_is_done_after_the_resume_so_nobody_is_forgotten(copy: Restored) -> None:
+async def test_a_review_that_is_done_without_a_resume_is_followed_by_another(copy: Restored) -> None:
     clinic, lead = copy.clinic, await copy.clinic.inquire(email=None)
     copy.carrier.has("SM1")
     await copy.compare()
     (review,) = await copy.reviews(lead)
-    for outcome in (None, f.Outcome.REACHED, f.Outcome.CALL_BACK):
-        with pytest.raises(Refused, match="would be forgotten"):
-            await clinic.commands.complete_task(DESK, review.id, outcome=outcome)
-    assert [task.living for task in await copy.reviews(lead)] == [True]
-    await clinic.commands.resume(DESK, lead, "shift", "review")
     await clinic.commands.complete_task(DESK, review.id)
-    assert [task.living for task in await copy.reviews(lead)] == [False]
+    first, second = await copy.reviews(lead)
+    assert (first.living, second.living, "resume it" in str(second.reason)) == (False, True, True)
+    await clinic.commands.resume(DESK, lead, "shift", "review")
+    await clinic.commands.complete_task(DESK, second.id)
+    assert [task.living for task in await copy.reviews(lead)] == [False, False]
 
 
-@pytest.mark.parametrize("outcome", [f.Outcome.DO_NOT_CALL, f.Outcome.NOT_A_FIT, f.Outcome.NOT_NOW])
-async def test_a_stop_that_is_said_by_a_reviews_outcome_holds_at_once(copy: Restored, outcome: f.Outcome) -> None:
-    clinic, lead = copy.clinic, await copy.clinic.inquire(email=None)
+@pytest.mark.parametrize("booked", [False, True])
+@pytest.mark.parametrize("outcome", [f.Outcome.DO_NOT_CALL, f.Outcome.NOT_A_FIT, f.Outcome.WRONG_NUMBER])
+async def test_a_stop_that_is_said_by_a_reviews_outcome_holds_at_once(
+    copy: Restored, outcome: f.Outcome, *, booked: bool
+) -> None:
+    """Of a lead that lives on, too: for its mails, or its appointment."""
+    clinic, lead = copy.clinic, await copy.clinic.inquire()
+    if booked:
+        now = copy.clock.now()
+        told = Booking(f.BookingEvent.BOOKED, "A1", now, lead, starts_at=now + timedelta(days=3))
+        await clinic.commands.booking(DESK, told)
     copy.carrier.has("SM1")
     await copy.compare()
-    (review,) = await copy.reviews(lead)
-    assert (await clinic.commands.complete_task(DESK, review.id, outcome=outcome)).state["state"] == "finished"
+    review = next(task for task in await copy.reviews(lead) if "resume it" in str(task.reason))
+    await clinic.commands.complete_task(DESK, review.id, outcome=outcome)
+    state = await clinic.state(lead)
+    assert state.exit_reason is not None or Channel.SMS in state.closed
+    assert state.exit_reason is not None or [
+        t for t in await copy.reviews(lead) if t.living and "still" in str(t.reason)
+    ]
+    assert await copy.would_send(lead) == []
 
 
 async def test_a_number_that_stays_nobodys_is_forgotten(copy: Restored) -> None:

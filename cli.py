@@ -245,8 +245,9 @@ def rebuild(
             raise typer.BadParameter("it goes with --restored", param_hint=name)
     if again and not note:
         raise typer.BadParameter("it goes with --note", param_hint="--again")
-    if note and without_unread:
-        raise typer.BadParameter("nothing is compared with --note", param_hint="--without-unread")
+    for name, given in (("--without-unread", without_unread), ("--all", everyone)):
+        if note and given:
+            raise typer.BadParameter("with --note nothing is compared, and nobody is started", param_hint=name)
     settings = _ready_settings(data_dir)
     from stack.rebuild import Options, run  # noqa: PLC0415
 

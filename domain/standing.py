@@ -38,7 +38,9 @@ def standing(state: LeadState, sequence: Sequence | None, now: datetime) -> Stan
     to_come = tuple(sorted(coming, key=lambda u: u.at or far) if ends else coming)
     by_a_person = "paused by a person"
     if state.review is not None:
-        why = f"{PUT_BACK}; and {by_a_person}" if state.beneath(now) == "pause" else PUT_BACK
+        until = state.pause.until if state.pause is not None else None
+        end = f" until {until:%Y-%m-%d %H:%M} UTC" if until is not None else ""  # nobody says so again when it passes
+        why = f"{PUT_BACK}; and {by_a_person}{end}" if state.beneath(now) == "pause" else PUT_BACK
         return Standing(State.PAUSED, None, "pause", None, None, why, to_come)
     if state.pause is not None:
         return Standing(State.PAUSED, None, "pause", None, state.pause.until, by_a_person, to_come)

@@ -13,6 +13,7 @@ from cli import app
         (["--note"], "--note"),
         (["--restored", "--again"], "--again"),
         (["--restored", "--note", "--without-unread"], "--without-unread"),
+        (["--restored", "--note", "--all"], "--all"),
     ],
 )
 def test_flags_that_do_not_go_together(words: list[str], named: str) -> None:

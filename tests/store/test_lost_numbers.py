@@ -284,7 +284,8 @@ async def test_a_persons_pause_stands_beside_the_stop_for_review(copy: Restored,
     assert (await copy.compare()).stopped == 1
     if not before:
         await clinic.commands.pause(DESK, lead, "not before tomorrow", until)
-    assert await said(clinic, lead) == (True, None, f"{PUT_BACK}; and paused by a person")
+    ends = f"until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    assert await said(clinic, lead) == (True, None, f"{PUT_BACK}; and paused by a person {ends}")
     assert (await clinic.commands.resume(DESK, lead, "shift")).state["paused"]
     assert await said(clinic, lead) == (True, until, "paused by a person")
     assert await copy.would_send(lead) == []

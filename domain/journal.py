@@ -48,16 +48,19 @@ class Journal:
             if isinstance(consequence, f.Rested) and self.state.exit_reason is not None:
                 continue  # a consequence before it has ended the lead
             self._append(consequence, at, "system", depth + 1)
-        for further in self._of_a_restore(fact, at):
+        for further in self._of_a_restore(fact, at, depth):
             self._append(further, at, "system", depth + 1)
         return record
 
-    def _of_a_restore(self, fact: f.Fact, at: datetime) -> list[f.Fact]:
-        """What follows once all else has: who still lives then, and in what sequence."""
+    def _of_a_restore(self, fact: f.Fact, at: datetime, depth: int) -> list[f.Fact]:
+        """What follows once all else has: in what sequence the lead is then, and whether it lives.
+
+        A restore's review is closed by people alone; a task that is closed as a consequence may come before an end.
+        """
         match fact:
             case f.Enrolled() if self.lost_at is not None:
                 return stop_as_lost(self.state, self.lost_at, at)
-            case f.TaskClosed():
+            case f.TaskClosed() if depth == 0:
                 return ask_on(self.state, at)
             case _:
                 return []

@@ -195,6 +195,8 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
+    """`since`: moved back by the resume of a review over it, to when that began, so that no time counts twice."""
+
     since: datetime
     reason: str = field(repr=False)
     until: datetime | None

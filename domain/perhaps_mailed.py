@@ -72,7 +72,10 @@ def perhaps_mailed(
 
 
 def _as_held(copied: LeadState, state: LeadState) -> LeadState:
-    """By what stood in the copy, and stands still: what was entered since, or stops the lead now, held nothing then."""
+    """By what stood in the copy, and stands still: what was entered since, or stops the lead now, held nothing then.
+
+    A pause that the resume of a review has moved back counts as entered since, so its mails as unknown.
+    """
 
     def still(then: _Held | None, now: _Held | None) -> _Held | None:
         return then if then is not None and now is not None and now.since == then.since else None

@@ -33,7 +33,7 @@ _UNREAD = (
     "had already, then resume it, unless it is finished"
 )
 
-_STILL = f"still stopped for review ({_COPY}): resume it, or nothing goes to it any more"
+_STILL = "a review after a restore was done without a resume: if the lead is still stopped for review, resume it"
 
 Same = Callable[[str, str], bool]  # see ports.CarrierList.same
 

@@ -82,7 +82,7 @@ def _is_over(rest: Rest) -> bool:
 
 
 def held_until(state: LeadState) -> datetime | None:
-    """When pause and rest are over by themselves; None where nobody knows, or none stands."""
+    """When what holds the cadence is over by itself; None where nobody knows, or nothing holds it."""
     known = [end for _, end in state.hold_spans if end is not None]
     return max(known, default=None) if len(known) == len(state.hold_spans) else None
 

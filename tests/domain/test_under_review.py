@@ -147,7 +147,7 @@ def test_a_task_that_is_done_ends_nothing_and_another_asks_for_the_resume() -> N
     story.run(timedelta(days=1))
     assert (story.stands(), story.sent()) == (State.PAUSED, [])
     (asked,) = (task for task in story.state.tasks.values() if task.living and task.kind is f.TaskKind.REVIEW)
-    assert (asked.reason or "").startswith("still stopped for review")
+    assert (asked.reason or "").startswith("a review after a restore was done without a resume")
     resume(story)
     looked_at(story, asked.id)
     assert [task for task in story.state.tasks.values() if task.living and task.kind is f.TaskKind.REVIEW] == []

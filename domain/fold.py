@@ -237,7 +237,7 @@ def _resumed(state: LeadState, fact: f.Resumed, at: datetime) -> LeadState:
         enrollment = replace(enrollment, overslept=(*enrollment.overslept, (fact.overslept, at)))
         return _slotted(state, enrollment, fact, at)
     since = [since for since, _ in state.hold_spans]
-    if not since:
+    if not since or (fact.of == "review" and state.review is None):
         return state
     if fact.of == "review" and state.pause is not None and state.beneath(at) == "pause":
         # as with a rest below: the time of what is over counts once what goes on ends too

@@ -131,6 +131,13 @@ def test_what_it_holds_is_shown_in_the_order_in_which_it_is_left_out() -> None:
         story.tell(*commands.skip(story.state, booked, story.now, step))
 
 
+def test_the_end_of_a_review_that_does_not_stand_ends_nothing() -> None:
+    story = at_noon()
+    paused(story)
+    story.tell(f.Resumed(cause="x", of="review"))
+    assert story.state.hold == "pause"
+
+
 def test_a_pause_that_is_over_ends_with_it_over_a_rest() -> None:
     story = at_noon()
     paused(story, "2026-06-02 13:00")
